@@ -16,6 +16,19 @@ export interface Session {
   readonly issuedAt: number | null;
   /** Expiry time in milliseconds since 1970. */
   readonly expiresAt: number;
+  /** The login from which the token was refreshed; undefined for tokens of older versions and of identity providers. */
+  readonly family?: SessionFamily | undefined;
+  /** Number of times that all sessions of the account had been ended when it logged in; undefined as above. */
+  readonly generation?: number | undefined;
+  /** Whether an identity provider issued the token. */
+  readonly isExternal?: boolean | undefined;
+}
+
+/** A login and the tokens that were refreshed from it. */
+export interface SessionFamily {
+  readonly id: string;
+  /** Absolute end in milliseconds since 1970: no token of the family is valid longer. */
+  readonly endsAt: number;
 }
 
 /** Returns the id of a user. Throws FORBIDDEN for a device. */

@@ -23,6 +23,7 @@ import { createChannelUsage } from '../services/channel-usage.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
 import { loadOrCreateSecret, resolveMediaDir } from '../services/data-dir.ts';
 import { createMailer } from '../services/mailer.ts';
+import { createLoginAttempts } from '../services/login-attempts.ts';
 import { createFolderStorage } from '../services/media-storage-fs.ts';
 import type { MediaStorage } from '../services/media-storage.ts';
 import { createPasswords } from '../services/passwords.ts';
@@ -87,6 +88,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   );
   const tokens = await openTokens(config, dataDir);
   const mediaStorage = await openMediaStorage(config, dataDir, kind, stack);
+  const securityLog = stack.use(createSecurityLog({ log, nodeId }));
   const passwords = createPasswords({
     memoryKib: options.passwordMemoryKib,
     hasScryptHashes: await hasScryptHashes(db),
@@ -128,7 +130,8 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       }),
       passwords,
       mailer,
-      securityLog: stack.use(createSecurityLog({ log, nodeId })),
+      loginAttempts: createLoginAttempts({ db, enabled: config.RATE_LIMITS === 'on', securityLog }),
+      securityLog,
       lockedUsers: new Set(isDemoAllowed(config) ? [] : demoAccounts.map(({ id }) => id)),
       sendBatcher: createSendBatcher({ db, bus }),
       typing,

@@ -62,15 +62,15 @@ export async function upgradePasswordHash(
 export async function findCredentials(
   db: Db,
   username: string,
-): Promise<{ device: Device; passwordHash: string } | undefined> {
+): Promise<{ device: Device; passwordHash: string; generation: number } | undefined> {
   const row = await db
     .selectFrom('devices')
-    .select([...DEVICE_COLUMNS, 'passwordHash'])
+    .select([...DEVICE_COLUMNS, 'passwordHash', 'sessionGeneration'])
     .where('username', 'in', [username, usernameKey(username)])
     .where('activated', '=', true)
     .orderBy(sql`username <> ${username}`)
     .executeTakeFirst();
   if (row === undefined) return undefined;
-  const { passwordHash, ...device } = row;
-  return { device, passwordHash };
+  const { passwordHash, sessionGeneration, ...device } = row;
+  return { device, passwordHash, generation: sessionGeneration };
 }

@@ -3,6 +3,7 @@ import { Migrator } from 'kysely/migration';
 import { initial } from './migrations/0001-initial.ts';
 import { channelUses } from './migrations/0002-channel-uses.ts';
 import { emailKeys } from './migrations/0003-email-keys.ts';
+import { sessions } from './migrations/0004-sessions.ts';
 import { eventSubjects } from './migrations/0005-event-subjects.ts';
 import { heldInvitations } from './migrations/0006-held-invitations.ts';
 import type { Tables } from './tables.ts';
@@ -11,6 +12,7 @@ const MIGRATIONS = {
   '0001-initial': initial,
   '0002-channel-uses': channelUses,
   '0003-email-keys': emailKeys,
+  '0004-sessions': sessions,
   '0005-event-subjects': eventSubjects,
   '0006-held-invitations': heldInvitations,
 };

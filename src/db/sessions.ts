@@ -1,42 +1,55 @@
+import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { UserId } from '../ids.ts';
 import type { Db, Tx } from './database.ts';
 import type { Timestamp } from './tables.ts';
 import { now } from './sql.ts';
-import type { ActorRef } from '../actor.ts';
+import type { ActorRef, Session } from '../actor.ts';
 
-const notRevoked = (tokenId: string) =>
-  sql<boolean>`not exists (select from revoked_tokens where token_id = ${tokenId})`;
-
-/** The claims of one of our tokens that are checked against the database. */
-export interface TokenCheck {
-  readonly actor: ActorRef;
-  readonly tokenId: string;
-  /** In milliseconds since the epoch; null without `iat`. */
-  readonly issuedAt: number | null;
-}
+/** The claims of a token that are checked against the database. */
+export type TokenCheck = Pick<
+  Session,
+  'actor' | 'tokenId' | 'issuedAt' | 'family' | 'generation' | 'isExternal'
+>;
 
 /**
- * Checks for each token that its account is active, and that the token is neither revoked nor older than the account's
- * sessions. Returns the results in the same order.
+ * Checks for each token that its account is active, and that neither the token nor its family is revoked, nor all
+ * sessions of the account were ended since. Returns the results in the same order.
  */
 export async function areActive(db: Db, tokens: readonly TokenCheck[]): Promise<boolean[]> {
   const { rows } = await sql<{ active: boolean }>`
-    select not exists (select from revoked_tokens where revoked_tokens.token_id = input.token_id)
+    select not exists (
+        select from revoked_tokens where revoked_tokens.token_id in (input.token_id, input.family_id)
+      )
       and case actor_kind
         when 'user' then exists (
           select from users
           where users.id = actor_id
-            and (sessions_since is null or sessions_since <= to_timestamp(issued_at / 1000))
+            and case
+              when is_external then
+                external_tokens_since is null or external_tokens_since <= to_timestamp(issued_at / 1000)
+              when users.kept_token_id = input.token_id then true
+              when generation is null then
+                sessions_since is null or sessions_since <= to_timestamp(issued_at / 1000)
+              else generation >= session_generation
+            end
         )
-        else exists (select from devices where devices.id = actor_id and activated)
+        else exists (
+          select from devices
+          where devices.id = actor_id and activated
+            and (devices.kept_token_id = input.token_id or coalesce(generation, 0) >= session_generation)
+        )
       end as active
     from unnest(
       ${tokens.map(({ actor }) => actor.kind)}::text[],
       ${tokens.map(({ actor }) => actor.id)}::int[],
       ${tokens.map(({ tokenId }) => tokenId)}::text[],
-      ${tokens.map(({ issuedAt }) => issuedAt)}::float8[]
-    ) with ordinality as input (actor_kind, actor_id, token_id, issued_at, ordinal)
+      ${tokens.map(({ issuedAt }) => issuedAt)}::float8[],
+      ${tokens.map(({ family }) => family?.id ?? null)}::text[],
+      ${tokens.map(({ generation }) => generation ?? null)}::int[],
+      ${tokens.map(({ isExternal }) => isExternal === true)}::bool[]
+    ) with ordinality
+      as input (actor_kind, actor_id, token_id, issued_at, family_id, generation, is_external, ordinal)
     order by ordinal
   `.execute(db);
   return rows.map(({ active }) => active);
@@ -47,20 +60,87 @@ export async function isActive(db: Db, token: TokenCheck): Promise<boolean> {
   return active;
 }
 
-/** Finds the user of an external identity provider by subject. Undefined if the token is revoked. */
+/** Returns the present generation of the account's sessions; undefined if the account was deleted. */
+export async function findGeneration(db: Db, actor: ActorRef): Promise<number | undefined> {
+  const row = await (actor.kind === 'user'
+    ? db.selectFrom('users').select('sessionGeneration').where('id', '=', actor.id).executeTakeFirst()
+    : db.selectFrom('devices').select('sessionGeneration').where('id', '=', actor.id).executeTakeFirst());
+  return row?.sessionGeneration;
+}
+
+/** Ends all sessions of the account but that of one token. Returns the new generation; undefined if it was deleted. */
+export async function endAll(
+  tx: Tx,
+  actor: ActorRef,
+  keptTokenId: string | null,
+): Promise<number | undefined> {
+  const sessionGeneration = sql<number>`session_generation + 1`;
+  const row = await (actor.kind === 'user'
+    ? tx
+        .updateTable('users')
+        .set({ sessionGeneration, keptTokenId, sessionsSince: now, externalTokensSince: now })
+        .where('id', '=', actor.id)
+        .returning('sessionGeneration')
+        .executeTakeFirst()
+    : tx
+        .updateTable('devices')
+        .set({ sessionGeneration, keptTokenId })
+        .where('id', '=', actor.id)
+        .returning('sessionGeneration')
+        .executeTakeFirst());
+  return row?.sessionGeneration;
+}
+
+/** Records that a token was refreshed. Returns how long ago it was refreshed first, in milliseconds. */
+export async function markRefreshed(db: Db, tokenId: string, expiresAt: Timestamp): Promise<number> {
+  const { rows } = await sql<{ age: number }>`
+    insert into refreshed_tokens (token_id, expires_at) values (${tokenId}, ${expiresAt})
+    on conflict (token_id) do update set expires_at = excluded.expires_at
+    returning extract(epoch from clock_timestamp() - refreshed_at)::float8 * 1000 as age
+  `.execute(db);
+  return rows[0]?.age ?? 0;
+}
+
+/** Finds the user of an external identity provider by subject. Undefined if the token is revoked or was ended. */
 export async function findActiveBySubject(
   db: Db,
   subject: string,
-  tokenId: string,
+  { tokenId, issuedAt }: Pick<Session, 'tokenId' | 'issuedAt'>,
 ): Promise<UserId | undefined> {
   const row = await db
     .selectFrom('users')
     .select('id')
     .where('subject', '=', subject)
-    .where(notRevoked(tokenId))
+    .where(
+      sql<boolean>`(external_tokens_since is null
+        or external_tokens_since <= to_timestamp(${issuedAt}::float8 / 1000))`,
+    )
+    .where(sql<boolean>`not exists (select from revoked_tokens where token_id = ${tokenId})`)
     .executeTakeFirst();
   return row?.id;
 }
+
+/** Records that the account of an external subject was deleted: its tokens issued so far are void. */
+export async function addDeletedSubject(tx: Tx, subject: string): Promise<void> {
+  await tx
+    .insertInto('deletedSubjects')
+    .values({ subjectHash: hashSubject(subject) })
+    .onConflict((conflict) => conflict.column('subjectHash').doUpdateSet({ deletedAt: now }))
+    .execute();
+}
+
+/** Returns when the account of an external subject was last deleted. */
+export async function findDeletedSubject(db: Db, subject: string): Promise<Timestamp | undefined> {
+  const row = await db
+    .selectFrom('deletedSubjects')
+    .select('deletedAt')
+    .where('subjectHash', '=', hashSubject(subject))
+    .executeTakeFirst();
+  return row?.deletedAt;
+}
+
+/** A person who was deleted is not named any more. */
+const hashSubject = (subject: string): string => createHash('sha256').update(subject).digest('base64url');
 
 export async function isRevoked(db: Db, tokenId: string): Promise<boolean> {
   const row = await db
@@ -83,14 +163,18 @@ export async function revoke(tx: Tx, tokenId: string, expiresAt: Timestamp): Pro
 }
 
 /**
- * Deletes revocations of expired tokens, which are rejected anyway. Compares both clocks, because expiry is checked by
+ * Deletes revocations and refreshes of expired tokens, which are rejected anyway. Compares both clocks, because expiry is checked by
  * the clock of this process. Returns the number of deleted rows.
  */
 export async function deleteExpiredRevocations(db: Db): Promise<number> {
-  const { numDeletedRows } = await db
-    .deleteFrom('revokedTokens')
-    .where('expiresAt', '<', now)
-    .where('expiresAt', '<', new Date(Date.now()).toISOString())
-    .executeTakeFirstOrThrow();
-  return Number(numDeletedRows);
+  let count = 0;
+  for (const table of ['revokedTokens', 'refreshedTokens'] as const) {
+    const { numDeletedRows } = await db
+      .deleteFrom(table)
+      .where('expiresAt', '<', now)
+      .where('expiresAt', '<', new Date(Date.now()).toISOString())
+      .executeTakeFirstOrThrow();
+    count += Number(numDeletedRows);
+  }
+  return count;
 }

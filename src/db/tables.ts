@@ -36,6 +36,11 @@ export interface UsersTable {
   subject: string | null;
   /** Tokens issued before this time are rejected; null accepts all. */
   sessionsSince: Timestamp | null;
+  /** Tokens of earlier generations are rejected, but for `keptTokenId`. */
+  sessionGeneration: Generated<number>;
+  keptTokenId: ColumnType<string | null, string | null | undefined, string | null>;
+  /** Tokens of the identity provider that were issued before this time are rejected; null accepts all. */
+  externalTokensSince: ColumnType<Timestamp | null, Timestamp | null | undefined, Timestamp | null>;
   /** The e-mail that the account has proved to own. It is verified while `email` equals it. */
   verifiedEmail: ColumnType<string | null, string | null | undefined, string | null>;
   /** Whether the account blocks the invitations of everyone. */
@@ -61,6 +66,8 @@ export interface DevicesTable {
   username: string;
   passwordHash: string;
   activated: Generated<boolean>;
+  sessionGeneration: Generated<number>;
+  keptTokenId: ColumnType<string | null, string | null | undefined, string | null>;
   createdAt: CreatedAt;
   updatedAt: UpdatedAt;
 }
@@ -199,6 +206,33 @@ export interface RevokedTokensTable {
   expiresAt: Timestamp;
 }
 
+/** Tokens that were refreshed: one that is refreshed again later was stolen. */
+export interface RefreshedTokensTable {
+  tokenId: string;
+  refreshedAt: CreatedAt;
+  expiresAt: Timestamp;
+}
+
+/** Subjects of an identity provider whose accounts were deleted, hashed. Their earlier tokens are rejected. */
+export interface DeletedSubjectsTable {
+  subjectHash: string;
+  deletedAt: ColumnType<Timestamp, never, Timestamp>;
+}
+
+/** Failed logins by subject (`services/login-attempts.ts`). */
+export interface LoginFailuresTable {
+  subject: string;
+  failures: number;
+  lastAt: Timestamp;
+}
+
+/** Addresses from which an account has logged in. */
+export interface KnownClientsTable {
+  account: string;
+  client: string;
+  seenAt: Timestamp;
+}
+
 export interface NodesTable {
   id: string;
   seenAt: Timestamp;
@@ -257,6 +291,10 @@ export interface Tables {
   topics: TopicsTable;
   events: EventsTable;
   revokedTokens: RevokedTokensTable;
+  refreshedTokens: RefreshedTokensTable;
+  deletedSubjects: DeletedSubjectsTable;
+  loginFailures: LoginFailuresTable;
+  knownClients: KnownClientsTable;
   nodes: NodesTable;
   leases: LeasesTable;
   presence: PresenceTable;
@@ -272,11 +310,14 @@ export type User = Omit<
   | 'passwordHash'
   | 'subject'
   | 'sessionsSince'
+  | 'sessionGeneration'
+  | 'keptTokenId'
+  | 'externalTokensSince'
   | 'verifiedEmail'
   | 'blocksInvitations'
 >;
 export type Circle = Selectable<CirclesTable>;
-export type Device = Omit<Selectable<DevicesTable>, 'passwordHash'>;
+export type Device = Omit<Selectable<DevicesTable>, 'passwordHash' | 'sessionGeneration' | 'keptTokenId'>;
 export type Membership = Selectable<MembershipsTable>;
 /** An invitation as its invitee sees it. */
 export type Invitation = Omit<Selectable<InvitationsTable>, 'email'>;

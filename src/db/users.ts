@@ -5,7 +5,7 @@ import { emailKey } from '../lib/text.ts';
 import { USER_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
-import type { User } from './tables.ts';
+import type { Timestamp, User } from './tables.ts';
 import type { ActorRef } from '../actor.ts';
 
 const UNIQUE_VIOLATION = '23505';
@@ -14,6 +14,8 @@ export interface NewUser {
   readonly email: string;
   readonly passwordHash: string | null;
   readonly subject: string | null;
+  /** Tokens of the identity provider that were issued before this time are rejected. */
+  readonly externalTokensSince?: Timestamp | undefined;
   readonly firstName: string;
   readonly lastName: string;
   readonly birthday: string | null;
@@ -109,7 +111,13 @@ export async function setPasswordHash(tx: Tx, id: UserId, passwordHash: string):
 export async function adoptSubject(tx: Tx, email: string, subject: string): Promise<User | undefined> {
   return tx
     .updateTable('users')
-    .set({ subject, passwordHash: null, sessionsSince: now })
+    .set({
+      subject,
+      passwordHash: null,
+      sessionsSince: now,
+      sessionGeneration: sql<number>`session_generation + 1`,
+      keptTokenId: null,
+    })
     .where('users.id', '=', (eb) =>
       eb
         .selectFrom('users')
@@ -127,8 +135,10 @@ export async function adoptSubject(tx: Tx, email: string, subject: string): Prom
 const storedForms = (email: string): RawBuilder<string>[] =>
   [email, email.normalize('NFC'), email.normalize('NFD')].map((form) => sql<string>`lower(${form})`);
 
-export async function remove(tx: Tx, id: UserId): Promise<void> {
-  await tx.deleteFrom('users').where('id', '=', id).execute();
+/** Returns the external subject of the removed account, if it had one. */
+export async function remove(tx: Tx, id: UserId): Promise<string | undefined> {
+  const row = await tx.deleteFrom('users').where('id', '=', id).returning('subject').executeTakeFirst();
+  return row?.subject ?? undefined;
 }
 
 export async function findById(db: Db, id: UserId): Promise<User | undefined> {
@@ -152,16 +162,16 @@ export async function findBySubject(db: Db, subject: string): Promise<User | und
 export async function findCredentials(
   db: Db,
   email: string,
-): Promise<{ user: User; passwordHash: string | null } | undefined> {
+): Promise<{ user: User; passwordHash: string | null; generation: number } | undefined> {
   const row = await db
     .selectFrom('users')
-    .select([...USER_COLUMNS, 'passwordHash'])
+    .select([...USER_COLUMNS, 'passwordHash', 'sessionGeneration'])
     .where(matchesEmail(email))
     .orderBy(emailOrder(email))
     .executeTakeFirst();
   if (row === undefined) return undefined;
-  const { passwordHash, ...user } = row;
-  return { user, passwordHash };
+  const { passwordHash, sessionGeneration, ...user } = row;
+  return { user, passwordHash, generation: sessionGeneration };
 }
 
 export interface InvitationState {

@@ -4,7 +4,8 @@ import * as circles from '../db/circles.ts';
 import * as devices from '../db/devices.ts';
 import * as heldInvitations from '../db/held-invitations.ts';
 import { deleteKeysOf } from '../db/idempotency-keys.ts';
-import { isActive } from '../db/sessions.ts';
+import { forgetClients } from '../db/login-attempts.ts';
+import { addDeletedSubject, endAll, isActive, revoke } from '../db/sessions.ts';
 import type { User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
 import { parseDate } from '../lib/dates.ts';
@@ -23,13 +24,23 @@ import { startVerification } from './email-verification.ts';
 import { requireUnderHourlyLimits } from './hourly-limits.ts';
 import { deliverInvitations } from './invitation-delivery.ts';
 import { removeFromCircle, lockForMemberRemoval } from './membership-removal.ts';
+import { checkOwnPassword, SERVER_CLIENT } from './authentication.ts';
+import type { Client } from './authentication.ts';
 import type { Deps } from './deps.ts';
 import { removeUnusedFiles } from '../services/retention.ts';
 import { indexById } from '../lib/group-rows.ts';
 import type { ActorRef, Session } from '../actor.ts';
 import { actorKey, requireUser } from '../actor.ts';
 
-export { authenticate, login, loginDevice, logout, refreshToken } from './authentication.ts';
+export {
+  authenticate,
+  login,
+  loginDevice,
+  logout,
+  logoutEverywhere,
+  refreshToken,
+} from './authentication.ts';
+export type { Client } from './authentication.ts';
 
 /** Attempts, also those that fail. Off with `RATE_LIMITS=off`. */
 const MAX_EMAIL_CHANGES_PER_HOUR = 10;
@@ -50,27 +61,51 @@ export interface UpdateAccountInput {
   readonly birthday?: string | null | undefined;
 }
 
-/** Creates an account for an anonymous caller. Throws FORBIDDEN if SIGN_UP is off. */
-export async function signUp(deps: Deps, input: CreateAccountInput): Promise<{ token: string; user: User }> {
+/** Creates an account for an anonymous caller. Throws FORBIDDEN if SIGN_UP is off, RATE_LIMITED. */
+export async function signUp(
+  deps: Deps,
+  input: CreateAccountInput,
+  client: Client,
+): Promise<{ token: string; user: User }> {
   const { SIGN_UP, PASSWORD_LOGIN } = deps.config;
   if ((SIGN_UP ?? PASSWORD_LOGIN) === 'off') throw forbidden('Sign-up is disabled on this server.');
-  return createAccount(deps, input);
+  // Before the limits: input that is refused anyway must not use them up.
+  parseProfile(input);
+  parsePassword('password', input.password);
+  await limitSignUps(deps, client);
+  return createAccount(deps, input, client);
+}
+
+async function limitSignUps({ rateLimits, securityLog }: Deps, { address }: Client): Promise<void> {
+  try {
+    await rateLimits.consume('signUp', address);
+    await rateLimits.consume('allSignUps', 'all');
+  } catch (error) {
+    securityLog.record('limit reached', { address, detail: 'signUp' });
+    throw error;
+  }
 }
 
 /** Creates an account and issues its first token. Throws INVALID_INPUT, or CONFLICT if the e-mail is taken. */
 export async function createAccount(
   deps: Deps,
   input: CreateAccountInput,
+  client = SERVER_CLIENT,
 ): Promise<{ token: string; user: User }> {
-  return createWithPassword(deps, { ...input, password: parsePassword('password', input.password) });
+  const password = parsePassword('password', input.password);
+  return createWithPassword(deps, { ...input, password }, client);
 }
 
 /** Creates an account with a password that may be shorter than users may choose. */
 export async function createWithPassword(
   deps: Deps,
   input: CreateAccountInput,
+  client = SERVER_CLIENT,
 ): Promise<{ token: string; user: User }> {
-  const values = { ...parseProfile(input), passwordHash: await deps.passwords.hash(input.password) };
+  const { address } = client;
+  const profile = parseProfile(input);
+  const passwordHash = await deps.passwords.hash(input.password, { lane: 'strangers', key: address });
+  const values = { ...profile, passwordHash };
   const user = await transact(deps, async (unit) => {
     const created = await users.insert(unit.tx, { ...values, subject: null });
     if (created === undefined) throw emailTaken();
@@ -79,7 +114,10 @@ export async function createWithPassword(
   });
   await startVerification(deps, user);
   await deliverInvitations(deps, user.id);
-  const { token } = await deps.tokens.issue({ kind: 'user', id: user.id });
+  const actor = { kind: 'user', id: user.id } as const;
+  await deps.loginAttempts.remember(actor, { address });
+  deps.securityLog.record('account created', { account: actor, address });
+  const { token } = await deps.tokens.issue(actor);
   return { token, user };
 }
 
@@ -94,6 +132,7 @@ export async function updateAccount(deps: Deps, actor: ActorRef, input: UpdateAc
     return { before: user, after: updated };
   });
   if (after.email !== before.email) {
+    deps.securityLog.record('e-mail changed', { account: actor });
     await startVerification(deps, after);
     await deliverInvitations(deps, after.id);
   }
@@ -116,44 +155,64 @@ async function limitEmailChanges(deps: Deps, actor: ActorRef, { email }: UpdateA
 
 const emailTaken = () => conflict('The e-mail is used by another account.');
 
-/** Throws FORBIDDEN if `current` is wrong, or the account has no password. */
+/**
+ * Changes the password and ends all other sessions of the account. Throws FORBIDDEN if `current` is wrong, or the
+ * account has no password; RATE_LIMITED.
+ */
 export async function changePassword(
   deps: Deps,
-  actor: ActorRef,
+  session: Session,
   input: { readonly current: string; readonly next: string },
+  client = SERVER_CLIENT,
 ): Promise<User> {
+  const { actor, tokenId } = session;
   const next = parsePassword('next', input.next);
-  if (!(await checkPassword(deps, actor, input.current))) {
+  const caller = await checkOwnPassword(deps, session, input.current, client);
+  if (caller === undefined)
     throw forbidden('The account has no password: it logs in through its identity provider.');
-  }
-  const passwordHash = await deps.passwords.hash(next);
-  return transact(deps, async (unit) => {
+  const passwordHash = await deps.passwords.hash(next, caller);
+  const changed = await transact(deps, async (unit) => {
     await unit.lock(accountTopic(actor));
     const user = await requireCaller(unit.tx, actor);
+    const generation = await endAll(unit.tx, actor, tokenId);
+    if (generation === undefined) throw unauthenticated();
+    unit.emit({
+      type: 'session.ended',
+      account: actor,
+      tokenId: null,
+      generation,
+      keptTokenId: tokenId,
+    });
     return users.setPasswordHash(unit.tx, user.id, passwordHash);
   });
+  deps.securityLog.record('password changed', { account: actor, address: client.address });
+  return changed;
 }
 
 /**
  * Leaves every circle and deletes the account; returns it as it was. Throws FORBIDDEN if the password is wrong.
- * Accounts of an external identity provider have none, and need none here.
+ * Accounts of an external identity provider have none, and need none here: tokens that it issued before are void.
  */
 export async function deleteAccount(
   deps: Deps,
-  actor: ActorRef,
+  session: Session,
   input: { readonly password: string },
+  client = SERVER_CLIENT,
 ): Promise<User> {
-  await checkPassword(deps, actor, input.password);
+  const { actor } = session;
+  await checkOwnPassword(deps, session, input.password, client);
   for (;;) {
-    const deleted = await transact(deps, (unit) => tryDeleteAccount(unit, actor));
+    const deleted = await transact(deps, (unit) => tryDeleteAccount(unit, session));
     if (deleted === undefined) continue;
+    deps.securityLog.record('account deleted', { account: actor, address: client.address });
     await removeUnusedFiles(deps);
     return deleted;
   }
 }
 
 /** Returns undefined if the account joined another circle before the locks were taken: try again. */
-async function tryDeleteAccount(unit: UnitOfWork, actor: ActorRef): Promise<User | undefined> {
+async function tryDeleteAccount(unit: UnitOfWork, session: Session): Promise<User | undefined> {
+  const { actor, tokenId, expiresAt } = session;
   const circlesBefore = await circles.findByActor(unit.tx, actor);
   const lockedIds = circlesBefore.map(({ id }) => id);
   await lockForMemberRemoval(unit, requireUser(actor), lockedIds);
@@ -165,22 +224,13 @@ async function tryDeleteAccount(unit: UnitOfWork, actor: ActorRef): Promise<User
   await heldInvitations.removeByEmail(unit.tx, user.email);
   await eraseAccount(unit.tx, actor);
   await deleteKeysOf(unit.tx, actorKey(actor));
-  await users.remove(unit.tx, user.id);
+  const subject = await users.remove(unit.tx, user.id);
+  if (subject !== undefined) await addDeletedSubject(unit.tx, subject);
+  // The clock of the identity provider may be ahead.
+  await revoke(unit.tx, tokenId, new Date(expiresAt).toISOString());
+  await forgetClients(unit.tx, actorKey(actor));
   unit.emit({ type: 'account.deleted', account: actor });
   return user;
-}
-
-/** Returns false if the account has no password. Throws FORBIDDEN if the password is wrong. */
-async function checkPassword(deps: Deps, actor: ActorRef, password: string): Promise<boolean> {
-  const userId = requireUser(actor);
-  const result = await deps.rateLimits.checkCredential(actorKey(actor), async () => {
-    const found = await users.findPasswordHash(deps.db, userId);
-    if (found === undefined) throw unauthenticated();
-    if (found.passwordHash === null) return 'none';
-    return (await deps.passwords.verify(password, found.passwordHash)) ? 'match' : undefined;
-  });
-  if (result === undefined) throw forbidden('The password is wrong.');
-  return result === 'match';
 }
 
 /** Returns the caller's own account. Throws UNAUTHENTICATED if it was deleted. */

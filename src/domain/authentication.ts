@@ -8,9 +8,27 @@ import { transact } from '../events/unit-of-work.ts';
 import { isForbiddenDemoLogin } from './demo-policy.ts';
 import type { Deps } from './deps.ts';
 import { provisionUser } from './provisioning.ts';
-import { emailKey, isText, MAX_EMAIL_LENGTH } from '../lib/text.ts';
-import type { ActorRef, Session } from '../actor.ts';
-import { actorKey } from '../actor.ts';
+import { isText } from '../lib/text.ts';
+import { continueFamily } from '../services/tokens.ts';
+import type { LoginClient } from '../services/login-attempts.ts';
+import type { HashCaller } from '../services/passwords.ts';
+import type { ActorRef, Session, SessionFamily } from '../actor.ts';
+import { sameActor } from '../actor.ts';
+
+/** A refreshed token may be refreshed again within this time: the response may have been lost. */
+const REFRESH_GRACE_MS = 60_000;
+
+/** The client of an operation that needs a password. */
+export interface Client {
+  readonly address: string;
+  /** The token that it sent, valid or not: whoever presents one of the account is not a stranger to it. */
+  readonly presentedToken?: string | undefined;
+  /** The session of its connection, likewise. */
+  readonly session?: Session | null;
+}
+
+/** The server itself, for accounts that it creates. */
+export const SERVER_CLIENT: Client = { address: 'server' };
 
 /**
  * Returns the session of a token. Throws UNAUTHENTICATED if it is invalid, expired or revoked, or its account is
@@ -21,13 +39,14 @@ export async function authenticate(deps: Deps, token: string): Promise<Session> 
   if (verified === undefined) throw invalidToken();
   const { tokenId, issuedAt, expiresAt } = verified;
   if (verified.kind === 'local') {
-    if (isLocked(deps, verified.actor) || !(await deps.batchedReads.isActive(verified))) throw invalidToken();
-    return { actor: verified.actor, tokenId, issuedAt, expiresAt };
+    const { actor, family, generation } = verified;
+    if (isLocked(deps, actor) || !(await deps.batchedReads.isActive(verified))) throw invalidToken();
+    return { actor, tokenId, issuedAt, expiresAt, family, generation };
   }
   const { identity } = verified;
-  const existingId = await sessions.findActiveBySubject(deps.db, identity.subject, tokenId);
-  const id = existingId ?? (await provisionUser(deps, identity, tokenId));
-  return { actor: { kind: 'user', id }, tokenId, issuedAt, expiresAt };
+  const existingId = await sessions.findActiveBySubject(deps.db, identity.subject, verified);
+  const id = existingId ?? (await provisionUser(deps, identity, verified));
+  return { actor: { kind: 'user', id }, tokenId, issuedAt, expiresAt, isExternal: true };
 }
 
 const isLocked = ({ lockedUsers }: Deps, actor: ActorRef): boolean =>
@@ -39,49 +58,115 @@ const invalidToken = () => unauthenticated('The token is not valid.');
 export async function login(
   deps: Deps,
   input: { readonly email: string; readonly password: string },
+  client = SERVER_CLIENT,
 ): Promise<{ token: string; user: User }> {
   if (deps.config.PASSWORD_LOGIN === 'off') throw forbidden('Password login is disabled on this server.');
-  const { user } = await checkLogin(deps, input.email.trim(), input.password, users.findCredentials);
+  const found = await findWithPassword(deps, users.findCredentials, input.email.trim(), input.password, {
+    client,
+    actorOf: ({ user }) => ({ kind: 'user', id: user.id }),
+    upgrade: ({ user }, hashes) => users.upgradePasswordHash(deps.db, user.id, hashes),
+  });
+  const { user, generation } = found;
   const actor = { kind: 'user', id: user.id } as const;
   if (isLocked(deps, actor) || (await isForbiddenDemoLogin(deps, user.id, input.password)))
     throw unauthenticated('Demo accounts are disabled on this server: their password is published.');
-  const { token } = await deps.tokens.issue(actor);
+  const { token } = await deps.tokens.issue(actor, { generation });
   return { token, user };
 }
 
 export async function loginDevice(
   deps: Deps,
   input: { readonly username: string; readonly password: string },
+  client = SERVER_CLIENT,
 ): Promise<{ token: string; device: Device }> {
-  const { device } = await checkLogin(deps, input.username, input.password, devices.findCredentials);
-  const { token } = await deps.tokens.issue({ kind: 'device', id: device.id });
+  const found = await findWithPassword(deps, devices.findCredentials, input.username, input.password, {
+    client,
+    actorOf: ({ device }) => ({ kind: 'device', id: device.id }),
+    upgrade: ({ device }, hashes) => devices.upgradePasswordHash(deps.db, device.id, hashes),
+  });
+  const { device, generation } = found;
+  const { token } = await deps.tokens.issue({ kind: 'device', id: device.id }, { generation });
   return { token, device };
 }
 
-type Credentials = { readonly passwordHash: string | null } & (
-  { readonly user: User } | { readonly device: Device }
-);
-
-const rateLimitKey = (found: Credentials): string =>
-  'user' in found
-    ? `login ${actorKey({ kind: 'user', id: found.user.id })}`
-    : `login ${actorKey({ kind: 'device', id: found.device.id })}`;
+interface PasswordCheck<Found> {
+  readonly client: Client;
+  readonly actorOf: (found: Found) => ActorRef;
+  /** Stores a hash with the present parameters. */
+  readonly upgrade: (
+    found: Found,
+    hashes: { readonly former: string; readonly upgraded: string },
+  ) => Promise<void>;
+}
 
 /** Finds credentials and verifies the password. Takes equally long for an unknown name, so as not to reveal it. */
-async function checkLogin<Found extends Credentials>(
+async function findWithPassword<Found extends { readonly passwordHash: string | null }>(
   deps: Deps,
+  find: (db: Deps['db'], name: string) => Promise<Found | undefined>,
   name: string,
   password: string,
-  find: (db: Deps['db'], name: string) => Promise<Found | undefined>,
+  { client, actorOf, upgrade }: PasswordCheck<Found>,
 ): Promise<Found> {
   const found = isText(name) ? await find(deps.db, name) : undefined;
-  // Keyed by account where there is one: spellings of its name must not each get a limit.
-  const key = found === undefined ? `name ${emailKey(name.slice(0, MAX_EMAIL_LENGTH))}` : rateLimitKey(found);
-  const verified = await deps.rateLimits.checkCredential(key, async () =>
-    (await deps.passwords.verify(password, found?.passwordHash ?? null)) ? found : undefined,
-  );
+  const actor = found && actorOf(found);
+  const fields = { account: actor, address: client.address };
+  const attempt = {
+    account: actor,
+    name,
+    password,
+    client: await loginClientOf(deps, client, actor),
+  };
+  const verified = await deps.loginAttempts.run(attempt, async (caller) => {
+    const passwordHash = found?.passwordHash ?? null;
+    if (!(await deps.passwords.verify(password, passwordHash, caller))) return undefined;
+    if (found !== undefined && passwordHash !== null && deps.passwords.isOutdated(passwordHash))
+      await upgrade(found, { former: passwordHash, upgraded: await deps.passwords.hash(password, caller) });
+    return found;
+  });
+  deps.securityLog.record(verified === undefined ? 'login failed' : 'login succeeded', fields);
   if (verified === undefined) throw unauthenticated('The name or the password is wrong.');
   return verified;
+}
+
+/** Returns the client with the login whose token it presented, if it is one of the account. */
+async function loginClientOf(
+  { tokens }: Deps,
+  { address, presentedToken, session }: Client,
+  account: ActorRef | undefined,
+): Promise<LoginClient> {
+  if (account === undefined) return { address };
+  if (session != null && sameActor(session.actor, account))
+    return { address, session: session.family?.id ?? session.tokenId };
+  if (presentedToken === undefined) return { address };
+  const signed = await tokens.readSigned(presentedToken);
+  return signed !== undefined && sameActor(signed.actor, account)
+    ? { address, session: signed.login }
+    : { address };
+}
+
+/**
+ * Checks the password of the session's account. Returns undefined if the account has none, otherwise on whose account
+ * a new password is hashed. Throws FORBIDDEN if the password is wrong, RATE_LIMITED.
+ */
+export async function checkOwnPassword(
+  deps: Deps,
+  { actor, family, tokenId }: Session,
+  password: string,
+  { address }: Client,
+): Promise<HashCaller | undefined> {
+  if (actor.kind !== 'user') throw forbidden('A device may not do this.');
+  const found = await users.findPasswordHash(deps.db, actor.id);
+  if (found === undefined) throw unauthenticated();
+  const { passwordHash } = found;
+  if (passwordHash === null) return undefined;
+  const client = { address, session: family?.id ?? tokenId };
+  const matched = await deps.loginAttempts.run(
+    { account: actor, name: '', password, client },
+    async (caller) => ((await deps.passwords.verify(password, passwordHash, caller)) ? caller : undefined),
+  );
+  if (matched !== undefined) return matched;
+  deps.securityLog.record('password check failed', { account: actor, address });
+  throw forbidden('The password is wrong.');
 }
 
 /** Revokes the session's token; the account's other tokens stay valid. */
@@ -92,14 +177,53 @@ export async function logout(deps: Deps, session: Session): Promise<void> {
     const isNew = await sessions.revoke(unit.tx, tokenId, new Date(expiresAt).toISOString());
     if (isNew) unit.emit({ type: 'session.ended', account: actor, tokenId });
   });
+  deps.securityLog.record('logged out', { account: actor });
 }
 
-/** Issues a new token for the session's account; the old one stays valid. Throws UNAUTHENTICATED. */
+/** Ends all sessions of the account, on every node, this one included. Throws UNAUTHENTICATED if it was deleted. */
+export async function logoutEverywhere(deps: Deps, { actor }: Session): Promise<void> {
+  await transact(deps, async (unit) => {
+    await unit.lock(accountTopic(actor));
+    const generation = await sessions.endAll(unit.tx, actor, null);
+    if (generation === undefined) throw unauthenticated();
+    unit.emit({ type: 'session.ended', account: actor, tokenId: null, generation });
+  });
+  deps.securityLog.record('sessions ended', { account: actor });
+}
+
+/**
+ * Issues a new token of the same login; the old one stays valid until it expires. Throws UNAUTHENTICATED if the session
+ * or the absolute life of its login has ended, or if the token was refreshed before: then one of the two that have it
+ * has stolen it, and the login ends.
+ */
 export async function refreshToken(
   deps: Deps,
   session: Session,
 ): Promise<{ token: string; actor: ActorRef }> {
-  if (!(await sessions.isActive(deps.db, session))) throw invalidToken();
-  const { token } = await deps.tokens.issue(session.actor);
-  return { token, actor: session.actor };
+  const { actor, tokenId, expiresAt, generation: own } = session;
+  const current = await sessions.findGeneration(deps.db, actor);
+  if (current === undefined || !(await sessions.isActive(deps.db, session))) throw invalidToken();
+  const family = continueFamily(session);
+  if (family === undefined) throw unauthenticated('The login has ended. Log in again.');
+  const age = await sessions.markRefreshed(deps.db, tokenId, new Date(expiresAt).toISOString());
+  if (age > REFRESH_GRACE_MS) {
+    await endFamily(deps, session, family);
+    throw invalidToken();
+  }
+  // Of the generation that the check has seen, at the latest: all sessions may have been ended since.
+  const generation = own === undefined || own < current ? current : own;
+  const { token } = await deps.tokens.issue(actor, { family, generation });
+  return { token, actor };
+}
+
+/** Revokes every token of a family, and the given one. */
+async function endFamily(deps: Deps, { actor, tokenId }: Session, family: SessionFamily): Promise<void> {
+  await transact(deps, async (unit) => {
+    await unit.lock(accountTopic(actor));
+    const until = new Date(family.endsAt).toISOString();
+    for (const id of [family.id, tokenId])
+      if (await sessions.revoke(unit.tx, id, until))
+        unit.emit({ type: 'session.ended', account: actor, tokenId: id });
+  });
+  deps.securityLog.record('token reused', { account: actor });
 }

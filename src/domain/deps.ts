@@ -9,6 +9,7 @@ import type { BatchedReads } from '../db/batched-reads.ts';
 import type { OperationLimits } from '../services/operation-limits.ts';
 import type { RateLimits } from '../services/rate-limits.ts';
 import type { Mailer } from '../services/mailer.ts';
+import type { LoginAttempts } from '../services/login-attempts.ts';
 import type { Passwords } from '../services/passwords.ts';
 import type { SecurityLog } from '../services/security-log.ts';
 import type { Presence } from '../services/presence.ts';
@@ -35,6 +36,7 @@ export interface Deps {
   readonly rateLimits: RateLimits;
   readonly operationLimits: OperationLimits;
   readonly passwords: Passwords;
+  readonly loginAttempts: LoginAttempts;
   /** Undefined unless MAIL_URL is set. */
   readonly mailer: Mailer | undefined;
   readonly securityLog: SecurityLog;

@@ -5,6 +5,7 @@ import { findAccessibleConversations } from '../db/conversation-access.ts';
 import type { Db, Tx } from '../db/database.ts';
 import * as devices from '../db/devices.ts';
 import { deleteKeysOf } from '../db/idempotency-keys.ts';
+import { forgetClients } from '../db/login-attempts.ts';
 import type { Device } from '../db/tables.ts';
 import { conflict, notFound } from '../errors.ts';
 import { accountTopic, circleTopic, conversationTopic } from '../events/event.ts';
@@ -35,7 +36,7 @@ export async function addDevice(
   await requireCircleAdmin(deps.db, actor, circleId);
   const username = `device-${randomBytes(6).toString('hex')}`;
   const password = randomBytes(18).toString('base64url');
-  const passwordHash = await deps.passwords.hash(password);
+  const passwordHash = await deps.passwords.hash(password, { lane: 'known', key: actorKey(actor) });
   const device = await transact(deps, async (unit) => {
     await unit.lock(circleTopic(circleId));
     await requireCircleAdmin(unit.tx, actor, circleId);
@@ -45,6 +46,7 @@ export async function addDevice(
     unit.emit({ type: 'device.added', device: added });
     return added;
   });
+  deps.securityLog.record('device added', { account: deviceRef(device) });
   return { device, username, password };
 }
 
@@ -66,7 +68,7 @@ export async function updateDevice(
 
 /** Removes a device with its access; returns it as it was. Throws NOT_FOUND, FORBIDDEN unless an ADMIN. */
 export async function removeDevice(deps: Deps, actor: ActorRef, input: DeviceInput): Promise<Device> {
-  return transact(deps, async (unit) => {
+  const removed = await transact(deps, async (unit) => {
     const device = await lockCircleOf(unit, actor, input.deviceId);
     await requireCircleAdmin(unit.tx, actor, device.circleId);
     const account = deviceRef(device);
@@ -84,8 +86,11 @@ export async function removeDevice(deps: Deps, actor: ActorRef, input: DeviceInp
     await devices.remove(unit.tx, device.id);
     unit.emit({ type: 'device.removed', device, online });
     unit.emit({ type: 'account.deleted', account });
+    await forgetClients(unit.tx, actorKey(account));
     return device;
   });
+  deps.securityLog.record('device removed', { account: deviceRef(removed) });
+  return removed;
 }
 
 async function lockCircleOf(unit: UnitOfWork, actor: ActorRef, id: DeviceId): Promise<Device> {

@@ -7,6 +7,8 @@ import { accountTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { UserId } from '../ids.ts';
+import type { Session } from '../actor.ts';
+import type { Timestamp } from '../db/tables.ts';
 import type { Deps } from './deps.ts';
 import { startVerification } from './email-verification.ts';
 import { deliverInvitations } from './invitation-delivery.ts';
@@ -16,18 +18,27 @@ import type { ExternalIdentity } from '../services/identity-claims.ts';
  * Returns the account of an external user, created at the first login. An existing account with the same e-mail is
  * linked only if the provider verified the e-mail and the account has no subject yet; its password and earlier tokens
  * are then revoked, as someone else may have created it. Otherwise the user gets a new account with a placeholder
- * e-mail. Throws UNAUTHENTICATED if the token is revoked.
+ * e-mail. Throws UNAUTHENTICATED if the token is revoked, or was issued before the user's account was deleted.
  */
 export async function provisionUser(
   deps: Deps,
   identity: ExternalIdentity,
-  tokenId: string,
+  { tokenId, issuedAt }: Pick<Session, 'tokenId' | 'issuedAt'>,
 ): Promise<UserId> {
   const { user, isNew } = await transact(deps, async (unit) => {
-    if (await sessions.isRevoked(unit.tx, tokenId)) throw unauthenticated('The token is not valid.');
+    const deletedAt = await sessions.findDeletedSubject(unit.tx, identity.subject);
+    const isVoid = deletedAt !== undefined && !isAfter(issuedAt, deletedAt);
+    if (isVoid || (await sessions.isRevoked(unit.tx, tokenId))) throw invalidToken();
     const known = await users.findBySubject(unit.tx, identity.subject);
-    if (known !== undefined) return { user: known, isNew: false };
-    const created = (await linkAccount(unit, identity)) ?? (await createAccount(unit, identity));
+    if (known !== undefined) {
+      // Created by now, or all its sessions were ended after the token was issued.
+      if (
+        (await sessions.findActiveBySubject(unit.tx, identity.subject, { tokenId, issuedAt })) === undefined
+      )
+        throw invalidToken();
+      return { user: known, isNew: false };
+    }
+    const created = (await linkAccount(unit, identity)) ?? (await createAccount(unit, identity, deletedAt));
     // Never a placeholder, nor an e-mail that the provider has not verified.
     if (identity.emailVerified && identity.email !== undefined)
       await users.setVerifiedEmail(unit.tx, created.id, identity.email);
@@ -51,7 +62,17 @@ async function linkAccount(
   return user;
 }
 
-async function createAccount(unit: UnitOfWork, identity: ExternalIdentity): Promise<User> {
+/** Whether a token was issued after a time. Without `iat` it may have been issued before. */
+const isAfter = (issuedAt: number | null, time: Timestamp): boolean =>
+  issuedAt !== null && issuedAt > Date.parse(time);
+
+const invalidToken = () => unauthenticated('The token is not valid.');
+
+async function createAccount(
+  unit: UnitOfWork,
+  identity: ExternalIdentity,
+  externalTokensSince: Timestamp | undefined,
+): Promise<User> {
   const { subject, firstName, lastName, birthday } = identity;
   for (const email of [identity.email, placeholderEmail(subject)]) {
     if (email === undefined) continue;
@@ -59,6 +80,7 @@ async function createAccount(unit: UnitOfWork, identity: ExternalIdentity): Prom
       email,
       passwordHash: null,
       subject,
+      externalTokensSince,
       firstName,
       lastName,
       birthday,

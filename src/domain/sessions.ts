@@ -1,6 +1,7 @@
 import { forbidden, unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { accountTopic } from '../events/event.ts';
+import type { AccountEvent } from '../events/event.ts';
 import { authenticate } from './accounts.ts';
 import type { Deps } from './deps.ts';
 import type { Session } from '../actor.ts';
@@ -79,8 +80,7 @@ export async function followSession(
   const unfollow = tail.follow({
     onEvent({ event }) {
       if (event.type === 'account.deleted') end('ACCOUNT_DELETED');
-      if (event.type === 'session.ended' && (event.tokenId ?? session.tokenId) === session.tokenId)
-        end('LOGGED_OUT');
+      if (event.type === 'session.ended' && endsSession(event, session)) end('LOGGED_OUT');
     },
     // Events trimmed before they were read may have ended the session.
     onGap() {
@@ -100,6 +100,17 @@ export async function followSession(
     throw error;
   }
   return close;
+}
+
+/** Whether the event ends this session: its token, its login, or all sessions of an earlier generation. */
+function endsSession(
+  { tokenId, generation, keptTokenId }: AccountEvent & { readonly type: 'session.ended' },
+  session: Session,
+): boolean {
+  if (tokenId !== null) return tokenId === session.tokenId || tokenId === session.family?.id;
+  if (keptTokenId === session.tokenId) return false;
+  // The session may be newer: its topic is followed before it opens.
+  return generation === undefined || session.generation === undefined || session.generation < generation;
 }
 
 /** Calls back at a time of the wall clock, in milliseconds since 1970. Returns a function that cancels it. */

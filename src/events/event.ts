@@ -90,8 +90,16 @@ export type AccountEvent =
     }
   | { readonly type: 'conversation.invited'; readonly userId: UserId; readonly conversation: Conversation }
   | { readonly type: 'conversation.promoted'; readonly userId: UserId; readonly conversation: Conversation }
-  /** Ends the sessions of one token, or with null of all tokens issued so far. */
-  | { readonly type: 'session.ended'; readonly account: ActorRef; readonly tokenId: string | null }
+  /** Ends the sessions of one token or of one family, or with null of all tokens issued so far. */
+  | {
+      readonly type: 'session.ended';
+      readonly account: ActorRef;
+      readonly tokenId: string | null;
+      /** With null: tokens of this generation were issued later, and stay valid. */
+      readonly generation?: number;
+      /** With null: the one token that stays valid. */
+      readonly keptTokenId?: string;
+    }
   | { readonly type: 'account.deleted'; readonly account: ActorRef };
 
 /**

@@ -7,10 +7,11 @@ import type { FoundToken } from './bearer-token.ts';
 import { codeOf } from './execution/format-error.ts';
 import type { Operation } from './execution/operation.ts';
 
-/** The session of a token, or why the token was not accepted. Both are undefined when none was sent. */
+/** The session of a token, or why the token was not accepted. All are undefined when none was sent. */
 export interface Identity<Session> {
   readonly session?: Session | undefined;
   readonly tokenProblem?: string | undefined;
+  readonly presentedToken?: string | undefined;
 }
 
 /**
@@ -24,10 +25,10 @@ export async function identify<Session>(
   if (found === undefined) return {};
   if (found.token === undefined) return { tokenProblem: found.problem };
   try {
-    return { session: await authenticate(found.token) };
+    return { session: await authenticate(found.token), presentedToken: found.token };
   } catch (error) {
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED')
-      return { tokenProblem: error.message };
+      return { tokenProblem: error.message, presentedToken: found.token };
     throw error;
   }
 }

@@ -4,7 +4,7 @@ import type { UserId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
 import { connectionFromArray } from './pagination.ts';
 import type { Context } from './context.ts';
-import { requireActor, requireSession } from './context.ts';
+import { clientOf, requireActor, requireSession } from './context.ts';
 import { PASSWORD_COST } from './complexity.ts';
 import { isOnline } from './loaders.ts';
 import {
@@ -97,7 +97,7 @@ builder.queryFields((t) => ({
 }));
 
 const tokenDescription =
-  'Bearer token for the `Authorization` header. Valid for 24 hours (30 days for a device), or until `logout`.';
+  'Bearer token for the `Authorization` header. Valid for 24 hours (30 days for a device), or until `logout`, `logoutEverywhere` or a change of the password.';
 
 const LoginPayload = builder.objectRef<{ token: string; user: UserSource }>('LoginPayload').implement({
   description: 'A new session of a user. Other sessions of the account stay valid.',
@@ -120,10 +120,10 @@ const LoginDevicePayload = builder
 const RefreshTokenPayload = builder
   .objectRef<{ token: string; actor: ActorRef }>('RefreshTokenPayload')
   .implement({
-    description: 'A further session of the same account.',
+    description: 'A new token of the same login.',
     fields: (t) => ({
       token: t.exposeString('token', {
-        description: `${tokenDescription} The token of the request stays valid, too.`,
+        description: `${tokenDescription} The token of the request stays valid, too, until it expires.`,
       }),
       actor: t.field({
         type: Actor,
@@ -184,14 +184,14 @@ builder.mutationFields((t) => ({
     args: {
       input: t.arg({ type: CreateAccountInput, required: true, description: 'The data of the user.' }),
     },
-    resolve: (_root, { input }, { deps }) =>
-      accounts.signUp(deps, { ...input, birthday: input.birthday ?? null }),
+    resolve: (_root, { input }, context) =>
+      accounts.signUp(context.deps, { ...input, birthday: input.birthday ?? null }, clientOf(context)),
   }),
   login: t.field({
     type: LoginPayload,
     complexity: PASSWORD_COST,
     description:
-      'Logs a user in. Requires no token. UNAUTHENTICATED if the e-mail address or password is wrong, RATE_LIMITED after 10 failures within 60 s, FORBIDDEN if the server has `PASSWORD_LOGIN` off. Errors: UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED.',
+      'Logs a user in. Requires no token. UNAUTHENTICATED if the e-mail address or password is wrong, RATE_LIMITED for a time that grows after 10 failures, FORBIDDEN if the server has `PASSWORD_LOGIN` off. Errors: UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED.',
     args: {
       email: t.arg.string({
         required: true,
@@ -199,18 +199,18 @@ builder.mutationFields((t) => ({
       }),
       password: t.arg.string({ required: true, description: 'Password of the account.' }),
     },
-    resolve: (_root, args, { deps }) => accounts.login(deps, args),
+    resolve: (_root, args, context) => accounts.login(context.deps, args, clientOf(context)),
   }),
   loginDevice: t.field({
     type: LoginDevicePayload,
     complexity: PASSWORD_COST,
     description:
-      'Logs a device in. Requires no token. UNAUTHENTICATED if the username or password is wrong, RATE_LIMITED after 10 failures within 60 s. Errors: UNAUTHENTICATED, RATE_LIMITED.',
+      'Logs a device in. Requires no token. UNAUTHENTICATED if the username or password is wrong, RATE_LIMITED for a time that grows after 10 failures. Errors: UNAUTHENTICATED, RATE_LIMITED.',
     args: {
       username: t.arg.string({ required: true, description: 'Username returned by `addDevice`.' }),
       password: t.arg.string({ required: true, description: 'Password returned by `addDevice`.' }),
     },
-    resolve: (_root, args, { deps }) => accounts.loginDevice(deps, args),
+    resolve: (_root, args, context) => accounts.loginDevice(context.deps, args, clientOf(context)),
   }),
   logout: t.boolean({
     description:
@@ -220,10 +220,18 @@ builder.mutationFields((t) => ({
       return true;
     },
   }),
+  logoutEverywhere: t.boolean({
+    description:
+      'Revokes all tokens of your account, the token of this request included, and disconnects every connection that uses one, on every node. Returns true. Errors: UNAUTHENTICATED.',
+    resolve: async (_root, _args, context) => {
+      await accounts.logoutEverywhere(context.deps, requireSession(context));
+      return true;
+    },
+  }),
   refreshToken: t.field({
     type: RefreshTokenPayload,
     description:
-      'Issues a new token for the same account. Call it before the current token expires. If sent over a WebSocket, the connection and its subscriptions continue with the new token. Errors: UNAUTHENTICATED.',
+      'Issues a new token for the same login. Call it before the current token expires. UNAUTHENTICATED once 30 days (90 days for a device) have passed since the login, and if the token was refreshed more than a minute ago already: then all tokens of the login are revoked. If sent over a WebSocket, the connection and its subscriptions continue with the new token. Errors: UNAUTHENTICATED.',
     resolve: async (_root, _args, context) => {
       const refreshed = await accounts.refreshToken(context.deps, requireSession(context));
       await context.renewSession?.(refreshed.token);
@@ -249,7 +257,7 @@ builder.mutationFields((t) => ({
     type: User,
     complexity: PASSWORD_COST,
     description:
-      'Changes your password. Existing tokens stay valid. FORBIDDEN if the current password is wrong, for devices, and for accounts of an identity provider. Errors: UNAUTHENTICATED, INVALID_INPUT, FORBIDDEN, RATE_LIMITED.',
+      'Changes your password and ends all your other sessions, on every node: only the token of this request stays valid. FORBIDDEN if the current password is wrong, for devices, and for accounts of an identity provider. Errors: UNAUTHENTICATED, INVALID_INPUT, FORBIDDEN, RATE_LIMITED.',
     args: {
       current: t.arg.string({ required: true, description: 'The current password.' }),
       next: t.arg.string({
@@ -257,7 +265,8 @@ builder.mutationFields((t) => ({
         description: 'The new password, 8 to 200 characters, at least one of them visible.',
       }),
     },
-    resolve: (_root, args, context) => accounts.changePassword(context.deps, requireActor(context), args),
+    resolve: (_root, args, context) =>
+      accounts.changePassword(context.deps, requireSession(context), args, clientOf(context)),
   }),
   deleteAccount: t.field({
     type: User,
@@ -270,6 +279,7 @@ builder.mutationFields((t) => ({
         description: 'Your password, as confirmation. Ignored for accounts of an identity provider.',
       }),
     },
-    resolve: (_root, args, context) => accounts.deleteAccount(context.deps, requireActor(context), args),
+    resolve: (_root, args, context) =>
+      accounts.deleteAccount(context.deps, requireSession(context), args, clientOf(context)),
   }),
 }));

@@ -1,3 +1,4 @@
+import type { Client } from '../domain/authentication.ts';
 import type { Deps } from '../domain/deps.ts';
 import { openSnapshot } from '../domain/deps.ts';
 import type { Snapshot } from '../domain/deps.ts';
@@ -29,6 +30,8 @@ export interface Context {
   usesSnapshot: boolean;
   /** The reason why the caller's token was rejected; undefined without one. */
   readonly tokenProblem: string | undefined;
+  /** The token that the caller sent, valid or not; undefined without one, and for operations of a connection's session. */
+  readonly presentedToken: string | undefined;
   /** Whether the caller is a legacy client, for which some input checks are relaxed. */
   readonly legacy: boolean;
   /** Whether a field failed because the caller has no session. */
@@ -50,6 +53,7 @@ export interface ContextOptions {
   readonly session: Session | null | 'shared';
   readonly address?: string | undefined;
   readonly tokenProblem?: string | undefined;
+  readonly presentedToken?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly budget?: BufferBudget | undefined;
   readonly resumeAfter?: string | null;
@@ -69,6 +73,7 @@ class OperationContext implements Context {
   readonly resumeAfter: string | null;
   readonly renewSession: RenewSession | undefined;
   readonly tokenProblem: string | undefined;
+  readonly presentedToken: string | undefined;
   readonly legacy: boolean;
   textLength = 0;
   usesSnapshot = false;
@@ -88,12 +93,14 @@ class OperationContext implements Context {
       resumeAfter = null,
       renewSession,
       tokenProblem,
+      presentedToken,
       legacy = false,
     } = options;
     this.#deps = deps;
     this.#session = session;
     this.address = address;
     this.tokenProblem = tokenProblem;
+    this.presentedToken = presentedToken;
     this.legacy = legacy;
     this.signal = signal;
     this.budget = budget;
@@ -150,3 +157,10 @@ export function requireSession(context: Context): Session {
 export function requireActor(context: Context): ActorRef {
   return requireSession(context).actor;
 }
+
+/** Returns the client of an operation that needs a password. */
+export const clientOf = ({ address = 'unknown', presentedToken, session }: Context): Client => ({
+  address,
+  presentedToken,
+  session,
+});

@@ -1,6 +1,5 @@
 import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { DomainError } from '../errors.ts';
-import { Semaphore } from '../lib/semaphore.ts';
 
 interface Limit {
   /** Points per window that are always available. */
@@ -10,9 +9,10 @@ interface Limit {
   readonly burst?: { readonly points: number; readonly windowSeconds: number };
 }
 
-/** `login` counts failed logins per e-mail or username; the others count operations per account. */
+/** `signUp` counts sign-ups per address, and `allSignUps` those of all addresses; the others count operations per account. */
 const LIMITS = {
-  login: { points: 10, windowSeconds: 60 },
+  signUp: { points: 10, windowSeconds: 60, burst: { points: 50, windowSeconds: 600 } },
+  allSignUps: { points: 300, windowSeconds: 60, burst: { points: 1_000, windowSeconds: 600 } },
   send: { points: 1_000, windowSeconds: 1, burst: { points: 5_000, windowSeconds: 10 } },
   signal: { points: 200, windowSeconds: 1, burst: { points: 1_000, windowSeconds: 10 } },
   typing: { points: 50, windowSeconds: 1, burst: { points: 250, windowSeconds: 10 } },
@@ -22,29 +22,23 @@ export type LimitKind = keyof typeof LIMITS;
 
 /**
  * Rate limits, counted in memory on this node. RATE_LIMITED has other sources, too: the full queues of `lib/batcher.ts`,
- * `passwords.ts` and `gateway/websocket/operation-ids.ts`.
+ * `login-attempts.ts`, `passwords.ts` and `gateway/websocket/operation-ids.ts`.
  */
 export interface RateLimits {
   /** Consumes a point. Throws RATE_LIMITED with `retryAfterMs` when none is left. */
   consume(kind: LimitKind, key: string): Promise<void>;
-  /**
-   * Runs a credential check under the `login` limit. `check` returns undefined on failure; only failures consume a
-   * point. Checks for one key run serially, so that concurrent guesses cannot bypass the limit. Throws RATE_LIMITED
-   * without running `check` when no point is left.
-   */
-  checkCredential<Result>(key: string, check: () => Promise<Result | undefined>): Promise<Result | undefined>;
 }
 
 /** Creates the limits of this node. With `enabled: false` nothing is ever rejected. */
 export function createRateLimits({ enabled }: { readonly enabled: boolean }): RateLimits {
-  if (!enabled) return { consume: async () => undefined, checkCredential: (_key, check) => check() };
+  if (!enabled) return { consume: async () => undefined };
   const limiters = {
-    login: createLimiter(LIMITS.login),
+    signUp: createBurstLimiter(LIMITS.signUp),
+    allSignUps: createBurstLimiter(LIMITS.allSignUps),
     send: createBurstLimiter(LIMITS.send),
     signal: createBurstLimiter(LIMITS.signal),
     typing: createBurstLimiter(LIMITS.typing),
   };
-  const runSerially = createKeyedMutex();
   return {
     async consume(kind, key) {
       try {
@@ -53,14 +47,6 @@ export function createRateLimits({ enabled }: { readonly enabled: boolean }): Ra
         throw error instanceof RateLimiterRes ? rateLimitedError(error, kind) : error;
       }
     },
-    checkCredential: (key, check) =>
-      runSerially(key, async () => {
-        const usage = await limiters.login.get(key);
-        if (usage !== null && usage.remainingPoints <= 0) throw rateLimitedError(usage, 'login');
-        const result = await check();
-        if (result === undefined) await limiters.login.consume(key);
-        return result;
-      }),
   };
 }
 
@@ -69,20 +55,6 @@ const createLimiter = ({ points, windowSeconds }: Limit): RateLimiterMemory =>
 
 const createBurstLimiter = ({ burst, ...limit }: Required<Limit>): BurstyRateLimiter =>
   new BurstyRateLimiter(createLimiter(limit), createLimiter(burst));
-
-/** Runs work of one key serially, and of different keys concurrently. */
-function createKeyedMutex() {
-  const byKey = new Map<string, Semaphore>();
-  return async <Result>(key: string, work: () => Promise<Result>): Promise<Result> => {
-    const semaphore = byKey.get(key) ?? new Semaphore(1);
-    byKey.set(key, semaphore);
-    try {
-      return await semaphore.run(work);
-    } finally {
-      if (semaphore.isIdle) byKey.delete(key);
-    }
-  };
-}
 
 /**
  * Bounds `retryAfterMs` by the longest window of the limit: rate-limiter-flexible computes it from the wall clock, which

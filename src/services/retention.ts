@@ -3,10 +3,12 @@ import { deleteUsageBefore } from '../db/channel-usage.ts';
 import type { Db } from '../db/database.ts';
 import * as eventLog from '../db/event-log.ts';
 import { deleteKeysBefore } from '../db/idempotency-keys.ts';
+import { deleteExpiredAttempts } from '../db/login-attempts.ts';
 import * as mediaRows from '../db/media.ts';
 import * as sessions from '../db/sessions.ts';
 import { labelEvents } from '../events/erasure.ts';
 import type { Logger } from '../log.ts';
+import { FAILURE_WINDOW_SECONDS, KNOWN_CLIENT_DAYS } from './login-attempts.ts';
 import { USAGE_RETENTION_DAYS, daysAgo } from './channel-usage.ts';
 import type { MediaStorage } from './media-storage.ts';
 
@@ -24,7 +26,7 @@ export interface RetentionOptions {
 
 /**
  * Sweeps expired data every minute: events and idempotency keys past their retention, channel usage past 90 days,
- * revocations of expired tokens, and unused media files. Disposal waits for a sweep in progress.
+ * revocations of expired tokens, counts of failed logins, and unused media files. Disposal waits for a sweep in progress.
  */
 export function startRetention(options: RetentionOptions): AsyncDisposable {
   const stopController = new AbortController();
@@ -59,6 +61,10 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
   for (const step of steps) while (signal?.aborted !== true && (await step()) > 0);
   if (signal?.aborted === true) return;
   await sessions.deleteExpiredRevocations(db);
+  await deleteExpiredAttempts(db, {
+    windowSeconds: FAILURE_WINDOW_SECONDS,
+    knownDays: KNOWN_CLIENT_DAYS,
+  });
   await removeUnusedFiles(options);
 }
 

@@ -1,13 +1,13 @@
 import { createHash, createSecretKey, randomUUID } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { SignJWT, createRemoteJWKSet, decodeProtectedHeader, errors, jwtVerify } from 'jose';
+import { SignJWT, compactVerify, createRemoteJWKSet, decodeProtectedHeader, errors, jwtVerify } from 'jose';
 import type { CryptoKey, JWTVerifyGetKey } from 'jose';
 import { DomainError } from '../errors.ts';
 import { parseId } from '../ids.ts';
 import { parseIdentityClaims } from './identity-claims.ts';
 import type { ExternalIdentity } from './identity-claims.ts';
 import { isText } from '../lib/text.ts';
-import type { ActorRef } from '../actor.ts';
+import type { ActorRef, Session, SessionFamily } from '../actor.ts';
 
 export interface TokenSettings {
   /** HS256 secrets of account tokens: new tokens are signed with the first; all are accepted for verification. */
@@ -44,21 +44,41 @@ interface TokenMetadata {
 
 /** A token with a valid signature and lifetime. It may still be revoked, or its account deleted. */
 export type VerifiedToken =
-  | (TokenMetadata & { readonly kind: 'local'; readonly actor: ActorRef })
+  | (TokenMetadata & {
+      readonly kind: 'local';
+      readonly actor: ActorRef;
+      readonly family?: SessionFamily | undefined;
+      readonly generation?: number | undefined;
+    })
   | (TokenMetadata & { readonly kind: 'external'; readonly identity: ExternalIdentity });
 
 export interface Tokens {
-  issue(actor: ActorRef): Promise<IssuedToken>;
+  /** Issues a token of a new login, or of the given family. */
+  issue(actor: ActorRef, options?: IssueOptions): Promise<IssuedToken>;
+  /** Returns the account of a token that was signed here, valid or not, and a name of its login. */
+  readSigned(token: string): Promise<{ readonly actor: ActorRef; readonly login: string } | undefined>;
   /** Returns undefined for an invalid token. Throws UNAVAILABLE if the provider's key set cannot be fetched. */
   verify(token: string): Promise<VerifiedToken | undefined>;
+}
+
+export interface IssueOptions {
+  /** Number of times that all sessions of the account have been ended. Default: 0. */
+  readonly generation?: number | undefined;
+  readonly family?: SessionFamily | undefined;
 }
 
 type Claims = Readonly<Record<string, unknown>>;
 
 const DAY_SECONDS = 24 * 60 * 60;
 const LIFETIME_SECONDS = { user: DAY_SECONDS, device: 30 * DAY_SECONDS };
+/** The absolute life of a login, however often its token is refreshed. */
+const FAMILY_LIFETIME_SECONDS = { user: 30 * DAY_SECONDS, device: 90 * DAY_SECONDS };
 const MAX_TOKEN_LENGTH = 16_384;
 const MAX_TOKEN_ID_LENGTH = 200;
+/** A family that begins with a token of an older version is named after it. */
+const MAX_FAMILY_ID_LENGTH = MAX_TOKEN_ID_LENGTH + 20;
+/** The column is an integer of 32 bits. */
+const MAX_GENERATION = 2 ** 31 - 1;
 /** Keeps times within four-digit years. */
 const MAX_TIME_MS = Date.UTC(9999, 0);
 /** Tolerates an issuer's clock ahead of ours, for `nbf`. Not applied to `exp`: live sessions end at that second. */
@@ -108,17 +128,24 @@ export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tok
         }),
       );
       const actor = claims && readActor(claims, isForDevices);
-      if (actor !== undefined) return { kind: 'local', actor, ...readMetadata(token, claims ?? {}) };
+      if (claims !== undefined && actor !== undefined)
+        return { kind: 'local', actor, ...readMetadata(token, claims), ...readLogin(claims) };
     }
     return undefined;
   };
 
   return {
-    async issue(actor) {
+    async issue(actor, { generation = 0, family = startFamily(actor) } = {}) {
       const tokenId = randomUUID();
       const issuedAt = Math.floor(Date.now() / 1000);
-      const expiry = issuedAt + LIFETIME_SECONDS[actor.kind];
-      const token = await new SignJWT({ kind: actor.kind })
+      const expiry = Math.min(issuedAt + LIFETIME_SECONDS[actor.kind], Math.floor(family.endsAt / 1000));
+      const claims = {
+        kind: actor.kind,
+        fam: family.id,
+        fam_exp: Math.floor(family.endsAt / 1000),
+        gen: generation,
+      };
+      const token = await new SignJWT(claims)
         .setProtectedHeader({ alg: LOCAL_ALGORITHM, typ: 'JWT' })
         .setSubject(String(actor.id))
         .setIssuedAt(issuedAt)
@@ -127,11 +154,64 @@ export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tok
         .sign(signingKey[actor.kind]);
       return { token, tokenId, expiresAt: expiry * 1000 };
     },
+    async readSigned(token) {
+      if (readAlgorithm(token) !== LOCAL_ALGORITHM) return undefined;
+      for (const { key, isForDevices } of keys) {
+        const claims = await readSignedClaims(token, key);
+        const actor = claims && readActor(claims, isForDevices);
+        if (claims === undefined || actor === undefined) continue;
+        return { actor, login: readLogin(claims).family?.id ?? readMetadata(token, claims).tokenId };
+      }
+      return undefined;
+    },
     async verify(token) {
       const algorithm = readAlgorithm(token);
       if (algorithm === LOCAL_ALGORITHM) return verifyLocal(token);
       return algorithm === undefined ? undefined : verifyExternal?.(token);
     },
+  };
+}
+
+const startFamily = (actor: ActorRef, startedAt = Date.now()): SessionFamily => ({
+  id: `family:${randomUUID()}`,
+  endsAt: startedAt + 1000 * FAMILY_LIFETIME_SECONDS[actor.kind],
+});
+
+/**
+ * Returns the family of a session; undefined if its life is over. That of a token without one, from an older version or
+ * an identity provider, began with that token.
+ */
+export function continueFamily({ actor, family, issuedAt, tokenId }: Session): SessionFamily | undefined {
+  const continued = family ?? { ...startFamily(actor, issuedAt ?? Date.now()), id: `family of ${tokenId}` };
+  return continued.endsAt > Date.now() ? continued : undefined;
+}
+
+/** Returns the claims of a token with a valid signature, expired ones included. */
+async function readSignedClaims(token: string, key: KeyObject): Promise<Claims | undefined> {
+  try {
+    const { payload } = await compactVerify(token, key, { algorithms: [LOCAL_ALGORITHM] });
+    const claims: unknown = JSON.parse(new TextDecoder().decode(payload));
+    return typeof claims === 'object' && claims !== null ? { ...claims } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads the claims that tokens of older versions lack. */
+function readLogin({ fam, fam_exp: end, gen }: Claims): {
+  readonly family?: SessionFamily;
+  readonly generation?: number;
+} {
+  return {
+    ...(typeof fam === 'string' &&
+    fam.length <= MAX_FAMILY_ID_LENGTH &&
+    isText(fam) &&
+    typeof end === 'number'
+      ? { family: { id: fam, endsAt: end * 1000 } }
+      : {}),
+    ...(typeof gen === 'number' && Number.isInteger(gen) && gen >= 0 && gen <= MAX_GENERATION
+      ? { generation: gen }
+      : {}),
   };
 }
 

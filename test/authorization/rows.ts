@@ -320,6 +320,7 @@ const mutations: readonly Row[] = [
     'yes',
   ),
   destructiveMutation('logout', () => 'logout', {}, 'yes'),
+  destructiveMutation('logoutEverywhere', () => 'logoutEverywhere', {}, 'yes'),
   mutation('refreshToken', () => 'refreshToken { actor { __typename } }', {}, 'yes'),
   mutation(
     'updateAccount',

@@ -6,7 +6,13 @@ import type { Deps } from '../../src/domain/deps.ts';
 import * as devices from '../../src/domain/devices.ts';
 import { circleTopic } from '../../src/events/event.ts';
 import { createTestDeps } from '../harness/deps.ts';
-import { createCircle, readEventTypes, readOutcomes, createUser } from '../harness/domain-fixtures.ts';
+import {
+  createCircle,
+  readEventTypes,
+  readOutcomes,
+  createUser,
+  createSession,
+} from '../harness/domain-fixtures.ts';
 import type { TestUser } from '../harness/domain-fixtures.ts';
 
 /** Creates a generator of pseudo-random integers: the same in every run, so that a failure can be reproduced. */
@@ -149,7 +155,7 @@ test('an account deleted while joining a circle has left it or never joined', as
       email: ann.email,
     });
     const attempts = [
-      () => accounts.deleteAccount(deps, ann.actor, { password: '' }),
+      () => accounts.deleteAccount(deps, createSession(ann.actor), { password: '' }),
       () => circles.acceptInvitation(deps, ann.actor, { invitationId }),
     ];
     if (round % 2 === 0) attempts.reverse();

@@ -80,7 +80,7 @@ async function createFamily(deps: Deps) {
 
 /** Deletes an account that has no password. */
 const deleteAccount = (deps: Deps, { actor }: TestUser) =>
-  accounts.deleteAccount(deps, actor, { password: '' });
+  accounts.deleteAccount(deps, createSession(actor), { password: '' });
 
 /** Replays a conversation from its beginning, up to the newest event. */
 async function replay(deps: Deps, { actor }: TestUser, conversationId: messages.SendInput['conversationId']) {

@@ -21,6 +21,7 @@ import {
   readErrorCode,
   readEventTypes,
   readOutcomes,
+  createSession,
 } from '../harness/domain-fixtures.ts';
 import type { TestUser } from '../harness/domain-fixtures.ts';
 
@@ -77,7 +78,7 @@ test('an invitation is held for the e-mail until an account has it: by sign-up, 
       lastName: '',
       birthday: null,
     },
-    'token',
+    { tokenId: 'token', issuedAt: null },
   );
   const external = { actor: { kind: 'user', id: externalUserId } } as const;
   for (const [user, invitationId] of [
@@ -171,7 +172,7 @@ test('deleting an account deletes the invitations for its e-mail, received and h
   await unblockInvitations(deps, bob.actor, { userId: ann.user.id });
   await blockInvitations(deps, bob.actor, { userId: undefined });
   await invite(deps, ann, second.id, bob.email);
-  await accounts.deleteAccount(deps, bob.actor, { password: '' });
+  await accounts.deleteAccount(deps, createSession(bob.actor), { password: '' });
   expect(await deps.db.selectFrom('heldInvitations').selectAll().execute()).toEqual([]);
   expect(await deps.db.selectFrom('invitations').selectAll().execute()).toEqual([]);
 });

@@ -10,6 +10,7 @@ import { createOperationLimits } from '../../src/services/operation-limits.ts';
 import { createRateLimits } from '../../src/services/rate-limits.ts';
 import { createPasswords } from '../../src/services/passwords.ts';
 import { createPresence } from '../../src/services/presence.ts';
+import { createLoginAttempts } from '../../src/services/login-attempts.ts';
 import { createSecurityLog } from '../../src/services/security-log.ts';
 import { createSendBatcher } from '../../src/domain/send-batch.ts';
 import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
@@ -55,6 +56,7 @@ export async function createTestDeps({
       isOnlyProcess: kind === 'pglite',
     }),
   );
+  const securityLog = stack.use(createSecurityLog({ log, nodeId: 'test' }));
   const deps: Deps = {
     db,
     databaseShares: shares,
@@ -71,7 +73,8 @@ export async function createTestDeps({
     operationLimits: createOperationLimits({ enabled: rateLimits }),
     mailer: undefined,
     passwords: createPasswords({ memoryKib: 8 }),
-    securityLog: stack.use(createSecurityLog({ log, nodeId: 'test' })),
+    loginAttempts: createLoginAttempts({ db, enabled: rateLimits, securityLog }),
+    securityLog,
     lockedUsers: new Set(),
     sendBatcher: createSendBatcher({ db, bus }),
     typing: createTypingPublisher({ db, bus }),

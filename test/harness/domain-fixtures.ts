@@ -11,6 +11,7 @@ import type { DomainEvent, Topic } from '../../src/events/event.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
 import type { EventStream } from '../../src/events/stream.ts';
 import type { DeviceId } from '../../src/ids.ts';
+import { actorKey } from '../../src/actor.ts';
 import type { Session, ActorRef } from '../../src/actor.ts';
 
 export interface TestUser {
@@ -87,9 +88,9 @@ export async function createDevice(
 /** Creates a session that never expires. */
 export const createSession = (actor: ActorRef): Session => ({
   actor,
-  tokenId: 'none',
+  tokenId: `token of ${actorKey(actor)}`,
   issuedAt: null,
-  expiresAt: Infinity,
+  expiresAt: Date.now() + 3_600_000,
 });
 
 /** Returns all events in the topic's log, including those that are not delivered to readers. */

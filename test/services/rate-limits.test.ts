@@ -26,7 +26,8 @@ async function countUses(
 }
 
 test.each([
-  ['login', 10],
+  ['signUp', 60],
+  ['allSignUps', 1_300],
   ['send', 6_000],
   ['signal', 1_200],
   ['typing', 300],
@@ -41,8 +42,8 @@ test.each([
 
 test('limits are separate per account and per kind', async () => {
   const limits = createRateLimits({ enabled: true });
-  expect(await countUses('login', 'a', limits)).toBe(10);
-  await limits.consume('login', 'b');
+  expect(await countUses('signUp', 'a', limits)).toBe(60);
+  await limits.consume('signUp', 'b');
   await limits.consume('typing', 'a');
 });
 
@@ -50,11 +51,11 @@ test('the limit allows requests again after retryAfterMs', async () => {
   vi.useFakeTimers();
   try {
     const limits = createRateLimits({ enabled: true });
-    expect(await countUses('login', 'a', limits)).toBe(10);
+    expect(await countUses('signUp', 'a', limits)).toBe(60);
     await vi.advanceTimersByTimeAsync(59_000);
-    await expect(limits.consume('login', 'a')).rejects.toThrow(rateLimited);
+    await expect(limits.consume('signUp', 'a')).rejects.toThrow(rateLimited);
     await vi.advanceTimersByTimeAsync(1_100);
-    await limits.consume('login', 'a');
+    await limits.consume('signUp', 'a');
     expect(await countUses('typing', 'a', limits)).toBe(300);
     await vi.advanceTimersByTimeAsync(1_100);
     expect(await countUses('typing', 'a', limits)).toBe(50);
@@ -63,34 +64,9 @@ test('the limit allows requests again after retryAfterMs', async () => {
   }
 });
 
-test('successful checks consume nothing, and concurrent guesses cannot exceed the limit', async () => {
-  const limits = createRateLimits({ enabled: true });
-  const check = (key: string, secret: string) =>
-    limits.checkCredential(key, async () => (secret === 'right' ? secret : undefined));
-  for (let count = 0; count < 50; count += 1) expect(await check('a', 'right')).toBe('right');
-  const guesses = [...Array.from({ length: 15 }, () => 'wrong'), 'right'];
-  const results = await Promise.allSettled(guesses.map((secret) => check('a', secret)));
-  expect(results.map(({ status }) => status)).toEqual(
-    guesses.map((_, index) => (index < 10 ? 'fulfilled' : 'rejected')),
-  );
-  expect(results.at(-1)).toEqual({ status: 'rejected', reason: rateLimited });
-  expect(await check('b', 'right')).toBe('right');
-});
-
-test('a check that throws consumes nothing, and does not block the next one', async () => {
-  const limits = createRateLimits({ enabled: true });
-  for (let count = 0; count < 20; count += 1)
-    await expect(limits.checkCredential('a', () => Promise.reject(new Error('unavailable')))).rejects.toThrow(
-      'unavailable',
-    );
-  expect(await limits.checkCredential('a', async () => 'right')).toBe('right');
-});
-
 test('disabled limits reject nothing', async () => {
   const limits = createRateLimits({ enabled: false });
-  for (let count = 0; count < 5_000; count += 1) await limits.consume('login', 'a');
-  for (let count = 0; count < 20; count += 1)
-    expect(await limits.checkCredential('a', async () => undefined)).toBeUndefined();
+  for (let count = 0; count < 5_000; count += 1) await limits.consume('signUp', 'a');
 });
 
 test('excessive typing is limited per account', async () => {

@@ -38,10 +38,10 @@ export async function executeMultipart(
 ): Promise<void> {
   ports.metrics.operations.inc({ transport: 'http' });
   try {
-    const { session = null, tokenProblem } = await identify(findTokenInRequest(request), ports.authenticate);
+    const { session = null, ...identity } = await identify(findTokenInRequest(request), ports.authenticate);
     const origin = originOf(request);
     const { address } = origin;
-    const context = createContext({ deps: ports.deps, session, address, tokenProblem });
+    const context = createContext({ deps: ports.deps, session, address, ...identity });
     const result = await receiveFile(request, async (file) => {
       const { operationName, variables, ...documentRequest } = readOperation(file);
       if (documentRequest.query != null)

@@ -61,10 +61,10 @@ export function createYogaPlugin(
   const execute = async (args: ExecutionArgs): Promise<ExecutionResult> => {
     const { request, req, ...operation } = operationOf(args);
     try {
-      const { session = null, tokenProblem } = await identifyRequest(req);
+      const { session = null, ...identity } = await identifyRequest(req);
       const origin = originOf(req);
       const { address } = origin;
-      const context = createContext({ deps, session, address, tokenProblem, signal: request.signal });
+      const context = createContext({ deps, session, address, ...identity, signal: request.signal });
       const { document, operationName } = operation;
       const result = await engine.execute({ ...operation, context, origin });
       return rejectWithoutLogin(result, { document, operationName, context });
