@@ -5,7 +5,10 @@ import type { TestSpecification } from 'vitest/node';
 export const LONGEST = [
   'test/examples/outages.test.ts',
   'test/client/restarts.test.ts',
+  'test/fuzz/sequences.test.ts',
   'test/docs/readme.test.ts',
+  'test/authorization/matrix.test.ts',
+  'test/fuzz/graphql.test.ts',
   'test/program/start.test.ts',
   'test/program/memory.test.ts',
   'test/conformance/matrix/matrix.test.ts',
