@@ -297,6 +297,85 @@ const drawHeader = (draw: Draw): string =>
     ),
   });
 
+const HASH = 'ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38';
+
+/** The parameters of a request, of any types. */
+function drawParameters(draw: Draw): Record<string, unknown> {
+  const odd: readonly unknown[] = [null, 1, '', 'x', [], {}, [[]], { __proto__: null, constructor: 1 }, true];
+  const names = [
+    'query',
+    'variables',
+    'operationName',
+    'extensions',
+    'documentId',
+    'id',
+    '__proto__',
+  ] as const;
+  const parameters: Record<string, unknown> = draw.oneIn(4) ? {} : { query: '{ __typename }' };
+  for (let count = draw.nat(3); count > 0; count -= 1) parameters[draw.pickFrom(names)] = draw.pickFrom(odd);
+  if (draw.oneIn(3))
+    parameters['extensions'] = {
+      persistedQuery: draw.pickFrom<unknown>([
+        { version: draw.nat(2), sha256Hash: draw.pick<unknown>(HASH, 'x', 1) },
+        ...odd,
+      ]),
+    };
+  return parameters;
+}
+
+test('any parameters of GraphQL over HTTP get a documented response', { timeout: TIMEOUT_MS }, async () => {
+  await renewAccounts();
+  const types = [
+    'application/json',
+    'application/graphql',
+    'application/x-www-form-urlencoded',
+    'text/plain',
+    'application/json; charset=utf-16',
+    '',
+  ];
+  const accepts = [
+    'application/json',
+    'application/graphql-response+json',
+    'text/event-stream',
+    'multipart/mixed',
+    'image/png',
+    '*/*',
+    ',;q=x',
+  ];
+  const property = fc.asyncProperty(draws(), async (draw) => {
+    const parameters = drawParameters(draw);
+    const json = JSON.stringify(draw.oneIn(8) ? [parameters] : parameters);
+    const fields = Object.entries(parameters).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? value : JSON.stringify(value),
+    ]);
+    const type = draw.pickFrom(types);
+    const isForm = type.endsWith('urlencoded') || draw.oneIn(5);
+    const text = isForm ? new URLSearchParams(fields).toString() : json;
+    const body = draw.oneIn(4) ? drawEdited(draw, text).toWellFormed() : text;
+    const abort = new AbortController();
+    const headers = {
+      accept: draw.pickFrom(accepts),
+      authorization: `Bearer ${accounts.ann.token}`,
+      ...(type === '' ? {} : { 'content-type': type }),
+    };
+    const method = draw.pick<'GET' | 'POST' | 'PUT'>('GET', 'POST', 'POST', 'PUT');
+    const query =
+      method === 'GET'
+        ? `?${isForm ? body.replaceAll('#', '') : new URLSearchParams(fields).toString()}`
+        : '';
+    const response = await fetch(`${server.url}/graphql${query}`, {
+      method,
+      headers,
+      signal: abort.signal,
+      ...(method === 'GET' ? {} : { body }),
+    });
+    await expectDocumentedResponse(response);
+    abort.abort();
+  });
+  await fuzz(property, 250);
+});
+
 test('any multipart request gets a documented response', { timeout: TIMEOUT_MS }, async () => {
   await renewAccounts();
   const property = fc.asyncProperty(draws(), async (draw) => {
