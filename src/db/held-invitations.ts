@@ -22,6 +22,15 @@ export async function insert(tx: Tx, invitation: NewInvitation): Promise<Invitat
   return row?.id;
 }
 
+/** Writes a held invitation without changing it. */
+export async function touch(tx: Tx, id: InvitationId): Promise<void> {
+  await tx
+    .updateTable('heldInvitations')
+    .set(({ ref }) => ({ email: ref('email') }))
+    .where('id', '=', id)
+    .execute();
+}
+
 /** Returns whether any invitation for the e-mail is held, whatever the reason. */
 export async function hasAny(db: Db, email: string): Promise<boolean> {
   const row = await db

@@ -12,7 +12,7 @@ import type { CircleId, InvitationId, UserId } from '../ids.ts';
 import { requireCaller, requireMember } from './circle-access.ts';
 import type { Deps } from './deps.ts';
 import { requireUnderHourlyLimits } from './hourly-limits.ts';
-import { deliverInvitations, deliverInvitationsTo } from './invitation-delivery.ts';
+import { deliverInvitations, deliverNewInvitation, NO_ACCOUNT } from './invitation-delivery.ts';
 import { groupBy } from '../lib/group-rows.ts';
 import { emailKey, parseEmail } from '../lib/text.ts';
 import { requireUser } from '../actor.ts';
@@ -46,18 +46,20 @@ export async function inviteToCircle(
     const { id: invitedById } = await requireCaller(unit.tx, actor);
     if (deps.config.RATE_LIMITS === 'on') await limitInvitations(deps, unit.tx, invitedById, email);
     const user = await users.findByEmail(unit.tx, email);
-    if (user !== undefined && (await circles.isMember(unit.tx, circle.id, user.id)))
+    // The same statements run without an account, so that the response time does not tell.
+    const userId = user?.id ?? NO_ACCOUNT;
+    if (await circles.isMember(unit.tx, circle.id, userId))
       throw conflict('The user is already a member of the circle.');
     const id = await held.insert(unit.tx, { circleId: circle.id, invitedById, email });
     // Checked after the insertion, which waits for a concurrent delivery of the same e-mail.
-    const isInvited = user !== undefined && (await circles.hasInvitation(unit.tx, circle.id, user.id));
+    const isInvited = await circles.hasInvitation(unit.tx, circle.id, userId);
     if (id === undefined || isInvited) throw conflict('The user is already invited.');
     const found = await held.find(unit.tx, id);
     if (found === undefined) throw notFound('The invitation');
     // The inviter may see the account if both share another circle.
     return { ...found, userId: user?.id ?? null };
   });
-  await deliverInvitationsTo(deps, email);
+  await deliverNewInvitation(deps, { id: inserted.id, email, inviterId: requireUser(actor) });
   return inserted;
 }
 

@@ -14,6 +14,7 @@ import { accountTopic } from '../../src/events/event.ts';
 import type { CircleId } from '../../src/ids.ts';
 import type { Mail } from '../../src/services/mailer.ts';
 import { createTestDeps } from '../harness/deps.ts';
+import { countStatements } from '../harness/statements.ts';
 import {
   createCircle,
   createUser,
@@ -175,6 +176,26 @@ test('deleting an account deletes the invitations for its e-mail, received and h
   await accounts.deleteAccount(deps, createSession(bob.actor), { password: '' });
   expect(await deps.db.selectFrom('heldInvitations').selectAll().execute()).toEqual([]);
   expect(await deps.db.selectFrom('invitations').selectAll().execute()).toEqual([]);
+});
+
+test('inviting runs the same number of statements with an account, without one, and with a block', async () => {
+  let counted: ReturnType<typeof countStatements> | undefined;
+  await using deps = await createTestDeps({ wrapDb: (db) => (counted = countStatements(db)).db });
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
+  await createCircle(deps, ann, eve);
+  await blockInvitations(deps, eve.actor, { userId: ann.user.id });
+  const countFor = async (email: string): Promise<number> => {
+    const { id: circleId } = await createCircle(deps, ann);
+    const before = counted?.count ?? 0;
+    await invite(deps, ann, circleId, email);
+    return (counted?.count ?? 0) - before;
+  };
+  const known = await countFor(bob.email);
+  expect(known).toBeGreaterThan(10);
+  expect(await countFor('unknown@example.com')).toBe(known);
+  expect(await countFor(eve.email)).toBe(known);
+  expect(await countFor('UNKNOWN@example.COM')).toBe(known);
+  expect(await countFor('BOB@example.COM')).toBe(known);
 });
 
 test('a block names a user that is known to the caller, and not the caller', async () => {

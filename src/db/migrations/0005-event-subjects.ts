@@ -12,7 +12,9 @@ export const eventSubjects: Migration = {
   async up(db: Kysely<unknown>) {
     await sql`alter table events add column message_id int, add column subjects text[]`.execute(db);
     await sql`create index events_message on events (message_id) where message_id is not null`.execute(db);
-    await sql`create index events_subjects on events using gin (subjects) where subjects is not null`.execute(db);
+    await sql`create index events_subjects on events using gin (subjects) where subjects is not null`.execute(
+      db,
+    );
     await sql`
       create index events_unlabelled on events (topic, seq) where message_id is null and subjects is null
     `.execute(db);
