@@ -46,7 +46,7 @@ export const actorKey = (actor: ActorRef): ActorKey => `${actor.kind}:${actor.id
 /** Who pays for an operation: its account, or without a valid token the client's address and connection. */
 export interface Payer {
   /** Undefined for an anonymous client. */
-  readonly account: ActorKey | undefined;
+  readonly account: ActorRef | undefined;
   readonly address: string;
   /** The connection of an anonymous client; undefined where it has none of its own. */
   readonly connection: string | undefined;
@@ -55,7 +55,8 @@ export interface Payer {
 export const payerOf = (session: Session | null, address: string, connection?: string): Payer =>
   session === null
     ? { account: undefined, address, connection }
-    : { account: actorKey(session.actor), address, connection: undefined };
+    : { account: session.actor, address, connection: undefined };
 
 /** Returns the key under which the work of a payer is queued. */
-export const keyOfPayer = ({ account, address }: Payer): string => account ?? `address:${address}`;
+export const keyOfPayer = ({ account, address }: Payer): string =>
+  account === undefined ? `address:${address}` : actorKey(account);

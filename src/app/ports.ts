@@ -84,6 +84,7 @@ export function createBridgePorts(
     openStream: (request) => openStream(deps, request),
     conversationExists: async (id) => (await findConversationsById(deps, [id])).size > 0,
     executor: createExecutor(deps, engine),
+    budgets: deps.operationLimits,
     followSession: (session, onEnd) => followSession(deps, session, onEnd),
     isOriginAllowed: cors.isAllowed,
   };

@@ -35,7 +35,6 @@ import { createTokens } from '../services/tokens.ts';
 import type { JwksSettings, Tokens } from '../services/tokens.ts';
 import { createSecurityLog } from '../services/security-log.ts';
 import { createTypingPublisher } from '../services/typing-publisher.ts';
-import { createRefusalLog } from './refusal-log.ts';
 
 export interface ServicesOptions {
   readonly config: Config;
@@ -126,7 +125,10 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       rateLimits: createRateLimits({ enabled: config.RATE_LIMITS === 'on' }),
       operationLimits: createOperationLimits({
         enabled: config.RATE_LIMITS === 'on',
-        onRefusal: createRefusalLog(log, metrics),
+        onRefusal(limit, { account, address }) {
+          metrics.refusals.inc({ limit });
+          securityLog.record('limit reached', { account, address, detail: limit });
+        },
       }),
       passwords,
       mailer,

@@ -1,6 +1,6 @@
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
-import { sameActor } from '../actor.ts';
-import type { ActorRef } from '../actor.ts';
+import { payerOf, sameActor } from '../actor.ts';
+import type { ActorRef, Payer } from '../actor.ts';
 import { DomainError, notFound, unauthenticated } from '../errors.ts';
 import type { ConnectionEnd, EndReason, ErrorCode } from '../errors.ts';
 import { parseCursor } from '../events/cursor.ts';
@@ -53,6 +53,12 @@ export class ConnectionCaller implements Caller, RoomMember {
 
   get topics(): readonly Topic[] {
     return this.#options.rooms.listTopics(this);
+  }
+
+  /** Who pays for the connection's events. */
+  get payer(): Payer {
+    const { address, connection } = this.#options;
+    return payerOf(this.#login?.session ?? null, address, connection);
   }
 
   async run<Data, Variables extends Record<string, unknown>>(

@@ -6,11 +6,12 @@ import { withTimeout } from '../lib/timeout.ts';
 import { ConnectionCaller } from './caller.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import { ConnectionLog } from './connection-log.ts';
+import type { Channel, Reply } from './contract/channel-types.ts';
 import { USER_NOT_FOUND } from './contract/channels.ts';
 import type { Frame } from './contract/encoders.ts';
 import type { ForwardChannels } from './contract/event-frames.ts';
 import type { BridgeDeps } from './deps.ts';
-import { dispatch, findChannel } from './dispatch.ts';
+import { dispatch, findChannel, rejectEvent } from './dispatch.ts';
 import { mayRetryEvents, detectClient } from './engine-io/client-detection.ts';
 import {
   bufferedBytes,
@@ -20,6 +21,7 @@ import {
   resumeReading,
   terminate,
 } from './engine-io/server.ts';
+import { chargeEvent, chargeRejectedLogin, pauseAfterRefusal } from './event-charge.ts';
 import { CLIENT_DISCONNECT } from './engine-io/socket-io-parser.ts';
 import { createInboundQueue } from './inbound-queue.ts';
 import type { InboundQueue } from './inbound-queue.ts';
@@ -259,15 +261,11 @@ export class LegacyConnection {
       return;
     }
     const channel = findChannel(name);
+    const refusal = await chargeEvent(this.#deps.budgets, this.#caller.payer, name === 'authenticate');
     if (channel !== undefined) {
       this.#caller.isHandlingEvent = true;
-      const { frames, replay } = await dispatch(channel, argument, {
-        caller: this.#caller,
-        isLoggedIn: this.actor !== undefined,
-        timeoutMs: this.#limits.eventTimeoutMs,
-        onError: (error) => this.#log.failed(error, 'event failed', { channel: channel.name }),
-        onTimeout: () => setImmediate(() => this.#disconnectSlow('event timed out')),
-      });
+      const { frames, replay } =
+        refusal === undefined ? await this.#dispatch(channel, argument) : rejectEvent(channel, refusal);
       // After `authenticate`, the event counts for the new account.
       this.#usage.countEvent(channel.name, this.actor);
       if (sendsReply()) this.#outbound.send(frames);
@@ -277,6 +275,20 @@ export class LegacyConnection {
       this.#outbound.flushHeld();
     }
     if (this.#socket.connected) ack?.();
+    if (refusal !== undefined) await pauseAfterRefusal(refusal);
+  }
+
+  async #dispatch(channel: Channel, argument: unknown): Promise<Reply> {
+    const reply = await dispatch(channel, argument, {
+      caller: this.#caller,
+      isLoggedIn: this.actor !== undefined,
+      timeoutMs: this.#limits.eventTimeoutMs,
+      onError: (error) => this.#log.failed(error, 'event failed', { channel: channel.name }),
+      onTimeout: () => setImmediate(() => this.#disconnectSlow('event timed out')),
+    });
+    if (channel.name === 'authenticate' && this.actor === undefined)
+      chargeRejectedLogin(this.#deps.budgets, this.#caller.payer);
+    return reply;
   }
 
   async #sendReplay(replay: AsyncIterable<Frame>): Promise<void> {

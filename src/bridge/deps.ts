@@ -8,7 +8,7 @@ import type { ConversationId } from '../ids.ts';
 import type { TurnClock } from '../lib/turn-clock.ts';
 import type { Logger } from '../log.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
-import type { ActorRef, Session } from '../actor.ts';
+import type { ActorRef, Payer, Session } from '../actor.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 
 /** A lease that keeps an actor online until it is closed. An actor's newest connection has the greatest `leaseId`. */
@@ -27,6 +27,16 @@ interface HandshakeToken {
 
 export type UsageLog = Pick<ChannelUsage, 'retentionDays' | 'record' | 'read'>;
 
+/** The budgets that events are charged to. */
+export interface EventBudgets {
+  /** Charges the points. Resolves when they are available; throws RATE_LIMITED if that takes too long. */
+  charge(payer: Payer, points: number): Promise<void> | undefined;
+  /** Charges points for work that is already done. */
+  chargeAfterwards(payer: Payer, points: number): void;
+  /** Throws RATE_LIMITED while the budget of an anonymous connection itself is exhausted. */
+  requireConnectionBudget(payer: Payer): void;
+}
+
 /** The dependencies of the bridge, passed in by `app.ts`. */
 export interface BridgeDeps {
   readonly config: Pick<Config, 'LEGACY_FORWARD_CHANNELS'>;
@@ -39,6 +49,7 @@ export interface BridgeDeps {
   /** Identifies the database in cursors. */
   readonly epoch: string;
   readonly executor: Executor;
+  readonly budgets: EventBudgets;
   readonly presence: {
     open(kind: 'legacy', actor: ActorRef): Promise<LegacyLease>;
     /** Returns the lease of the actor's newest legacy connection on any node. */

@@ -40,6 +40,11 @@ export async function dispatch(
   } catch (error) {
     if (!(error instanceof DomainError || error instanceof LegacyError)) onError(error);
     if (error instanceof TimeoutError) onTimeout();
-    return { frames: [{ channel: 'error', payload: findErrorText(channel, error) }] };
+    return rejectEvent(channel, error);
   }
 }
+
+/** Returns the reply to an event that failed. */
+export const rejectEvent = (channel: Channel, error: unknown): Reply => ({
+  frames: [{ channel: 'error', payload: findErrorText(channel, error) }],
+});

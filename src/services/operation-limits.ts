@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { keyOfPayer } from '../actor.ts';
+import { actorKey, keyOfPayer } from '../actor.ts';
 import type { Payer } from '../actor.ts';
 import { DomainError } from '../errors.ts';
 
@@ -17,9 +17,9 @@ export interface Budget {
  */
 export const BUDGETS = {
   account: { perSecond: 8_000, burst: 80_000, maxDelayMs: 5_000 },
-  connection: { perSecond: 100, burst: 1_000, maxDelayMs: 1_000 },
-  address: { perSecond: 300, burst: 10_000, maxDelayMs: 1_000 },
-  anonymous: { perSecond: 1_500, burst: 20_000, maxDelayMs: 1_000 },
+  connection: { perSecond: 100, burst: 5_000, maxDelayMs: 1_000 },
+  address: { perSecond: 300, burst: 20_000, maxDelayMs: 1_000 },
+  anonymous: { perSecond: 1_500, burst: 30_000, maxDelayMs: 1_000 },
 } as const satisfies Record<string, Budget>;
 
 /** Concurrent work of one account (or of one address without an account), in statements of its operations. */
@@ -33,12 +33,6 @@ export const MAX_SUBSCRIPTIONS = 20_000;
 
 export type BudgetKind = keyof typeof BUDGETS;
 export type RefusalKind = BudgetKind | 'concurrency' | 'subscriptions';
-
-export interface Refusal {
-  readonly limit: RefusalKind;
-  readonly payer: Payer;
-  readonly retryAfterMs: number;
-}
 
 /** A running operation. */
 export interface Turn {
@@ -69,7 +63,7 @@ export interface OperationLimits {
 export interface OperationLimitsOptions {
   /** Without, budgets and the count of subscriptions refuse nothing; the concurrency stays bounded. */
   readonly enabled: boolean;
-  readonly onRefusal?: ((refusal: Refusal) => void) | undefined;
+  readonly onRefusal?: ((limit: RefusalKind, payer: Payer) => void) | undefined;
   readonly budgets?: Readonly<Record<BudgetKind, Budget>>;
 }
 
@@ -86,11 +80,11 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
 
   const refuse = (limit: RefusalKind, payer: Payer, retryAfterMs: number): never => {
     const wholeMs = Math.max(1, Math.ceil(retryAfterMs));
-    onRefusal?.({ limit, payer, retryAfterMs: wholeMs });
+    onRefusal?.(limit, payer);
     throw new DomainError('RATE_LIMITED', 'Too many requests. Try again later.', { retryAfterMs: wholeMs });
   };
   const accountsOf = ({ account, address, connection }: Payer): readonly [BudgetKind, string][] => {
-    if (account !== undefined) return [['account', account]];
+    if (account !== undefined) return [['account', actorKey(account)]];
     const anonymous: [BudgetKind, string][] = [
       ['address', address],
       ['anonymous', ''],

@@ -171,6 +171,11 @@ export async function startFakeBridge(
       },
       async compare() {},
     },
+    budgets: {
+      charge: () => undefined,
+      chargeAfterwards: () => undefined,
+      requireConnectionBudget: () => undefined,
+    },
     executor: { execute } as unknown as BridgeDeps['executor'],
     presence: {
       async open(_kind, actor) {

@@ -1,12 +1,27 @@
 import { getOperationAST, Kind } from 'graphql';
 import type { DocumentNode, FieldNode, FragmentDefinitionNode, SelectionSetNode } from 'graphql';
-import { DomainError } from '../../errors.ts';
 
-/** SQL statements that one operation may cause, as `countStatements` estimates them. */
+/** SQL statements that one operation may cause, by the estimate of `Cost.statements`. */
 export const MAX_STATEMENTS = 150;
 
 /** Points of an operation, beside those of its statements. */
-export const OPERATION_POINTS = 1;
+const OPERATION_POINTS = 1;
+/** Further points of a mutation: it runs a transaction of several statements, and its event is delivered to others. */
+const MUTATION_POINTS = 40;
+/** Mutations that have a limit of their own, and those that run often and are cheap. */
+const CHEAP_MUTATIONS: ReadonlySet<string> = new Set([
+  'createAccount',
+  'deleteMessage',
+  'login',
+  'loginDevice',
+  'logout',
+  'refreshToken',
+  'sendMessage',
+  'sendSignal',
+  'setTyping',
+  'updateMessage',
+  'uploadMedia',
+]);
 /** Length of an unknown document that costs a point to parse and validate, in characters. */
 const CHARACTERS_PER_POINT = 25;
 /** Size of the variables that costs a point, in characters. */
@@ -17,17 +32,23 @@ const STRUCTURAL_FIELDS: ReadonlySet<string> = new Set(['edges', 'node', 'nodes'
 
 type Variables = Readonly<Record<string, unknown>> | null | undefined;
 
+/** What an operation may cost. */
+export interface Cost {
+  readonly statements: number;
+  readonly points: number;
+}
+
 interface CountedDocument {
   /** Statements, without those of the root field `nodes`. */
   readonly statements: number;
+  readonly mutationPoints: number;
   /** The root fields `nodes`, which read each of their ids. */
   readonly nodesFields: readonly FieldNode[];
 }
 
-/** Estimates the SQL statements of operations before they run. Counts are cached by document. */
+/** Estimates the cost of operations before they run. Counts are cached by document. */
 export interface OperationCost {
-  /** Returns the number of statements. Throws LIMIT_EXCEEDED beyond `MAX_STATEMENTS`. */
-  countStatements(document: DocumentNode, operationName?: string | null, variables?: Variables): number;
+  of(document: DocumentNode, operationName: string | null | undefined, variables: Variables): Cost;
 }
 
 export function createOperationCost(): OperationCost {
@@ -41,16 +62,16 @@ export function createOperationCost(): OperationCost {
     return byName.set(operationName, counted).get(operationName) ?? counted;
   };
   return {
-    countStatements(document, operationName, variables) {
-      const { statements, nodesFields } = read(document, operationName ?? '');
-      let count = statements;
-      for (const field of nodesFields) count += countIds(field, variables);
-      if (count <= MAX_STATEMENTS) return count;
-      throw new DomainError(
-        'LIMIT_EXCEEDED',
-        `The operation could cause more than ${MAX_STATEMENTS} database statements. Select fewer root fields, nodes or lists.`,
-        { limit: `statements ${MAX_STATEMENTS}` },
-      );
+    of(document, operationName, variables) {
+      const { statements: ownStatements, mutationPoints, nodesFields } = read(document, operationName ?? '');
+      let statements = ownStatements;
+      for (const field of nodesFields) statements += countIds(field, variables);
+      const points =
+        OPERATION_POINTS +
+        Math.min(statements, MAX_STATEMENTS) +
+        mutationPoints +
+        pointsOfVariables(variables);
+      return { statements, points };
     },
   };
 }
@@ -65,6 +86,7 @@ function countDocument(document: DocumentNode, operationName: string): CountedDo
   for (const definition of document.definitions)
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
   const nodesFields: FieldNode[] = [];
+  let mutationPoints = 0;
   const counts = new Map<string, number>();
 
   const countOfFragment = (name: string, isRoot: boolean): number => {
@@ -91,11 +113,14 @@ function countDocument(document: DocumentNode, operationName: string): CountedDo
       nodesFields.push(field);
       return inner;
     }
+    if (isRoot && operation?.operation === 'mutation' && !CHEAP_MUTATIONS.has(name))
+      mutationPoints += MUTATION_POINTS;
     const reads = isRoot || (field.selectionSet !== undefined && !STRUCTURAL_FIELDS.has(name));
     return reads ? 1 + inner : inner;
   };
 
-  return { statements: countOf(operation?.selectionSet, true), nodesFields };
+  const statements = countOf(operation?.selectionSet, true);
+  return { statements, mutationPoints, nodesFields };
 }
 
 function countIds({ arguments: args = [] }: FieldNode, variables: Variables): number {

@@ -1,19 +1,16 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { keyOfPayer, payerOf } from '../../actor.ts';
 import type { Payer } from '../../actor.ts';
 import type { Deps } from '../../domain/deps.ts';
 import { DomainError } from '../../errors.ts';
-import {
-  createOperationCost,
-  OPERATION_POINTS,
-  pointsOfDocument,
-  pointsOfVariables,
-} from './operation-cost.ts';
+import { createOperationCost, MAX_STATEMENTS, pointsOfDocument } from './operation-cost.ts';
+import type { Cost } from './operation-cost.ts';
 import type { Operation } from './operation.ts';
 
 /** Applies the limits of operations, the same for every transport. */
 export interface OperationGate {
   /** Charges for parsing and validating a document. Throws RATE_LIMITED. */
-  admitDocument(text: string, payer: Payer): Promise<void> | undefined;
+  admitDocument(text: string, payer: Payer): Promise<void>;
   /**
    * Runs the work of an operation when its payer may. Throws LIMIT_EXCEEDED for too many statements, RATE_LIMITED when
    * the payer's budget is exhausted.
@@ -25,6 +22,10 @@ export interface OperationGate {
   runEvent<Result>(operation: Operation, work: () => Result): Result;
 }
 
+const MAX_REFUSAL_DELAY_MS = 1_000;
+
+type Turn = Awaited<ReturnType<Deps['operationLimits']['begin']>>;
+
 /** Address of operations whose client is unknown, as in tests. */
 const UNKNOWN = 'unknown';
 
@@ -33,34 +34,58 @@ export function createOperationGate({
   databaseShares,
 }: Pick<Deps, 'operationLimits' | 'databaseShares'>): OperationGate {
   const cost = createOperationCost();
+
+  const begin = async (payer: Payer, { statements, points }: Cost): Promise<Turn> => {
+    try {
+      const delay = limits.charge(payer, points);
+      if (delay !== undefined) await delay;
+      return await limits.begin(payer, statements);
+    } catch (error) {
+      throw await slowDown(error);
+    }
+  };
+
   return {
-    admitDocument: (text, payer) => limits.charge(payer, pointsOfDocument(text)),
-    async run(operation, work) {
-      const { document, operationName, variables, origin } = operation;
-      const payer = payerOfOperation(operation);
+    async admitDocument(text, payer) {
       try {
-        const statements = cost.countStatements(document, operationName, variables);
-        const delay = limits.charge(payer, OPERATION_POINTS + statements + pointsOfVariables(variables));
-        if (delay !== undefined) await delay;
-        const started = limits.begin(payer, statements);
-        const turn = started instanceof Promise ? await started : started;
-        try {
-          return await databaseShares.run(keyOfPayer(payer), work);
-        } finally {
-          turn.end();
-        }
+        await limits.charge(payer, pointsOfDocument(text));
       } catch (error) {
-        if (error instanceof DomainError && error.code === 'LIMIT_EXCEEDED')
-          limits.chargeAfterwards(payer, OPERATION_POINTS);
-        if (error instanceof DomainError && error.code === 'RATE_LIMITED')
-          origin?.onRefused?.(error.details.retryAfterMs ?? 0);
-        throw error;
+        throw await slowDown(error);
+      }
+    },
+    async run(operation, work) {
+      const { document, operationName, variables } = operation;
+      const payer = payerOfOperation(operation);
+      const operationCost = cost.of(document, operationName, variables);
+      const turn = await begin(payer, operationCost);
+      try {
+        if (operationCost.statements > MAX_STATEMENTS) throw tooManyStatementsError();
+        return await databaseShares.run(keyOfPayer(payer), work);
+      } finally {
+        turn.end();
       }
     },
     openSubscription: (operation) => limits.openSubscription(payerOfOperation(operation)),
     runEvent: (operation, work) => databaseShares.run(keyOfPayer(payerOfOperation(operation)), work),
   };
 }
+
+/**
+ * Returns the error. Delays a refusal by its `retryAfterMs`, at most `MAX_REFUSAL_DELAY_MS`: connections bound their
+ * operations in progress, so a client that ignores refusals is slowed down instead of being answered as fast as it sends.
+ */
+async function slowDown(error: unknown): Promise<unknown> {
+  if (error instanceof DomainError && error.code === 'RATE_LIMITED')
+    await pause(Math.min(error.details.retryAfterMs ?? 0, MAX_REFUSAL_DELAY_MS), undefined, { ref: false });
+  return error;
+}
+
+const tooManyStatementsError = (): DomainError =>
+  new DomainError(
+    'LIMIT_EXCEEDED',
+    `The operation could cause more than ${MAX_STATEMENTS} database statements. Select fewer root fields, nodes or lists.`,
+    { limit: `statements ${MAX_STATEMENTS}` },
+  );
 
 /** Requests of one client over HTTP have no connection that identifies it. */
 const payerOfOperation = ({ context, origin, legacyConnection }: Operation): Payer =>

@@ -31,6 +31,4 @@ export interface OperationOrigin {
   readonly address: string;
   /** The reason why the connection ends; undefined while it is open. */
   readonly endReason: ConnectionEnd | undefined;
-  /** Called when an operation was refused by a limit: the connection may stop reading for that time. */
-  onRefused?(retryAfterMs: number): void;
 }
