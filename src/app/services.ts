@@ -134,6 +134,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       mailer,
       loginAttempts: createLoginAttempts({ db, enabled: config.RATE_LIMITS === 'on', securityLog }),
       securityLog,
+      countRefusal: (limit) => metrics.refusals.inc({ limit }),
       lockedUsers: new Set(isDemoAllowed(config) ? [] : demoAccounts.map(({ id }) => id)),
       sendBatcher: createSendBatcher({ db, bus }),
       typing,

@@ -147,7 +147,7 @@ async function limitEmailChanges(deps: Deps, actor: ActorRef, { email }: UpdateA
   await deps.db.transaction().execute((tx) =>
     requireUnderHourlyLimits(deps, tx, {
       accountId: user.id,
-      subject: 'changes of the e-mail',
+      name: 'e-mail changes',
       limits: new Map([[`changes of the e-mail of ${user.id}`, MAX_EMAIL_CHANGES_PER_HOUR]]),
     }),
   );

@@ -19,6 +19,9 @@ import type { Tokens } from '../services/tokens.ts';
 import type { TypingPublisher } from '../services/typing-publisher.ts';
 import { openSnapshot as openDatabaseSnapshot } from '../db/database.ts';
 
+/** Limits per hour, by their names in the security log and in the metric of refusals. */
+export type HourlyLimitName = 'invitations' | 'verification mails' | 'e-mail changes';
+
 /** Dependencies of all domain functions. Built once, in `app/services.ts`. */
 export interface Deps {
   readonly db: Db;
@@ -40,6 +43,8 @@ export interface Deps {
   /** Undefined unless MAIL_URL is set. */
   readonly mailer: Mailer | undefined;
   readonly securityLog: SecurityLog;
+  /** Counts a refusal by a limit of the domain, in the metric of all refusals. */
+  countRefusal(limit: HourlyLimitName): void;
   /** Demo accounts that are not allowed here: neither their logins nor their tokens are accepted. */
   readonly lockedUsers: ReadonlySet<UserId>;
   readonly sendBatcher: SendBatcher;

@@ -63,7 +63,7 @@ async function sendToken(deps: Deps, { id, email }: Pick<User, 'id' | 'email'>):
 const limitMails = (deps: Deps, tx: Tx, id: UserId, email: string): Promise<void> =>
   requireUnderHourlyLimits(deps, tx, {
     accountId: id,
-    subject: 'verification mails',
+    name: 'verification mails',
     limits: new Map([
       [`mails of ${id}`, MAX_MAILS_PER_HOUR],
       [`mails to ${sha256(emailKey(email)).toString('hex').slice(0, 32)}`, MAX_MAILS_PER_HOUR],

@@ -71,7 +71,7 @@ async function limitInvitations(deps: Deps, tx: Tx, inviter: UserId, email: stri
     [`invitations from ${inviter}`, MAX_PER_INVITER_AND_HOUR],
     [`invitations from ${inviter} to ${address}`, MAX_PER_PAIR_AND_HOUR],
   ]);
-  await requireUnderHourlyLimits(deps, tx, { accountId: inviter, subject: 'invitations', limits });
+  await requireUnderHourlyLimits(deps, tx, { accountId: inviter, name: 'invitations', limits });
   if ((await held.countByInviter(tx, inviter)) >= MAX_OPEN_PER_INVITER)
     throw new DomainError(
       'LIMIT_EXCEEDED',

@@ -212,7 +212,9 @@ test('a block names a user that is known to the caller, and not the caller', asy
 });
 
 test('invitations are limited per hour, by inviter and e-mail, whether an account has it or not', async () => {
-  await using deps = await createTestDeps({ rateLimits: true });
+  await using testDeps = await createTestDeps({ rateLimits: true });
+  const refused: string[] = [];
+  const deps = { ...testDeps, countRefusal: (limit: string) => void refused.push(limit) };
   const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const [known, unknown]: [string[], string[]] = [[], []];
   for (let count = 0; count < 21; count += 1) {
@@ -222,6 +224,7 @@ test('invitations are limited per hour, by inviter and e-mail, whether an accoun
   }
   expect(known).toEqual([...Array.from({ length: 20 }, () => 'done'), 'RATE_LIMITED']);
   expect(unknown).toEqual(known);
+  expect(refused).toEqual(['invitations', 'invitations']);
   const { id: circleId } = await circles.createCircle(deps, bob.actor, { name: 'Honest' });
   await invite(deps, bob, circleId, 'late@example.com');
   const { id: last } = await circles.createCircle(deps, ann.actor, { name: 'Spam' });

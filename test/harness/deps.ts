@@ -75,6 +75,7 @@ export async function createTestDeps({
     passwords: createPasswords({ memoryKib: 8 }),
     loginAttempts: createLoginAttempts({ db, enabled: rateLimits, securityLog }),
     securityLog,
+    countRefusal: () => undefined,
     lockedUsers: new Set(),
     sendBatcher: createSendBatcher({ db, bus }),
     typing: createTypingPublisher({ db, bus }),
