@@ -293,6 +293,22 @@ test.each([
   });
 });
 
+test('a part under another name that cannot be decoded does not block the request', async () => {
+  await using app = await startTestApp();
+  const uploader = await openUploader(app);
+  const other = {
+    disposition: 'form-data; name="other"; filename="a"',
+    headers: 'Content-Transfer-Encoding: base64\r\n',
+    content: `!${'x'.repeat(200_000)}`,
+  };
+  const file = { disposition: 'form-data; name="file"; filename="a"' };
+  expect(await uploader.postLegacy(other, file)).toMatchObject({
+    status: 400,
+    body: { code: 'INVALID_INPUT' },
+    media: { size: null },
+  });
+});
+
 test('the fields of a GraphQL upload may be encoded', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();

@@ -76,7 +76,12 @@ export function receiveFile<Result>(
         return handleFile({ part, filename: readFilename(disposition()), content: decoded, fields });
       };
       const result = handled === undefined ? attempt(handleDecoded) : undefined;
-      if (result === undefined) return void decoded.resume();
+      if (result === undefined) {
+        // Decoding destroys the part when it fails, and the parser would wait for it.
+        decoded.once('error', fail);
+        decoded.resume();
+        return;
+      }
       content = decoded;
       handled = result;
       result.then(finish, fail);
