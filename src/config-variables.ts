@@ -106,6 +106,11 @@ export const VARIABLES = {
     default: '104857600',
     description: 'Largest accepted upload, in bytes.',
   },
+  UPLOAD_QUOTA_BYTES: {
+    schema: wholeNumber(1).default(2 * 1024 ** 3),
+    default: '2147483648',
+    description: 'Bytes that one account may upload per day (UTC), over all nodes.',
+  },
   KEEP_ALIVE_MS: {
     schema: wholeNumber(1, 3_600_000).default(75_000),
     default: '75000',

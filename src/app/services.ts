@@ -34,6 +34,7 @@ import { startRetention } from '../services/retention.ts';
 import { createTokens } from '../services/tokens.ts';
 import type { JwksSettings, Tokens } from '../services/tokens.ts';
 import { createSecurityLog } from '../services/security-log.ts';
+import { createUploadLimits } from '../services/upload-limits.ts';
 import { createTypingPublisher } from '../services/typing-publisher.ts';
 
 export interface ServicesOptions {
@@ -93,7 +94,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     hasScryptHashes: await hasScryptHashes(db),
   });
   const demoAccounts = await findDemoAccounts({ db, passwords });
-  stack.use(startRetention({ db, config, mediaStorage, log }));
+  stack.use(startRetention({ db, bus, config, mediaStorage, log }));
   const channelUsage = stack.use(createChannelUsage({ db, log }));
   const cluster = await joinCluster(config, database, {
     // Subscriptions are per topic, but typing expiry needs the notices of all topics.
@@ -122,6 +123,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       batchedReads,
       presence,
       mediaStorage,
+      uploadLimits: createUploadLimits({ db, log, quotaBytes: config.UPLOAD_QUOTA_BYTES }),
       rateLimits: createRateLimits({ enabled: config.RATE_LIMITS === 'on' }),
       operationLimits: createOperationLimits({
         enabled: config.RATE_LIMITS === 'on',

@@ -6,6 +6,7 @@ import { emailKeys } from './migrations/0003-email-keys.ts';
 import { sessions } from './migrations/0004-sessions.ts';
 import { eventSubjects } from './migrations/0005-event-subjects.ts';
 import { heldInvitations } from './migrations/0006-held-invitations.ts';
+import { uploads } from './migrations/0007-uploads.ts';
 import type { Tables } from './tables.ts';
 
 const MIGRATIONS = {
@@ -15,6 +16,7 @@ const MIGRATIONS = {
   '0004-sessions': sessions,
   '0005-event-subjects': eventSubjects,
   '0006-held-invitations': heldInvitations,
+  '0007-uploads': uploads,
 };
 
 /** Runs pending migrations, under a lock against other processes. Throws the first error, and rolls back. */

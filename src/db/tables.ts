@@ -172,6 +172,20 @@ export interface UnusedFilesTable {
   storageName: string;
 }
 
+/** Bytes that accounts uploaded, by day in UTC. */
+export interface UploadUsageTable {
+  /** Topic of the account. */
+  account: string;
+  day: string;
+  bytes: number;
+}
+
+/** Files that are being stored, or that a crash left behind, and to which no media refers yet. */
+export interface UnfinishedUploadsTable {
+  storageName: string;
+  startedAt: CreatedAt;
+}
+
 /** Messages of sends with an idempotency key, so that a retry returns the same message. */
 export interface IdempotencyKeysTable {
   /** Topic of the account: `user:7`, `device:4`. */
@@ -287,6 +301,8 @@ export interface Tables {
   messages: MessagesTable;
   media: MediaTable;
   unusedFiles: UnusedFilesTable;
+  uploadUsage: UploadUsageTable;
+  unfinishedUploads: UnfinishedUploadsTable;
   idempotencyKeys: IdempotencyKeysTable;
   topics: TopicsTable;
   events: EventsTable;

@@ -7,6 +7,7 @@ import { deleteKeysOf } from '../db/idempotency-keys.ts';
 import { forgetClients } from '../db/login-attempts.ts';
 import { addDeletedSubject, endAll, isActive, revoke } from '../db/sessions.ts';
 import type { User } from '../db/tables.ts';
+import { deleteUsageOf } from '../db/uploads.ts';
 import * as users from '../db/users.ts';
 import { parseDate } from '../lib/dates.ts';
 import { conflict, forbidden, unauthenticated } from '../errors.ts';
@@ -224,6 +225,7 @@ async function tryDeleteAccount(unit: UnitOfWork, session: Session): Promise<Use
   await heldInvitations.removeByEmail(unit.tx, user.email);
   await eraseAccount(unit.tx, actor);
   await deleteKeysOf(unit.tx, actorKey(actor));
+  await deleteUsageOf(unit.tx, actorKey(actor));
   const subject = await users.remove(unit.tx, user.id);
   if (subject !== undefined) await addDeletedSubject(unit.tx, subject);
   // The clock of the identity provider may be ahead.

@@ -7,6 +7,7 @@ import type { UserId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 import type { BatchedReads } from '../db/batched-reads.ts';
 import type { OperationLimits } from '../services/operation-limits.ts';
+import type { UploadLimits } from '../services/upload-limits.ts';
 import type { RateLimits } from '../services/rate-limits.ts';
 import type { Mailer } from '../services/mailer.ts';
 import type { LoginAttempts } from '../services/login-attempts.ts';
@@ -36,6 +37,7 @@ export interface Deps {
   readonly batchedReads: BatchedReads;
   readonly presence: Presence;
   readonly mediaStorage: MediaStorage;
+  readonly uploadLimits: UploadLimits;
   readonly rateLimits: RateLimits;
   readonly operationLimits: OperationLimits;
   readonly passwords: Passwords;

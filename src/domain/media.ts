@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import * as rows from '../db/media.ts';
 import * as messages from '../db/messages.ts';
 import type { Media, Message } from '../db/tables.ts';
+import { finishUpload, startUpload } from '../db/uploads.ts';
 import { notFound } from '../errors.ts';
 import { conversationTopic } from '../events/event.ts';
 import { eraseFormerFile } from '../events/erasure.ts';
@@ -10,9 +11,10 @@ import { transact } from '../events/unit-of-work.ts';
 import type { MediaId, MessageId } from '../ids.ts';
 import { requireAuthor } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
-import type { ByteRange } from '../services/media-storage.ts';
+import type { ByteRange, StoredFile } from '../services/media-storage.ts';
 import { removeUnusedFiles } from '../services/retention.ts';
 import type { ActorRef } from '../actor.ts';
+import { actorKey } from '../actor.ts';
 import { looksEmpty } from '../lib/text.ts';
 
 /** Returns a media. Throws NOT_FOUND unless the actor may read its message. */
@@ -37,14 +39,14 @@ export interface Upload {
 
 /**
  * Stores the file of a pending media; a second upload replaces the first. Throws NOT_FOUND unless the actor may read
- * the message, FORBIDDEN unless it is the author and still takes part, LIMIT_EXCEEDED, UNAVAILABLE.
+ * the message, FORBIDDEN unless it is the author and still takes part, LIMIT_EXCEEDED, RATE_LIMITED, UNAVAILABLE.
  */
 export async function uploadMedia(deps: Deps, actor: ActorRef, upload: Upload): Promise<Media> {
   const message = await rows.findMessage(deps.db, upload.mediaId);
   if (message === undefined) throw notFound('The media');
   // Checked again under the lock: this first check only rejects an upload before its content is read.
   await requireAuthor(deps.db, actor, message, 'The media');
-  const stored = await deps.mediaStorage.write(upload.content, deps.config.MAX_UPLOAD_BYTES);
+  const stored = await store(deps, actor, upload.content);
   const { name: storageName, size, contentType } = stored;
   try {
     const file = { ...splitFilename(upload.filename), size, contentType, storageName };
@@ -54,7 +56,27 @@ export async function uploadMedia(deps: Deps, actor: ActorRef, upload: Upload): 
   } catch (error) {
     // If the connection was lost during the commit, it may have succeeded: then the file is in use.
     const isUsed = await rows.isStored(deps.db, storageName).catch(() => true);
-    if (!isUsed) await deps.mediaStorage.remove([storageName]);
+    if (!isUsed) {
+      await deps.mediaStorage.remove([storageName]);
+      await finishUpload(deps.db, storageName);
+    }
+    throw error;
+  }
+}
+
+/** Stores the content within the limits of the account. */
+async function store(deps: Deps, actor: ActorRef, content: Readable): Promise<StoredFile> {
+  let startedName: string | undefined;
+  try {
+    return await deps.uploadLimits.run(actorKey(actor), content, (metered) =>
+      deps.mediaStorage.write(metered, deps.config.MAX_UPLOAD_BYTES, async (name) => {
+        await startUpload(deps.db, name);
+        startedName = name;
+      }),
+    );
+  } catch (error) {
+    // The storage has removed the file. Should this fail, the retention retries.
+    if (startedName !== undefined) await finishUpload(deps.db, startedName).catch(() => undefined);
     throw error;
   }
 }
@@ -74,6 +96,7 @@ async function recordUpload(
     const before = await rows.findByMessages(unit.tx, [id]);
     const isReplacement = before.some((item) => item.id === mediaId && item.uploadedAt !== null);
     await rows.setUploaded(unit.tx, mediaId, file);
+    await finishUpload(unit.tx, file.storageName);
     const media = await rows.findByMessages(unit.tx, [id]);
     const uploaded = media.find((item) => item.id === mediaId);
     if (uploaded === undefined) throw notFound('The media');

@@ -61,7 +61,7 @@ builder.mutationFields((t) => ({
   uploadMedia: t.field({
     type: Media,
     description:
-      'Uploads a file declared by one of your messages, like POST `/media/upload/<legacyId>`. A second upload replaces the first. Publishes `MediaUploaded`; with the last file the message becomes DONE. FORBIDDEN unless you sent the message and still take part, LIMIT_EXCEEDED if the file exceeds `MAX_UPLOAD_BYTES`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, LIMIT_EXCEEDED, UNAVAILABLE.',
+      'Uploads a file declared by one of your messages, like POST `/media/upload/<legacyId>`. A second upload replaces the first. Publishes `MediaUploaded`; with the last file the message becomes DONE. FORBIDDEN unless you sent the message and still take part, LIMIT_EXCEEDED if the file exceeds `MAX_UPLOAD_BYTES` or the upload is too slow, RATE_LIMITED above `UPLOAD_QUOTA_BYTES` per day and for too many concurrent uploads. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, LIMIT_EXCEEDED, RATE_LIMITED, UNAVAILABLE.',
     args: {
       mediaId: t.arg.id({
         required: true,

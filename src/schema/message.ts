@@ -129,7 +129,7 @@ builder.mutationFields((t) => ({
       }),
       files: t.arg.stringList({
         description:
-          'An identifier for each file to be uploaded afterwards: at most 20, each at most 1024 characters.',
+          'An identifier for each file to be uploaded afterwards, within three days: at most 20, each at most 1024 characters.',
       }),
       idempotencyKey: t.arg.string({
         description:

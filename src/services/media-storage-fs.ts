@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { access, constants, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { access, constants, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -11,6 +11,9 @@ const NAME = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const PART_SUFFIX = '.part';
 /** In a shared folder, a partial file untouched for this long belongs to no running process. */
 const ABANDONED_MS = 3_600_000;
+/** Uploads leave this share of the disk free, at most `MAX_RESERVED_BYTES`. */
+const MIN_FREE_SHARE = 0.05;
+const MAX_RESERVED_BYTES = 1024 ** 3;
 const NO_SPACE_CODES: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EROFS'];
 
 /**
@@ -26,10 +29,18 @@ export async function createFolderStorage(dir: string, shared = false): Promise<
     if (!NAME.test(name)) throw new Error(`Invalid name of a stored file: ${name}`);
     return join(dir, name);
   };
-  const store = async (content: Readable, maxBytes: number): Promise<StoredFile> => {
+  const store = async (
+    content: Readable,
+    maxBytes: number,
+    onName?: (name: string) => Promise<void>,
+  ): Promise<StoredFile> => {
+    // An error before the pipeline starts is thrown by it.
+    content.on('error', () => undefined);
     const name = crypto.randomUUID();
     const partial = pathOf(name) + PART_SUFFIX;
     try {
+      await requireFreeSpace(dir);
+      await onName?.(name);
       const inspector = inspectContent(maxBytes);
       await writeFile(partial, content, inspector.passThrough);
       await rename(partial, pathOf(name));
@@ -42,8 +53,8 @@ export async function createFolderStorage(dir: string, shared = false): Promise<
   };
   const inFlight = new Set<Promise<StoredFile>>();
   return {
-    async write(content, maxBytes) {
-      const stored = store(content, maxBytes);
+    async write(content, maxBytes, onName) {
+      const stored = store(content, maxBytes, onName);
       inFlight.add(stored);
       try {
         return await stored;
@@ -66,6 +77,13 @@ export async function createFolderStorage(dir: string, shared = false): Promise<
       await Promise.allSettled(inFlight);
     },
   };
+}
+
+/** Throws UNAVAILABLE when uploads have filled the disk up to the share that the database and others need. */
+async function requireFreeSpace(dir: string): Promise<void> {
+  const { bavail, blocks, bsize } = await statfs(dir);
+  if (bavail * bsize < Math.min(blocks * bsize * MIN_FREE_SHARE, MAX_RESERVED_BYTES))
+    throw storageFullError();
 }
 
 async function writeFile(
@@ -103,6 +121,7 @@ const codeOf = (error: unknown): unknown =>
   error instanceof Error && 'code' in error ? error.code : undefined;
 
 const toDomainError = (error: unknown): unknown =>
-  NO_SPACE_CODES.includes(codeOf(error))
-    ? new DomainError('UNAVAILABLE', 'The media storage is full. Try again later.')
-    : error;
+  NO_SPACE_CODES.includes(codeOf(error)) ? storageFullError() : error;
+
+const storageFullError = (): DomainError =>
+  new DomainError('UNAVAILABLE', 'The media storage is full. Try again later.');

@@ -25,11 +25,11 @@ export interface StoredFile {
  */
 export interface MediaStorage extends AsyncDisposable {
   /**
-   * Stores the content under a new name and resolves when it is durable. Stores nothing if the content fails or ends
-   * early. Throws LIMIT_EXCEEDED above `maxBytes`, UNAVAILABLE when the storage is full or read-only, and rethrows
+   * Stores the content under a new name and resolves when it is durable. Calls `onName` with the name before it stores
+   * anything. Stores nothing if the content fails or ends early. Throws LIMIT_EXCEEDED above `maxBytes`, UNAVAILABLE when the storage is full or read-only, and rethrows
    * errors of the content stream.
    */
-  write(content: Readable, maxBytes: number): Promise<StoredFile>;
+  write(content: Readable, maxBytes: number, onName?: (name: string) => Promise<void>): Promise<StoredFile>;
   /** Opens a file, or a range of it. Throws NOT_FOUND if there is no such file. */
   read(name: string, range?: ByteRange): Promise<Readable>;
   /** Removes files. Ignores missing ones, as removals are retried. */

@@ -6,27 +6,34 @@ import { deleteKeysBefore } from '../db/idempotency-keys.ts';
 import { deleteExpiredAttempts } from '../db/login-attempts.ts';
 import * as mediaRows from '../db/media.ts';
 import * as sessions from '../db/sessions.ts';
+import { abandonUploads, deleteUsageOfEarlierDays } from '../db/uploads.ts';
+import type { Bus } from '../events/bus.ts';
 import { labelEvents } from '../events/erasure.ts';
 import type { Logger } from '../log.ts';
 import { FAILURE_WINDOW_SECONDS, KNOWN_CLIENT_DAYS } from './login-attempts.ts';
 import { USAGE_RETENTION_DAYS, daysAgo } from './channel-usage.ts';
+import { expirePendingFiles } from './pending-files.ts';
 import type { MediaStorage } from './media-storage.ts';
 
 const SWEEP_INTERVAL_MS = 60_000;
 /** Rows per statement: small, so that a sweep does not block writers. */
 const BATCH_SIZE = 500;
 const FILE_BATCH_SIZE = 100;
+/** No upload lasts longer than this, and the time of the largest file at the least rate. */
+const ABANDONED_MS = 86_400_000;
+const MIN_UPLOAD_BYTES_PER_MS = 2;
 
 export interface RetentionOptions {
   readonly db: Db;
-  readonly config: Pick<Config, 'EVENT_RETENTION_DAYS' | 'EVENT_RETENTION_COUNT'>;
+  readonly bus: Bus;
+  readonly config: Pick<Config, 'EVENT_RETENTION_DAYS' | 'EVENT_RETENTION_COUNT' | 'MAX_UPLOAD_BYTES'>;
   readonly mediaStorage: MediaStorage;
   readonly log: Logger;
 }
 
 /**
  * Sweeps expired data every minute: events and idempotency keys past their retention, channel usage past 90 days,
- * revocations of expired tokens, counts of failed logins, and unused media files. Disposal waits for a sweep in progress.
+ * revocations of expired tokens, declared files that never came, files that a crash left behind, counts of failed logins, and unused media files. Disposal waits for a sweep in progress.
  */
 export function startRetention(options: RetentionOptions): AsyncDisposable {
   const stopController = new AbortController();
@@ -54,6 +61,9 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
   const before = await eventLog.daysBeforeNow(db, config.EVENT_RETENTION_DAYS);
   const steps = [
     () => labelEvents(db),
+    () => expirePendingFiles(options, BATCH_SIZE),
+    () => deleteUsageOfEarlierDays(db, BATCH_SIZE),
+    () => abandonUploads(db, ABANDONED_MS + config.MAX_UPLOAD_BYTES / MIN_UPLOAD_BYTES_PER_MS, BATCH_SIZE),
     () => eventLog.trim(db, before, config.EVENT_RETENTION_COUNT, BATCH_SIZE),
     () => deleteKeysBefore(db, before, BATCH_SIZE),
     () => deleteUsageBefore(db, daysAgo(USAGE_RETENTION_DAYS), BATCH_SIZE),

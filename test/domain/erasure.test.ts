@@ -286,7 +286,7 @@ test('events of a node of an older version are redacted too', async () => {
   expect(await findRows(deps, 'FIRST-MARK')).toEqual([]);
   await conversations.updateConversation(deps, ann.actor, { conversationId, name: 'RENAMED-MARK' });
   await removeLabels();
-  await sweep({ ...deps, config: { EVENT_RETENTION_DAYS: 7, EVENT_RETENTION_COUNT: 1000 } });
+  await sweep(deps);
   const unlabelled = sql`select from events where message_id is null and subjects is null`;
   expect((await unlabelled.execute(deps.db)).rows).toEqual([]);
   await removeLabels();

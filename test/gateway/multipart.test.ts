@@ -33,6 +33,31 @@ test('a file that an operation uses twice is stored once, and the second use is 
   ).toEqual({ nodes: [{ size: 5 }, { size: null }] });
 });
 
+test('an upload above the daily quota is RATE_LIMITED with Retry-After, over both routes', async () => {
+  await using app = await startTestApp({ env: { UPLOAD_QUOTA_BYTES: '4' } });
+  const { ann, conversation } = await createAnnAndBob(app);
+  const { sendMessage: result } = await sendMessage(ann, conversation, 'text', ['a']);
+  const [legacyId] = result.media.map((file) => file.legacyId);
+  const form = new FormData();
+  form.set('file', new File(['hello'], 'a.txt'));
+  const response = await fetch(`${app.url}/media/upload/${legacyId}`, {
+    method: 'POST',
+    headers: { authorization: ann.token },
+    body: form,
+  });
+  expect(response.status).toBe(429);
+  expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect(await response.json()).toMatchObject({
+    success: false,
+    message: 'Trop de requetes',
+    code: 'RATE_LIMITED',
+  });
+  const mutation = `mutation ($file: Upload!) { uploadMedia(mediaId: "Media:${legacyId}", file: $file) { size } }`;
+  expect(await postFile(app, ann, mutation)).toMatchObject({
+    errors: [{ extensions: { code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) as number } }],
+  });
+});
+
 test('a client that sends a whole file before reading receives the error', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();

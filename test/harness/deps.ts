@@ -16,6 +16,7 @@ import { createSendBatcher } from '../../src/domain/send-batch.ts';
 import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
 import { createTokens } from '../../src/services/tokens.ts';
 import type { TokenSettings } from '../../src/services/tokens.ts';
+import { createUploadLimits } from '../../src/services/upload-limits.ts';
 import { createTypingPublisher } from '../../src/services/typing-publisher.ts';
 import { createBus } from '../../src/events/bus.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
@@ -69,6 +70,7 @@ export async function createTestDeps({
     batchedReads: createBatchedReads(db),
     presence,
     mediaStorage: await createFolderStorage(folder),
+    uploadLimits: createUploadLimits({ db, log, quotaBytes: config.UPLOAD_QUOTA_BYTES }),
     rateLimits: createRateLimits({ enabled: rateLimits }),
     operationLimits: createOperationLimits({ enabled: rateLimits }),
     mailer: undefined,

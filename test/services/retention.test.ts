@@ -30,7 +30,7 @@ async function seedConversation(deps: Deps) {
 
 const withRetention = (deps: Deps, days: number, count: number) => ({
   ...deps,
-  config: { EVENT_RETENTION_DAYS: days, EVENT_RETENTION_COUNT: count },
+  config: { ...deps.config, EVENT_RETENTION_DAYS: days, EVENT_RETENTION_COUNT: count },
 });
 
 const backdateEvents = (deps: Deps, topic: string, upTo: number, days: number) =>

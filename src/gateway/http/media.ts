@@ -12,7 +12,7 @@ import { pathOf } from './request-head.ts';
 import { contentSecurityPolicy } from './response-headers.ts';
 import type { Route } from './router.ts';
 import { NoFileError, receiveFile } from './multipart.ts';
-import { drainRequest, sendJson } from './respond.ts';
+import { drainRequest, sendJson, setRetryAfter } from './respond.ts';
 import { sendContent } from './send-content.ts';
 import type { FileContent } from './send-content.ts';
 
@@ -26,6 +26,7 @@ const INLINE_TYPES = /^(image\/(png|jpeg|gif|webp|avif|bmp)|audio\/|video\/)/;
 const LEGACY_MESSAGES: Partial<Record<ErrorCode, string>> = {
   NOT_FOUND: 'Media introuvable',
   FORBIDDEN: 'Vous ne pouvez pas upload ce media',
+  RATE_LIMITED: 'Trop de requetes',
   UNAUTHENTICATED: 'Token invalide, authentifiez vous a nouveau',
 };
 
@@ -87,8 +88,9 @@ function sendError({ formatError }: Ports, response: ServerResponse, thrown: unk
     thrown instanceof NoFileError
       ? [404, NO_FILE_MESSAGE]
       : [ERROR_CODES[code].http, LEGACY_MESSAGES[code] ?? error.message];
-  if (response.headersSent) response.destroy();
-  else sendJson(response, status, { success: false, message, ...error.extensions, code });
+  if (response.headersSent) return void response.destroy();
+  setRetryAfter(response, [error]);
+  sendJson(response, status, { success: false, message, ...error.extensions, code });
 }
 
 function contentOf({ media, version, size, contentType, read }: OpenedMedia): FileContent {

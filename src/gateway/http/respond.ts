@@ -5,6 +5,7 @@ import type { ErrorCode } from '../../errors.ts';
 import { challengeOf } from '../identity.ts';
 
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
+const MAX_DRAIN_MS = 30_000;
 
 /** An error that is sent as a whole HTTP response. */
 export interface HttpErrorResponse {
@@ -69,7 +70,7 @@ export const retryAfterSeconds = ({
 
 /**
  * Drains the rest of a request body, so that a client that is still sending receives the response instead of a connection
- * reset. Destroys the request after `MAX_UNREAD_BYTES`.
+ * reset. Destroys the request after `MAX_UNREAD_BYTES`, or `MAX_DRAIN_MS`.
  */
 export function drainRequest(request: IncomingMessage): void {
   let remaining = MAX_UNREAD_BYTES;
@@ -78,4 +79,6 @@ export function drainRequest(request: IncomingMessage): void {
     if (remaining < 0) request.destroy();
   });
   request.resume();
+  const timer = setTimeout(() => request.destroy(), MAX_DRAIN_MS).unref();
+  request.once('close', () => clearTimeout(timer));
 }

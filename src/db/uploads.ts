@@ -1,0 +1,102 @@
+import { sql } from 'kysely';
+import type { MessageId } from '../ids.ts';
+import type { Db, Tx } from './database.ts';
+import { MESSAGE_COLUMNS } from './columns.ts';
+import type { Message } from './tables.ts';
+
+/** The day in UTC by the clock of the database, which all nodes share. */
+const today = sql`(clock_timestamp() at time zone 'utc')::date`;
+
+export interface UploadUsage {
+  readonly bytes: number;
+  /** Time until the next day, which starts at 0. */
+  readonly msUntilReset: number;
+}
+
+/** Returns what an account has uploaded today. */
+export async function readUsage(db: Db, account: string): Promise<UploadUsage> {
+  const { rows } = await sql<UploadUsage>`
+    select
+      coalesce((select bytes from upload_usage where account = ${account} and day = ${today}), 0)::bigint as bytes,
+      ceil(extract(epoch from ${today} + 1 - clock_timestamp() at time zone 'utc') * 1000)::int as ms_until_reset
+  `.execute(db);
+  const [usage] = rows;
+  if (usage === undefined) throw new Error('The query returned no usage');
+  return usage;
+}
+
+export async function addUsage(db: Db, account: string, bytes: number): Promise<void> {
+  await sql`
+    insert into upload_usage (account, day, bytes) values (${account}, ${today}, ${bytes}::bigint)
+    on conflict (account, day) do update set bytes = upload_usage.bytes + excluded.bytes
+  `.execute(db);
+}
+
+/** Deletes at most `limit` rows of earlier days. Returns the number of deleted rows. */
+export async function deleteUsageOfEarlierDays(db: Db, limit: number): Promise<number> {
+  const { numAffectedRows } = await sql`
+    delete from upload_usage where ctid in (select ctid from upload_usage where day < ${today} limit ${limit})
+  `.execute(db);
+  return Number(numAffectedRows ?? 0);
+}
+
+export async function deleteUsageOf(tx: Tx, account: string): Promise<void> {
+  await tx.deleteFrom('uploadUsage').where('account', '=', account).execute();
+}
+
+/** Records the name under which a file is about to be stored, in case the node crashes before a media refers to it. */
+export async function startUpload(db: Db, storageName: string): Promise<void> {
+  await db.insertInto('unfinishedUploads').values({ storageName }).execute();
+}
+
+/** Removes that record: a media refers to the file, or the file was removed. */
+export async function finishUpload(db: Db, storageName: string): Promise<void> {
+  await db.deleteFrom('unfinishedUploads').where('storageName', '=', storageName).execute();
+}
+
+/** Marks the files of uploads that a crash interrupted as unused. Returns the number of uploads, at most `limit`. */
+export async function abandonUploads(db: Db, ageMs: number, limit: number): Promise<number> {
+  const { rows } = await sql`
+    with abandoned as (
+      delete from unfinished_uploads where storage_name in (
+        select storage_name from unfinished_uploads
+        where started_at < clock_timestamp() - ${ageMs} * interval '1 millisecond' limit ${limit}
+      )
+      returning storage_name
+    ), unused as (
+      insert into unused_files (storage_name)
+      select storage_name from abandoned
+      where not exists (select from media where media.storage_name = abandoned.storage_name)
+      on conflict do nothing
+    )
+    select from abandoned
+  `.execute(db);
+  return rows.length;
+}
+
+/** Finds pending messages that were sent more than `days` days ago, oldest first. */
+export async function findExpired(db: Db, days: number, limit: number): Promise<Message[]> {
+  return db
+    .selectFrom('messages')
+    .select(MESSAGE_COLUMNS)
+    .where('status', '=', 'PENDING')
+    .where(sql<boolean>`sent_at < clock_timestamp() - ${days} * interval '1 day'`)
+    .orderBy('sentAt')
+    .limit(limit)
+    .execute();
+}
+
+/** Deletes the media of a message that were never uploaded, and completes the message. */
+export async function dropMissingFiles(tx: Tx, id: MessageId): Promise<Message> {
+  await tx.deleteFrom('media').where('messageId', '=', id).where('uploadedAt', 'is', null).execute();
+  return tx
+    .updateTable('messages')
+    .set({
+      status: 'DONE',
+      mediaCount: sql<number>`(select count(*)::int from media where media.message_id = messages.id)`,
+      updatedAt: sql`clock_timestamp()`,
+    })
+    .where('id', '=', id)
+    .returning(MESSAGE_COLUMNS)
+    .executeTakeFirstOrThrow();
+}
