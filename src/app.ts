@@ -16,6 +16,7 @@ import { createHttpPolicy } from './gateway/http/policy.ts';
 import { createGraphqlHttp } from './gateway/http/graphql.ts';
 import { createHealth } from './gateway/http/health.ts';
 import { mediaRoutes } from './gateway/http/media.ts';
+import { isMultipart } from './gateway/http/multipart.ts';
 import type { Route } from './gateway/http/router.ts';
 import { createHttpServer, timeoutsFor } from './gateway/http/server.ts';
 import { pageRoutes } from './gateway/http/static-files.ts';
@@ -109,6 +110,7 @@ async function serve(
       path: '/graphql',
       methods: ['GET', 'HEAD', 'POST'],
       handle: graphqlHttp.handle,
+      isUpload: isMultipart,
       upgrade: graphqlSockets.handleUpgrade,
     },
     {
@@ -123,12 +125,13 @@ async function serve(
     { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle, isForOperators: true },
     { path: '/legacy-report', methods: ['GET', 'HEAD'], handle: bridge.handleReport, isForOperators: true },
   ];
-  const http = createHttpServer(
+  const http = createHttpServer({
     routes,
     policy,
-    timeoutsFor(config.KEEP_ALIVE_MS, config.MAX_UPLOAD_BYTES),
+    connectionSlots: ports.connectionSlots,
+    timeouts: timeoutsFor(config.KEEP_ALIVE_MS, config.MAX_UPLOAD_BYTES),
     log,
-  );
+  });
   await listen(http.server, config);
   stack.defer(async () => {
     // Unready first, so that a load balancer stops sending clients; then no new connections; then the open ones end.

@@ -117,6 +117,12 @@ export const VARIABLES = {
     description:
       'Keep-alive timeout of idle HTTP connections, in milliseconds; set it above that of a load balancer in front (often 60 s).',
   },
+  MAX_CONNECTIONS: {
+    schema: wholeNumber(1).default(50_000),
+    default: '50000',
+    description:
+      'Most TCP connections that are open at a time. At the limit, the oldest without a login makes room for the newest.',
+  },
   TRUSTED_PROXIES: {
     schema: proxies.default([]),
     default: 'none: `X-Forwarded-For` is ignored',

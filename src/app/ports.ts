@@ -7,7 +7,8 @@ import * as media from '../domain/media.ts';
 import { followSession, openSession, renewSession } from '../domain/sessions.ts';
 import { openStream } from '../events/open-stream.ts';
 import { findToken, findTokenInRequest, firstOf } from '../gateway/bearer-token.ts';
-import { createAddressOf } from '../gateway/client-address.ts';
+import { createAddressOf, createProxyCheck } from '../gateway/client-address.ts';
+import { ConnectionSlots } from '../gateway/connection-slots.ts';
 import { createEngine } from '../gateway/execution/engine.ts';
 import { createExecutor } from '../gateway/execution/executor.ts';
 import { createFanOut } from '../gateway/execution/fan-out.ts';
@@ -45,6 +46,14 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
     }),
     formatError,
     metrics,
+    connectionSlots: new ConnectionSlots({
+      max: deps.config.MAX_CONNECTIONS,
+      isProxy: createProxyCheck(deps.config.TRUSTED_PROXIES),
+      onRefused(address) {
+        metrics.refusals.inc({ limit: 'connections' });
+        deps.securityLog.record('limit reached', { address, detail: 'connections' });
+      },
+    }),
     addressOf: createAddressOf({
       trustedProxies: deps.config.TRUSTED_PROXIES,
       onUntrustedProxy: (address) =>
@@ -66,13 +75,14 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
 
 /** Creates what the bridge may call: it sees neither the schema nor the domain. */
 export function createBridgePorts(
-  { addressOf, turnClock, deps, engine, metrics, authenticate }: Ports,
+  { addressOf, connectionSlots, turnClock, deps, engine, metrics, authenticate }: Ports,
   cors: Cors,
 ): Omit<BridgeDeps, 'usage'> {
   const { config, log, tails, epoch, presence } = deps;
   return {
     addressOf,
     turnClock,
+    identifyConnection: (socket) => connectionSlots.identify(socket),
     config,
     log,
     metrics,

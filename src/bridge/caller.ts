@@ -27,6 +27,7 @@ export interface CallerOptions {
   readonly queue: OutboundQueue;
   readonly log: ConnectionLog;
   readonly forward: ForwardChannels;
+  readonly onAuthenticated: () => void;
   /** Called when the session ends, or with SLOW when too many frames for the account are pending. */
   readonly onEnd: (reason: EndReason) => void;
   /** Called when this node has lost events of a joined room. */
@@ -81,7 +82,7 @@ export class ConnectionCaller implements Caller, RoomMember {
   }
 
   async authenticate(token: unknown): Promise<void> {
-    const { deps, forward, log, onEnd } = this.#options;
+    const { deps, forward, log, onAuthenticated, onEnd } = this.#options;
     const login = await logIn(deps, {
       token,
       forward,
@@ -100,6 +101,7 @@ export class ConnectionCaller implements Caller, RoomMember {
     }
     this.#login = login;
     log.authenticated(login.actor);
+    onAuthenticated();
     await formerLogin?.close();
   }
 

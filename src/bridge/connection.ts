@@ -38,6 +38,7 @@ export interface ConnectionOptions {
   readonly deps: BridgeDeps;
   readonly rooms: Rooms;
   readonly limits: ConnectionLimits;
+  readonly onAuthenticated: () => void;
   /** Called after all received events have run and all resources are released. */
   readonly onReleased: (connection: LegacyConnection) => void;
 }
@@ -62,7 +63,7 @@ export class LegacyConnection {
   #endReason: ConnectionEnd | undefined;
 
   /** Subscribes synchronously, before Socket.IO emits the first packet. */
-  constructor({ socket, deps, rooms, limits, onReleased }: ConnectionOptions) {
+  constructor({ socket, deps, rooms, limits, onAuthenticated, onReleased }: ConnectionOptions) {
     this.id = socket.id;
     this.#socket = socket;
     this.#deps = deps;
@@ -100,6 +101,7 @@ export class LegacyConnection {
       queue: this.#outbound,
       log: this.#log,
       forward: selectForwardChannels(socket, deps),
+      onAuthenticated,
       onEnd: (reason) => this.end(reason),
       onGap: () => this.#disconnectSlow('events trimmed before delivery'),
     });

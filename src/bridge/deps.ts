@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { Config } from '../config.ts';
 import type { ConnectionEnd, EndReason } from '../errors.ts';
 import type { EventStream, StreamRequest } from '../events/stream.ts';
@@ -57,6 +58,8 @@ export interface BridgeDeps {
   };
   /** Throws UNAUTHENTICATED unless the token is valid. */
   authenticate(token: string): Promise<Session>;
+  /** Marks a TCP connection as that of a logged-in client. */
+  identifyConnection(socket: Duplex): void;
   /** Finds the token of a handshake: in its request, or in the `auth` of a CONNECT packet (Socket.IO protocol 5). */
   findToken(request: IncomingMessage, auth: unknown): HandshakeToken | undefined;
   /** Calls `onEnd` once when logout, expiry or account deletion ends the session. Returns an unsubscribe function. */

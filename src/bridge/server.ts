@@ -23,6 +23,8 @@ import {
   closeForRestart,
   createEngineIo,
   queuedPackets,
+  sidOf,
+  tcpSocket,
   terminate,
 } from './engine-io/server.ts';
 
@@ -64,6 +66,12 @@ export function createBridge(deps: BridgeDeps): Bridge {
     onSent: (channel, receivers) => deps.metrics.legacyFrames.inc({ channel }, receivers),
   });
   const engineSockets = new Set<EngineSocket>();
+  /** Engine.IO ids of clients that have logged in: each poll may arrive on another TCP connection. */
+  const authenticatedSids = new Set<string>();
+  const identifyPoll = (request: IncomingMessage): void => {
+    const sid = /[?&]sid=([^&]+)/.exec(request.url ?? '')?.[1];
+    if (sid !== undefined && authenticatedSids.has(sid)) deps.identifyConnection(request.socket);
+  };
   const connections = new Set<LegacyConnection>();
   const connectionsByEngineSocket = new WeakMap<EngineSocket, LegacyConnection>();
 
@@ -112,12 +120,17 @@ export function createBridge(deps: BridgeDeps): Bridge {
     deps.metrics.connections.inc({ transport: 'socket.io' });
     conn.once('close', () => {
       engineSockets.delete(conn);
+      authenticatedSids.delete(sidOf(conn));
       deps.metrics.connections.dec({ transport: 'socket.io' });
     });
   });
   io.on('connection', (socket) => {
     const onReleased = (connection: LegacyConnection) => void connections.delete(connection);
-    const connection = new LegacyConnection({ socket, deps, rooms, limits, onReleased });
+    const onAuthenticated = (): void => {
+      authenticatedSids.add(sidOf(socket.conn));
+      deps.identifyConnection(tcpSocket(socket.conn));
+    };
+    const connection = new LegacyConnection({ socket, deps, rooms, limits, onAuthenticated, onReleased });
     connections.add(connection);
     connectionsByEngineSocket.set(socket.conn, connection);
   });
@@ -130,8 +143,14 @@ export function createBridge(deps: BridgeDeps): Bridge {
   usageTimer.unref();
 
   return {
-    handleRequest: (request, response) => engine.handleRequest(request, response),
-    handleUpgrade: (request, socket, head) => engine.handleUpgrade(request, socket, head),
+    handleRequest(request, response) {
+      identifyPoll(request);
+      engine.handleRequest(request, response);
+    },
+    handleUpgrade(request, socket, head) {
+      identifyPoll(request);
+      engine.handleUpgrade(request, socket, head);
+    },
     handleReport: createReportHandler(deps.usage, countUsage),
     connections: () => connections.values(),
     async close() {

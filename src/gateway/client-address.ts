@@ -15,18 +15,24 @@ export interface ClientAddressOptions {
   readonly onUntrustedProxy: (address: string) => void;
 }
 
+/** Creates the check whether an address is one of the proxies. */
+export function createProxyCheck(trustedProxies: readonly string[]): (address: string) => boolean {
+  const isTrusted = proxyAddr.compile([...trustedProxies]);
+  return (address) => isTrusted(address, 0);
+}
+
 /**
  * Creates the function that finds a client's address. `X-Forwarded-For` is read from its end: the first address that is
  * not a trusted proxy is the client's, as whatever stands before it may have been sent by the client itself.
  */
 export function createAddressOf({ trustedProxies, onUntrustedProxy }: ClientAddressOptions): AddressOf {
-  const isTrusted = proxyAddr.compile([...trustedProxies]);
+  const isTrusted = createProxyCheck(trustedProxies);
   let hasWarned = false;
   return (request) => {
     const peer = request.socket.remoteAddress;
     if (peer === undefined) return UNKNOWN;
     if (request.headers['x-forwarded-for'] === undefined) return networkOf(peer) ?? UNKNOWN;
-    if (!hasWarned && !isTrusted(peer, 0)) {
+    if (!hasWarned && !isTrusted(peer)) {
       hasWarned = true;
       onUntrustedProxy(peer);
     }

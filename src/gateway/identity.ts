@@ -6,6 +6,7 @@ import { findTokenInRequest } from './bearer-token.ts';
 import type { FoundToken } from './bearer-token.ts';
 import { codeOf } from './execution/format-error.ts';
 import type { Operation } from './execution/operation.ts';
+import type { Ports } from './ports.ts';
 
 /** The session of a token, or why the token was not accepted. All are undefined when none was sent. */
 export interface Identity<Session> {
@@ -15,17 +16,22 @@ export interface Identity<Session> {
 }
 
 /**
- * Authenticates the token of a request. A bad token counts as no token: its problem is returned, for operations that
- * require a login. Throws when the token cannot be checked because of an outage.
+ * Authenticates the token of a request, and marks its connection as that of a logged-in client. A bad token counts as no
+ * token: its problem is returned, for operations that require a login. Throws when the token cannot be checked because of
+ * an outage.
  */
 export async function identify<Session>(
+  { connectionSlots }: Pick<Ports, 'connectionSlots'>,
+  { socket }: IncomingMessage,
   found: FoundToken | undefined,
   authenticate: (token: string) => Promise<Session>,
 ): Promise<Identity<Session>> {
   if (found === undefined) return {};
   if (found.token === undefined) return { tokenProblem: found.problem };
   try {
-    return { session: await authenticate(found.token), presentedToken: found.token };
+    const session = await authenticate(found.token);
+    connectionSlots.identify(socket);
+    return { session, presentedToken: found.token };
   } catch (error) {
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED')
       return { tokenProblem: error.message, presentedToken: found.token };

@@ -6,6 +6,7 @@ import type { LiveSession } from '../domain/sessions.ts';
 import type { MediaId } from '../ids.ts';
 import type { TurnClock } from '../lib/turn-clock.ts';
 import type { AddressOf } from './client-address.ts';
+import type { ConnectionSlots } from './connection-slots.ts';
 import type { Engine } from './execution/engine.ts';
 import type { FormatError } from './execution/format-error.ts';
 import type { DocumentResolver } from './execution/document-resolver.ts';
@@ -21,6 +22,7 @@ export interface Ports {
   readonly metrics: Metrics;
   readonly addressOf: AddressOf;
   readonly turnClock: TurnClock;
+  readonly connectionSlots: ConnectionSlots;
   /** Verifies a token for one request. Throws UNAUTHENTICATED. */
   authenticate(token: string): Promise<Session>;
   /** Verifies a token and follows its session until that is closed. Throws UNAUTHENTICATED. */

@@ -150,6 +150,7 @@ export async function startFakeBridge(
     epoch: EPOCH,
     addressOf: () => '127.0.0.1',
     turnClock: new TurnClock(),
+    identifyConnection: () => undefined,
     limits,
     tails: {
       lag: () => 0,

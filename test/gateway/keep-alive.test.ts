@@ -5,7 +5,9 @@ import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
+import { ConnectionSlots } from '../../src/gateway/connection-slots.ts';
 import { createHttpServer, timeoutsFor } from '../../src/gateway/http/server.ts';
+import type { HttpServer, HttpTimeouts } from '../../src/gateway/http/server.ts';
 import { createHttpPolicy } from '../../src/gateway/http/policy.ts';
 import { readConfig } from '../../src/config.ts';
 import type { Route } from '../../src/gateway/http/router.ts';
@@ -57,6 +59,16 @@ test('no timeout is shorter than one that it includes', () => {
   expect(timeoutsFor(75_000, gibibyte).requestMs).toBeGreaterThan((gibibyte / bytesPerSecond) * 1000);
 });
 
+function createServerOf(route: Route, timeouts: HttpTimeouts): HttpServer {
+  return createHttpServer({
+    routes: [route],
+    policy: createHttpPolicy(readConfig({})),
+    connectionSlots: new ConnectionSlots({ max: 100, isProxy: () => false, onRefused: () => undefined }),
+    timeouts,
+    log: createLogger('silent'),
+  });
+}
+
 test('a response in flight when the server stops has `Connection: close`', async () => {
   const { promise: blocked, resolve: release } = Promise.withResolvers<void>();
   const slowRoute: Route = {
@@ -64,12 +76,7 @@ test('a response in flight when the server stops has `Connection: close`', async
     handle: (_request, response) => blocked.then(() => void response.end('done')),
   };
   const timeouts = timeoutsFor(75_000, 1);
-  const { server, close } = createHttpServer(
-    [slowRoute],
-    createHttpPolicy(readConfig({})),
-    timeouts,
-    createLogger('silent'),
-  );
+  const { server, close } = createServerOf(slowRoute, timeouts);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
@@ -89,12 +96,7 @@ test('a client that stops reading its response is disconnected, and one that rea
     handle: (_request, response) => void response.end(Buffer.alloc(64 * 1024 * 1024)),
   };
   const timeouts = { ...timeoutsFor(75_000, 1), stalledMs: 300 };
-  const { server, destroyConnections } = createHttpServer(
-    [bigRoute],
-    createHttpPolicy(readConfig({})),
-    timeouts,
-    createLogger('silent'),
-  );
+  const { server, destroyConnections } = createServerOf(bigRoute, timeouts);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -122,4 +124,33 @@ test('a client that stops reading its response is disconnected, and one that rea
   expect(received).toBeGreaterThan(64 * 1024 * 1024);
   destroyConnections();
   server.close();
+});
+
+test('a body that does not arrive in time ends its connection with 408, unless it is an upload', async () => {
+  const route: Route = {
+    path: '/body',
+    methods: ['POST'],
+    isUpload: ({ headers }) => headers['content-type'] === 'multipart/form-data',
+    async handle(request, response) {
+      const body = await text(request);
+      response.end(`received ${body.length}`);
+    },
+  };
+  const { server, close } = createServerOf(route, { ...timeoutsFor(75_000, 1), bodyMs: 60 });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const post = (contentType: string, body: string) => {
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    socket.write(
+      `POST /body HTTP/1.1\r\nHost: test\r\nContent-Type: ${contentType}\r\nContent-Length: 4\r\nConnection: close\r\n\r\n${body}`,
+    );
+    return socket;
+  };
+  const upload = post('multipart/form-data', 'ab');
+  expect(await text(post('application/json', 'abc'))).toMatch(
+    /^HTTP\/1.1 408 .*INVALID_INPUT.*did not arrive in time/s,
+  );
+  upload.write('cd');
+  expect(await text(upload)).toMatch(/^HTTP\/1.1 200 .*received 4/s);
+  await close();
 });

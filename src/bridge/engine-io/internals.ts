@@ -41,6 +41,7 @@ export interface WebSocketInternals {
 
 /** Private members of engine.io's socket. */
 export interface SocketInternals {
+  readonly id: string;
   readonly transport: Transport;
   /** Packets that the transport has not taken yet. */
   readonly writeBuffer: readonly { readonly data?: unknown }[];

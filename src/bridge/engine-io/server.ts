@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import { Server as EngineServer } from 'engine.io';
 import { WebSocketServer } from 'ws';
 import type { ServerOptions as WebSocketServerOptions } from 'ws';
@@ -75,6 +76,13 @@ export function bufferedBytes(conn: EngineSocket): number {
 
 /** Returns how many packets engine.io has queued for a client: none while it keeps up. */
 export const queuedPackets = (conn: EngineSocket): number => internalsOf(conn).writeBuffer.length;
+
+/** Returns the id by which a client's requests name its connection. */
+export const sidOf = (conn: EngineSocket): string => internalsOf(conn).id;
+
+/** Returns the TCP connection of a client's WebSocket, or of its handshake while it polls. */
+export const tcpSocket = (conn: EngineSocket): Duplex =>
+  internalsOf(conn).transport.stream ?? conn.request.socket;
 
 /** Closes a connection without a closing handshake, and discards what is buffered for it. */
 export function terminate(conn: EngineSocket): void {

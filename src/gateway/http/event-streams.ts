@@ -76,6 +76,8 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
     const stack = new DisposableStack();
     try {
       const { session: liveSession, tokenProblem } = await identify(
+        ports,
+        req,
         findTokenInRequest(req),
         ports.openSession,
       );

@@ -38,7 +38,12 @@ export async function executeMultipart(
 ): Promise<void> {
   ports.metrics.operations.inc({ transport: 'http' });
   try {
-    const { session = null, ...identity } = await identify(findTokenInRequest(request), ports.authenticate);
+    const { session = null, ...identity } = await identify(
+      ports,
+      request,
+      findTokenInRequest(request),
+      ports.authenticate,
+    );
     const origin = originOf(request);
     const { address } = origin;
     const context = createContext({ deps: ports.deps, session, address, ...identity });

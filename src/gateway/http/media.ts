@@ -38,6 +38,7 @@ export function mediaRoutes(ports: Ports): Route[] {
     {
       path: UPLOADS,
       methods: ['POST'],
+      isUpload: () => true,
       handle: (request, response) => upload(ports, request, response),
     },
     {
@@ -72,8 +73,13 @@ async function download(ports: Ports, request: IncomingMessage, response: Server
   }
 }
 
-async function readSubject({ authenticate }: Ports, request: IncomingMessage, folder: string) {
-  const { session, tokenProblem } = await identify(findTokenInHeaders(request), authenticate);
+async function readSubject(ports: Ports, request: IncomingMessage, folder: string) {
+  const { session, tokenProblem } = await identify(
+    ports,
+    request,
+    findTokenInHeaders(request),
+    ports.authenticate,
+  );
   if (session === undefined) throw unauthenticated(tokenProblem);
   const { actor } = session;
   const mediaId = parseId<'Media'>(pathOf(request).slice(folder.length));

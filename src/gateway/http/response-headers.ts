@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import proxyAddr from 'proxy-addr';
+import { createProxyCheck } from '../client-address.ts';
 
 /** Adds directives of a page to a content security policy that otherwise allows nothing. */
 export const contentSecurityPolicy = (directives: readonly string[]): string =>
@@ -30,13 +30,13 @@ export type SecurityHeadersOf = (request: IncomingMessage) => Readonly<Record<st
 
 /** Creates the function that returns the security headers, with HSTS for requests that reached a trusted proxy by TLS. */
 export function createSecurityHeaders(trustedProxies: readonly string[]): SecurityHeadersOf {
-  const isTrusted = proxyAddr.compile([...trustedProxies]);
+  const isTrusted = createProxyCheck(trustedProxies);
   const withHsts = { ...SECURITY_HEADERS, 'strict-transport-security': STRICT_TRANSPORT_SECURITY };
   return ({ headers, socket }) => {
     // The gateway itself serves no TLS.
     const isSecure =
       headers['x-forwarded-proto'] !== undefined &&
-      isTrusted(socket.remoteAddress ?? '', 0) &&
+      isTrusted(socket.remoteAddress ?? '') &&
       /^\s*(https|wss)\b/i.test(String(headers['x-forwarded-proto']));
     return isSecure ? withHsts : SECURITY_HEADERS;
   };

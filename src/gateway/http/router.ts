@@ -12,6 +12,8 @@ export interface Route {
   readonly methods?: readonly string[];
   handle?(request: IncomingMessage, response: ServerResponse): void | Promise<void>;
   upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Whether the body of a request may be a file, and so may take as long as the slowest upload. */
+  isUpload?(request: IncomingMessage): boolean;
   /** Whether the handler sets the CORS headers itself. */
   readonly ownCors?: boolean;
   /** Whether only operators may request it (`createOperatorAccess`), and no page of another origin. */
@@ -25,6 +27,7 @@ export interface Route {
 export interface Router {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  isUpload(request: IncomingMessage): boolean;
 }
 
 const ALL_METHODS = ['GET', 'HEAD', 'POST'];
@@ -44,6 +47,7 @@ export function createRouter(routes: readonly Route[], policy: HttpPolicy): Rout
     );
   };
   return {
+    isUpload: (request) => find(request)?.isUpload?.(request) === true,
     async handle(request, response) {
       const isWellFormed = normalizeHead(request);
       setHeaders(response, policy.securityHeadersOf(request));

@@ -2,15 +2,19 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from '../../log.ts';
+import type { ConnectionSlots } from '../connection-slots.ts';
 import type { HttpPolicy } from './policy.ts';
 import { headerIncludes, pathOf } from './request-head.ts';
 import { sendHttpError } from './respond.ts';
+import type { HttpErrorResponse } from './respond.ts';
 import { createRouter } from './router.ts';
 import type { Route } from './router.ts';
 
 /** Added to KEEP_ALIVE_MS, so that a client that reuses a connection just before the timeout finds it open. */
 const KEEP_ALIVE_BUFFER_MS = 1_000;
 const HEADERS_TIMEOUT_MS = 20_000;
+/** At this limit, 1 MB takes 34 KB/s. */
+const BODY_TIMEOUT_MS = 30_000;
 const REQUEST_TIMEOUT_MS = 600_000;
 const STALL_TIMEOUT_MS = 120_000;
 /** Slowest upload that must be able to finish, 16 KB/s: a phone with a weak signal. */
@@ -18,6 +22,9 @@ const MIN_UPLOAD_BYTES_PER_MS = 16;
 
 /** Pending requests per connection (HTTP/1.1 pipelining). Browsers send one. */
 const MAX_PIPELINED_REQUESTS = 100;
+
+/** Checks per body timeout. */
+const BODY_CHECKS = 6;
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -56,11 +63,28 @@ export interface HttpTimeouts {
   readonly keepAliveMs: number;
   /** Time for the headers of a request, and idle time of a new connection before its first request. */
   readonly headersMs: number;
+  /** Time for the body of a request to arrive, unless it is an upload. */
+  readonly bodyMs: number;
   /** Time for a whole request to arrive. */
   readonly requestMs: number;
   /** Time without a byte in either direction while a request is in flight. */
   readonly stalledMs: number;
 }
+
+/** Responds with 408, and closes the connection. What arrived of the body is dropped with it. */
+function endSlowBody(response: ServerResponse): void {
+  const { socket } = response.req;
+  if (response.headersSent) return void socket.destroy();
+  response.shouldKeepAlive = false;
+  response.once('finish', () => socket.destroy());
+  sendHttpError(response, BODY_TIMEOUT);
+}
+
+const BODY_TIMEOUT: HttpErrorResponse = {
+  status: 408,
+  code: 'INVALID_INPUT',
+  message: 'The request body did not arrive in time.',
+};
 
 /**
  * Derives the timeouts from the keep-alive timeout and the largest upload. Each is long enough for the others: the
@@ -72,6 +96,7 @@ export function timeoutsFor(keepAliveMs: number, maxUploadBytes: number): HttpTi
   return {
     keepAliveMs,
     headersMs,
+    bodyMs: BODY_TIMEOUT_MS,
     requestMs: Math.max(REQUEST_TIMEOUT_MS, headersMs, maxUploadBytes / MIN_UPLOAD_BYTES_PER_MS),
     stalledMs: Math.max(STALL_TIMEOUT_MS, headersMs),
   };
@@ -85,19 +110,29 @@ export interface HttpServer {
   destroyConnections(): void;
 }
 
+export interface HttpServerOptions {
+  readonly routes: readonly Route[];
+  readonly policy: HttpPolicy;
+  readonly connectionSlots: ConnectionSlots;
+  readonly timeouts: HttpTimeouts;
+  readonly log: Logger;
+}
+
 /**
  * Creates the HTTP server, with the only `upgrade` listener: Node calls all of them for each upgrade, so a second one
  * would handle the same sockets.
  */
-export function createHttpServer(
-  routes: readonly Route[],
-  policy: HttpPolicy,
-  timeouts: HttpTimeouts,
-  log: Logger,
-): HttpServer {
+export function createHttpServer({
+  routes,
+  policy,
+  connectionSlots,
+  timeouts,
+  log,
+}: HttpServerOptions): HttpServer {
   const router = createRouter(routes, policy);
   let isClosing = false;
-  const responses = new Set<ServerResponse>();
+  /** When each request in flight was received. */
+  const receivedAt = new Map<ServerResponse, number>();
   const server = createServer(
     {
       keepAliveTimeout: timeouts.keepAliveMs,
@@ -110,9 +145,9 @@ export function createHttpServer(
     createSerialHandler((request, response) => {
       // `Connection: close` keeps the client from reusing a connection that is about to close.
       if (isClosing) response.shouldKeepAlive = false;
-      responses.add(response);
+      receivedAt.set(response, performance.now());
       response.once('close', () => {
-        responses.delete(response);
+        receivedAt.delete(response);
         // `server.close()` closes idle connections only once: those that become idle later are closed here.
         if (isClosing) setImmediate(() => server.closeIdleConnections());
       });
@@ -123,6 +158,16 @@ export function createHttpServer(
       });
     }),
   );
+  const endSlowBodies = (): void => {
+    const now = performance.now();
+    for (const [response, time] of receivedAt) {
+      // In the order of arrival.
+      if (now - time <= timeouts.bodyMs) return;
+      if (!response.req.complete && !router.isUpload(response.req)) endSlowBody(response);
+    }
+  };
+  const bodyTimer = setInterval(endSlowBodies, timeouts.bodyMs / BODY_CHECKS).unref();
+  server.once('close', () => clearInterval(bodyTimer));
   // Destroys idle sockets. `ws` resets the timeout of its own.
   server.setTimeout(timeouts.stalledMs);
   server.on('upgrade', (request, socket, head) => {
@@ -134,20 +179,14 @@ export function createHttpServer(
       socket.destroy();
     }
   });
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
+  server.on('connection', (socket) => connectionSlots.add(socket));
   return {
     server,
     close() {
       isClosing = true;
-      for (const response of responses) response.shouldKeepAlive = false;
+      for (const response of receivedAt.keys()) response.shouldKeepAlive = false;
       return new Promise((resolve) => void server.close(() => resolve()));
     },
-    destroyConnections() {
-      for (const socket of sockets) socket.destroy();
-    },
+    destroyConnections: () => connectionSlots.destroyAll(),
   };
 }

@@ -53,7 +53,7 @@ export function createYogaPlugin(
   /** Identities of requests whose document was not cached, which were needed to charge for it. */
   const identities = new WeakMap<IncomingMessage, Promise<Identity<Session>>>();
   const identifyRequest = (req: IncomingMessage): Promise<Identity<Session>> => {
-    const identity = identities.get(req) ?? identify(findTokenInRequest(req), ports.authenticate);
+    const identity = identities.get(req) ?? identify(ports, req, findTokenInRequest(req), ports.authenticate);
     identities.set(req, identity);
     return identity;
   };

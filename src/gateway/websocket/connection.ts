@@ -105,6 +105,7 @@ export function createConnection(
 export async function logIn(ports: Ports, connection: WebSocketConnection, token: string): Promise<boolean> {
   try {
     setSession(connection, await ports.openSession(token));
+    ports.connectionSlots.identify(connection.stream);
   } catch (error) {
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED') return false;
     throw error;

@@ -1,0 +1,101 @@
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+/** Anonymous TCP connections, at about 10 KB each: a third of the memory that strangers may occupy. */
+const MAX_ANONYMOUS = 6_000;
+/** Anonymous TCP connections of one address. A proxy that is trusted counts as no address. */
+const MAX_ANONYMOUS_PER_ADDRESS = 5_000;
+
+export interface ConnectionSlotsOptions {
+  /** Most open TCP connections. */
+  readonly max: number;
+  readonly maxAnonymous?: number;
+  readonly maxAnonymousPerAddress?: number;
+  /** Whether the peer is a proxy, whose connections are those of many clients. */
+  readonly isProxy: (address: string) => boolean;
+  /** Called with the address of a connection that was closed to stay within a limit. */
+  readonly onRefused: (address: string) => void;
+}
+
+/**
+ * Limits the open TCP connections. One is anonymous until a valid token arrives on it. At a limit, the oldest anonymous
+ * connection makes room for the newest: whoever logs in does so soon after connecting, and keeps the connection, however
+ * many connections strangers open. Only when all are logged in is the newest refused.
+ */
+export class ConnectionSlots {
+  readonly #options: Required<ConnectionSlotsOptions>;
+  readonly #open = new Set<Duplex>();
+  /** In the order of their arrival, as are the sets of `#byAddress`. */
+  readonly #anonymous = new Set<Duplex>();
+  readonly #byAddress = new Map<string, Set<Duplex>>();
+  readonly #addresses = new WeakMap<Duplex, string>();
+
+  constructor(options: ConnectionSlotsOptions) {
+    this.#options = {
+      maxAnonymous: MAX_ANONYMOUS,
+      maxAnonymousPerAddress: MAX_ANONYMOUS_PER_ADDRESS,
+      ...options,
+    };
+  }
+
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  get anonymousCount(): number {
+    return this.#anonymous.size;
+  }
+
+  /** Counts a new connection until it closes. Destroys it, or an older one, to stay within the limits. */
+  add(socket: Socket): void {
+    const { max, maxAnonymous, maxAnonymousPerAddress, isProxy } = this.#options;
+    const address = socket.remoteAddress ?? '';
+    if (this.#open.size >= max && this.#anonymous.size === 0) return this.#refuse(socket, address);
+    const ofAddress = isProxy(address) ? undefined : this.#socketsOf(address);
+    if (ofAddress !== undefined && ofAddress.size >= maxAnonymousPerAddress) this.#refuseOldest(ofAddress);
+    else if (this.#open.size >= max || this.#anonymous.size >= maxAnonymous)
+      this.#refuseOldest(this.#anonymous);
+    this.#addresses.set(socket, address);
+    this.#open.add(socket);
+    this.#anonymous.add(socket);
+    ofAddress?.add(socket);
+    socket.once('close', () => this.#remove(socket));
+  }
+
+  /** Marks a connection as that of a logged-in client, for as long as it is open. */
+  identify(socket: Duplex): void {
+    if (!this.#anonymous.delete(socket)) return;
+    const address = this.#addresses.get(socket) ?? '';
+    const ofAddress = this.#byAddress.get(address);
+    ofAddress?.delete(socket);
+    if (ofAddress?.size === 0) this.#byAddress.delete(address);
+  }
+
+  destroyAll(): void {
+    for (const socket of this.#open) socket.destroy();
+  }
+
+  #socketsOf(address: string): Set<Duplex> {
+    let sockets = this.#byAddress.get(address);
+    if (sockets === undefined) this.#byAddress.set(address, (sockets = new Set()));
+    return sockets;
+  }
+
+  #refuseOldest(sockets: ReadonlySet<Duplex>): void {
+    const [oldest] = sockets;
+    if (oldest === undefined) return;
+    // Removed at once: `close` is emitted later.
+    this.#remove(oldest);
+    this.#refuse(oldest, this.#addresses.get(oldest) ?? '');
+  }
+
+  #refuse(socket: Duplex, address: string): void {
+    this.#options.onRefused(address);
+    socket.destroy();
+  }
+
+  #remove(socket: Duplex): void {
+    this.identify(socket);
+    this.#open.delete(socket);
+  }
+}
