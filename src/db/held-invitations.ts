@@ -144,13 +144,25 @@ export async function takeBack(tx: Tx, userId: UserId, inviterId: UserId | undef
     .execute();
 }
 
-/** Counts the pending invitations of an inviter, delivered or not. */
-export async function countByInviter(db: Db, inviterId: UserId): Promise<number> {
-  const { rows } = await sql<{ count: number }>`
-    select (select count(*) from invitations where invited_by_id = ${inviterId})::int
-      + (select count(*) from held_invitations where invited_by_id = ${inviterId})::int as count
+/** Counts the pending invitations of the last `days` days, delivered or not, of an inviter and of a circle. */
+export async function countPending(
+  db: Db,
+  { inviterId, circleId, days }: { inviterId: UserId; circleId: CircleId; days: number },
+): Promise<{ readonly byInviter: number; readonly byCircle: number }> {
+  const { rows } = await sql<{ byInviter: number; byCircle: number }>`
+    with pending as (
+      select invited_by_id, circle_id, created_at from invitations
+      where invited_by_id = ${inviterId} or circle_id = ${circleId}
+      union all
+      select invited_by_id, circle_id, created_at from held_invitations
+      where invited_by_id = ${inviterId} or circle_id = ${circleId}
+    )
+    select
+      (count(*) filter (where invited_by_id = ${inviterId}))::int as by_inviter,
+      (count(*) filter (where circle_id = ${circleId}))::int as by_circle
+    from pending where created_at > now() - make_interval(days => ${days})
   `.execute(db);
-  return rows[0]?.count ?? 0;
+  return rows[0] ?? { byInviter: 0, byCircle: 0 };
 }
 
 /** Counts the invitations that the account has received and not replied to. */

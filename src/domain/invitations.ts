@@ -8,7 +8,7 @@ import { conflict, DomainError, forbidden, notFound } from '../errors.ts';
 import { accountTopic, circleTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
-import type { CircleId, InvitationId, UserId } from '../ids.ts';
+import type { CircleId, InvitationId } from '../ids.ts';
 import { requireCaller, requireMember } from './circle-access.ts';
 import type { Deps } from './deps.ts';
 import { requireUnderHourlyLimits } from './hourly-limits.ts';
@@ -22,8 +22,10 @@ interface InvitationInput {
   readonly invitationId: InvitationId;
 }
 
-/** Limits of invitations, off with `RATE_LIMITS=off`. Those by hour are counted over all nodes, by hour of the clock. */
-const MAX_OPEN_PER_INVITER = 1_000;
+// Limits of invitations, off with `RATE_LIMITS=off`. Those by hour are counted over all nodes, by hour of the clock.
+/** Pending invitations of an inviter, and of a circle, of the last days. Older ones do not count: some have no account. */
+const MAX_PENDING = 1_000;
+const PENDING_DAYS = 30;
 const MAX_PER_INVITER_AND_HOUR = 1_000;
 const MAX_PER_EMAIL_AND_HOUR = 100;
 /** From one inviter to one e-mail. */
@@ -32,7 +34,7 @@ const MAX_PER_PAIR_AND_HOUR = 20;
 /**
  * Invites the owner of an e-mail to a circle, and returns the same whether an account has it or not: the invitation is held
  * until `deliverInvitations` finds the account. Throws NOT_FOUND for the circle, CONFLICT if the owner is a member or
- * invited already, RATE_LIMITED, and LIMIT_EXCEEDED for too many pending invitations of the inviter.
+ * invited already, RATE_LIMITED, and LIMIT_EXCEEDED for too many pending invitations.
  */
 export async function inviteToCircle(
   deps: Deps,
@@ -44,7 +46,8 @@ export async function inviteToCircle(
     await unit.lock(circleTopic(input.circleId));
     const circle = await requireMember(unit.tx, actor, input.circleId);
     const { id: invitedById } = await requireCaller(unit.tx, actor);
-    if (deps.config.RATE_LIMITS === 'on') await limitInvitations(deps, unit.tx, invitedById, email);
+    if (deps.config.RATE_LIMITS === 'on')
+      await limitInvitations(deps, unit.tx, { circleId: circle.id, invitedById, email });
     const user = await users.findByEmail(unit.tx, email);
     // The same statements run without an account, so that the response time does not tell.
     const userId = user?.id ?? NO_ACCOUNT;
@@ -64,19 +67,24 @@ export async function inviteToCircle(
 }
 
 /** Throws RATE_LIMITED or LIMIT_EXCEEDED. E-mails are counted by their hash: whether an account has one is not read. */
-async function limitInvitations(deps: Deps, tx: Tx, inviter: UserId, email: string): Promise<void> {
+async function limitInvitations(
+  deps: Deps,
+  tx: Tx,
+  { circleId, invitedById, email }: held.NewInvitation,
+): Promise<void> {
   const address = createHash('sha256').update(emailKey(email)).digest('hex').slice(0, 32);
   const limits = new Map([
     [`invitations to ${address}`, MAX_PER_EMAIL_AND_HOUR],
-    [`invitations from ${inviter}`, MAX_PER_INVITER_AND_HOUR],
-    [`invitations from ${inviter} to ${address}`, MAX_PER_PAIR_AND_HOUR],
+    [`invitations from ${invitedById}`, MAX_PER_INVITER_AND_HOUR],
+    [`invitations from ${invitedById} to ${address}`, MAX_PER_PAIR_AND_HOUR],
   ]);
-  await requireUnderHourlyLimits(deps, tx, { accountId: inviter, name: 'invitations', limits });
-  if ((await held.countByInviter(tx, inviter)) >= MAX_OPEN_PER_INVITER)
+  await requireUnderHourlyLimits(deps, tx, { accountId: invitedById, name: 'invitations', limits });
+  const pending = await held.countPending(tx, { inviterId: invitedById, circleId, days: PENDING_DAYS });
+  if (pending.byInviter >= MAX_PENDING || pending.byCircle >= MAX_PENDING)
     throw new DomainError(
       'LIMIT_EXCEEDED',
-      `You have ${MAX_OPEN_PER_INVITER} pending invitations: wait until some are accepted or declined.`,
-      { limit: `pending invitations ${MAX_OPEN_PER_INVITER}` },
+      `You or the circle have ${MAX_PENDING} pending invitations of the last ${PENDING_DAYS} days.`,
+      { limit: `pending invitations ${MAX_PENDING}` },
     );
 }
 

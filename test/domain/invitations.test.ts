@@ -233,6 +233,37 @@ test('invitations are limited per hour, by inviter and e-mail, whether an accoun
   });
 });
 
+test('pending invitations are limited by inviter and by circle, without those older than 30 days', async () => {
+  await using deps = await createTestDeps({ rateLimits: true });
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
+  const circle = await createCircle(deps, ann, bob);
+  const other = await createCircle(deps, ann);
+  const insert = (createdAt: string) =>
+    deps.db
+      .insertInto('heldInvitations')
+      .values(
+        Array.from({ length: 1_000 }, (_, index) => ({
+          circleId: circle.id,
+          invitedById: ann.user.id,
+          email: `${index}@example.com`,
+          emailKey: `${createdAt} ${index}`,
+          createdAt,
+        })),
+      )
+      .execute();
+  await insert('2020-01-01T00:00:00.000Z');
+  await invite(deps, bob, circle.id, 'late@example.com');
+  await insert(new Date(Date.now()).toISOString());
+  expect(
+    await readOutcomes([
+      invite(deps, ann, other.id, 'other@example.com'),
+      invite(deps, bob, circle.id, 'other@example.com'),
+    ]),
+  ).toEqual(['LIMIT_EXCEEDED', 'LIMIT_EXCEEDED']);
+  const { id } = await createCircle(deps, bob);
+  await invite(deps, bob, id, 'other@example.com');
+});
+
 test('an inbox has at most 100 invitations; the next is delivered after a reply', async () => {
   await using deps = await createTestDeps();
   const [ann, bob] = await createUsers(deps, 'ann', 'bob');
