@@ -89,6 +89,13 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const tokens = await openTokens(config, dataDir);
   const mediaStorage = await openMediaStorage(config, dataDir, kind, stack);
   const securityLog = stack.use(createSecurityLog({ log, nodeId }));
+  const operationLimits = createOperationLimits({
+    enabled: config.RATE_LIMITS === 'on',
+    onRefusal(limit, { account, address }) {
+      metrics.refusals.inc({ limit });
+      securityLog.record('limit reached', { account, address, detail: limit });
+    },
+  });
   const passwords = createPasswords({
     memoryKib: options.passwordMemoryKib,
     hasScryptHashes: await hasScryptHashes(db),
@@ -125,16 +132,16 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       mediaStorage,
       uploadLimits: createUploadLimits({ db, log, quotaBytes: config.UPLOAD_QUOTA_BYTES }),
       rateLimits: createRateLimits({ enabled: config.RATE_LIMITS === 'on' }),
-      operationLimits: createOperationLimits({
-        enabled: config.RATE_LIMITS === 'on',
-        onRefusal(limit, { account, address }) {
-          metrics.refusals.inc({ limit });
-          securityLog.record('limit reached', { account, address, detail: limit });
-        },
-      }),
+      operationLimits,
       passwords,
       mailer,
-      loginAttempts: createLoginAttempts({ db, enabled: config.RATE_LIMITS === 'on', securityLog }),
+      loginAttempts: createLoginAttempts({
+        db,
+        enabled: config.RATE_LIMITS === 'on',
+        securityLog,
+        databaseShares: shares,
+        operationLimits,
+      }),
       securityLog,
       countRefusal: (limit) => metrics.refusals.inc({ limit }),
       lockedUsers: new Set(isDemoAllowed(config) ? [] : demoAccounts.map(({ id }) => id)),

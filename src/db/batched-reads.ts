@@ -4,6 +4,8 @@ import type { Db } from './database.ts';
 import { readRanges } from './event-log.ts';
 import type { LogRange } from './event-log.ts';
 import { areActive } from './sessions.ts';
+import { findCredentials } from './users.ts';
+import type { Credentials } from './users.ts';
 import type { TokenCheck } from './sessions.ts';
 import type { ConversationId } from '../ids.ts';
 import { createBatcher } from '../lib/batcher.ts';
@@ -19,6 +21,8 @@ const MAX_BATCH_SIZE = 200;
 export interface BatchedReads {
   /** Checks that the account is active and that the token is not revoked. */
   isActive(token: TokenCheck): Promise<boolean>;
+  /** Undefined for an unknown e-mail. */
+  findCredentials(email: string): Promise<Credentials | undefined>;
   hasAccess(actor: ActorRef, conversationId: ConversationId): Promise<boolean>;
   /** Undefined for an unknown topic. */
   readRange(topic: string): Promise<LogRange | undefined>;
@@ -38,7 +42,12 @@ export function createBatchedReads(db: Db): BatchedReads {
     },
     { maxBatchSize: MAX_BATCH_SIZE },
   );
+  const credentialsBatcher = createBatcher<string, Credentials | undefined>(
+    (emails) => findCredentials(db, emails),
+    { maxBatchSize: MAX_BATCH_SIZE },
+  );
   return {
+    findCredentials: (email) => credentialsBatcher.submit(email),
     isActive: (token) => tokenBatcher.submit(token),
     hasAccess: (actor, conversationId) => accessBatcher.submit({ actor, conversationId }),
     readRange: (topic) => rangeBatcher.submit(topic),

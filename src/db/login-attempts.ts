@@ -36,16 +36,26 @@ export async function clearFailures(db: Db, subject: string): Promise<void> {
   await db.deleteFrom('loginFailures').where('subject', '=', subject).execute();
 }
 
-/** Returns which of the clients have logged in to the account before. */
-export async function findKnownClients(
-  db: Db,
-  account: string,
-  clients: readonly string[],
-): Promise<readonly string[]> {
-  const { rows } = await sql<{ client: string }>`
-    select client from known_clients where account = ${account} and client = any(${clients}::text[])
+/** A client that may have logged in to an account before. */
+export interface KnownClient {
+  readonly account: string;
+  readonly client: string;
+}
+
+/** Returns, in the same order, whether each client has logged in to its account before. */
+export async function areKnown(db: Db, clients: readonly KnownClient[]): Promise<boolean[]> {
+  const { rows } = await sql<{ known: boolean }>`
+    select exists (
+      select from known_clients
+      where known_clients.account = input.account and known_clients.client = input.client
+    ) as known
+    from unnest(
+      ${clients.map(({ account }) => account)}::text[],
+      ${clients.map(({ client }) => client)}::text[]
+    ) with ordinality as input (account, client, ordinal)
+    order by ordinal
   `.execute(db);
-  return rows.map(({ client }) => client);
+  return rows.map(({ known }) => known);
 }
 
 /** Remembers that a client has logged in to an account, which has at most `max` known clients: the latest. */

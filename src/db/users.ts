@@ -158,20 +158,39 @@ export async function findBySubject(db: Db, subject: string): Promise<User | und
   return db.selectFrom('users').select(USER_COLUMNS).where('subject', '=', subject).executeTakeFirst();
 }
 
-/** Undefined for an unknown e-mail; the hash is null for an account without a password. */
+export interface Credentials {
+  readonly user: User;
+  /** Null for an account without a password. */
+  readonly passwordHash: string | null;
+  readonly generation: number;
+}
+
+/** Returns the credentials for each e-mail, in the same order; undefined for an unknown one. */
 export async function findCredentials(
   db: Db,
-  email: string,
-): Promise<{ user: User; passwordHash: string | null; generation: number } | undefined> {
-  const row = await db
-    .selectFrom('users')
-    .select([...USER_COLUMNS, 'passwordHash', 'sessionGeneration'])
-    .where(matchesEmail(email))
-    .orderBy(emailOrder(email))
-    .executeTakeFirst();
-  if (row === undefined) return undefined;
-  const { passwordHash, sessionGeneration, ...user } = row;
-  return { user, passwordHash, generation: sessionGeneration };
+  emails: readonly string[],
+): Promise<(Credentials | undefined)[]> {
+  const input = sql<{
+    email: string;
+    key: string;
+    ordinal: number;
+  }>`unnest(${emails}::text[], ${emails.map(emailKey)}::text[]) with ordinality`;
+  const rows = await db
+    .selectFrom(input.as<'input'>(sql`input (email, key, ordinal)`))
+    .innerJoin('users', (join) =>
+      join.on(sql<boolean>`(${matchesKey(sql`input.key`)} or lower(users.email) = lower(input.email))`),
+    )
+    .select([...USER_COLUMNS, 'passwordHash', 'sessionGeneration', 'input.ordinal'])
+    // The user with the same spelling comes last, and so wins in the map.
+    .orderBy(sql`lower(users.email) = lower(input.email)`)
+    .execute();
+  const found = new Map(
+    rows.map(({ ordinal, passwordHash, sessionGeneration, ...user }) => [
+      ordinal,
+      { user, passwordHash, generation: sessionGeneration },
+    ]),
+  );
+  return emails.map((_email, index) => found.get(index + 1));
 }
 
 export interface InvitationState {

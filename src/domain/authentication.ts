@@ -61,11 +61,17 @@ export async function login(
   client = SERVER_CLIENT,
 ): Promise<{ token: string; user: User }> {
   if (deps.config.PASSWORD_LOGIN === 'off') throw forbidden('Password login is disabled on this server.');
-  const found = await findWithPassword(deps, users.findCredentials, input.email.trim(), input.password, {
-    client,
-    actorOf: ({ user }) => ({ kind: 'user', id: user.id }),
-    upgrade: ({ user }, hashes) => users.upgradePasswordHash(deps.db, user.id, hashes),
-  });
+  const found = await findWithPassword(
+    deps,
+    deps.batchedReads.findCredentials,
+    input.email.trim(),
+    input.password,
+    {
+      client,
+      actorOf: ({ user }) => ({ kind: 'user', id: user.id }),
+      upgrade: ({ user }, hashes) => users.upgradePasswordHash(deps.db, user.id, hashes),
+    },
+  );
   const { user, generation } = found;
   const actor = { kind: 'user', id: user.id } as const;
   if (isLocked(deps, actor) || (await isForbiddenDemoLogin(deps, user.id, input.password)))
@@ -79,11 +85,17 @@ export async function loginDevice(
   input: { readonly username: string; readonly password: string },
   client = SERVER_CLIENT,
 ): Promise<{ token: string; device: Device }> {
-  const found = await findWithPassword(deps, devices.findCredentials, input.username, input.password, {
-    client,
-    actorOf: ({ device }) => ({ kind: 'device', id: device.id }),
-    upgrade: ({ device }, hashes) => devices.upgradePasswordHash(deps.db, device.id, hashes),
-  });
+  const found = await findWithPassword(
+    deps,
+    (name) => devices.findCredentials(deps.db, name),
+    input.username,
+    input.password,
+    {
+      client,
+      actorOf: ({ device }) => ({ kind: 'device', id: device.id }),
+      upgrade: ({ device }, hashes) => devices.upgradePasswordHash(deps.db, device.id, hashes),
+    },
+  );
   const { device, generation } = found;
   const { token } = await deps.tokens.issue({ kind: 'device', id: device.id }, { generation });
   return { token, device };
@@ -102,18 +114,20 @@ interface PasswordCheck<Found> {
 /** Finds credentials and verifies the password. Takes equally long for an unknown name, so as not to reveal it. */
 async function findWithPassword<Found extends { readonly passwordHash: string | null }>(
   deps: Deps,
-  find: (db: Deps['db'], name: string) => Promise<Found | undefined>,
+  find: (name: string) => Promise<Found | undefined>,
   name: string,
   password: string,
   { client, actorOf, upgrade }: PasswordCheck<Found>,
 ): Promise<Found> {
-  const found = isText(name) ? await find(deps.db, name) : undefined;
+  await deps.loginAttempts.admit(name, await loginClientOf(deps, client, undefined));
+  const found = isText(name) ? await find(name) : undefined;
   const actor = found && actorOf(found);
   const fields = { account: actor, address: client.address };
   const attempt = {
     account: actor,
     name,
     password,
+    passwordHash: found?.passwordHash ?? null,
     client: await loginClientOf(deps, client, actor),
   };
   const verified = await deps.loginAttempts.run(attempt, async (caller) => {
@@ -128,20 +142,18 @@ async function findWithPassword<Found extends { readonly passwordHash: string | 
   return verified;
 }
 
-/** Returns the client with the login whose token it presented, if it is one of the account. */
+/** Returns the client with the login whose token it presented, if it is one of the account (or of any). */
 async function loginClientOf(
   { tokens }: Deps,
   { address, presentedToken, session }: Client,
   account: ActorRef | undefined,
 ): Promise<LoginClient> {
-  if (account === undefined) return { address };
-  if (session != null && sameActor(session.actor, account))
+  const isOfAccount = (actor: ActorRef): boolean => account === undefined || sameActor(actor, account);
+  if (session != null && isOfAccount(session.actor))
     return { address, session: session.family?.id ?? session.tokenId };
   if (presentedToken === undefined) return { address };
   const signed = await tokens.readSigned(presentedToken);
-  return signed !== undefined && sameActor(signed.actor, account)
-    ? { address, session: signed.login }
-    : { address };
+  return signed !== undefined && isOfAccount(signed.actor) ? { address, session: signed.login } : { address };
 }
 
 /**
@@ -160,9 +172,9 @@ export async function checkOwnPassword(
   const { passwordHash } = found;
   if (passwordHash === null) return undefined;
   const client = { address, session: family?.id ?? tokenId };
-  const matched = await deps.loginAttempts.run(
-    { account: actor, name: '', password, client },
-    async (caller) => ((await deps.passwords.verify(password, passwordHash, caller)) ? caller : undefined),
+  const attempt = { account: actor, name: '', password, passwordHash, client };
+  const matched = await deps.loginAttempts.run(attempt, async (caller) =>
+    (await deps.passwords.verify(password, passwordHash, caller)) ? caller : undefined,
   );
   if (matched !== undefined) return matched;
   deps.securityLog.record('password check failed', { account: actor, address });

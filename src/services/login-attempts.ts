@@ -4,10 +4,14 @@ import { LRUCache } from 'lru-cache';
 import { actorKey } from '../actor.ts';
 import type { ActorRef } from '../actor.ts';
 import * as attempts from '../db/login-attempts.ts';
+import type { KnownClient } from '../db/login-attempts.ts';
 import type { Db } from '../db/database.ts';
+import type { DatabaseShares } from '../db/fair-pool.ts';
 import { DomainError } from '../errors.ts';
+import { createBatcher } from '../lib/batcher.ts';
 import { KeyedQueue } from '../lib/keyed-queue.ts';
 import { emailKey } from '../lib/text.ts';
+import type { OperationLimits } from './operation-limits.ts';
 import type { HashCaller } from './passwords.ts';
 import type { SecurityLog } from './security-log.ts';
 
@@ -26,6 +30,11 @@ const MAX_WAIT_MS = 1_500;
 const ATTEMPTS = { concurrency: 500, maxQueued: 1_000, maxQueuedPerKey: 10 };
 /** Bounds the memory of each cache of this node. */
 const MAX_CACHED = 10_000;
+
+/** A refusal, and the answer to a repeated guess, is held back this long, so that each connection of an attacker guesses slowly. */
+const ANSWER_DELAY_MS = 1_000;
+/** What looking up a name costs a stranger. */
+const LOGIN_POINTS = 10;
 
 interface Limit {
   /** Failures without a delay. */
@@ -67,6 +76,8 @@ export interface Attempt {
   readonly account: ActorRef | undefined;
   readonly name: string;
   readonly password: string;
+  /** The stored hash: another one makes a wrong password a new guess. */
+  readonly passwordHash: string | null;
   readonly client: LoginClient;
 }
 
@@ -84,6 +95,11 @@ export interface LoginAttempts {
     attempt: Attempt,
     check: (caller: HashCaller) => Promise<Result | undefined>,
   ): Promise<Result | undefined>;
+  /**
+   * Charges a login before its account is looked up, unless the name is known to have logged in from this address. Throws
+   * RATE_LIMITED: a flood of guesses must not reach the database, nor keep others of its address from logging in.
+   */
+  admit(name: string, client: LoginClient): Promise<void>;
   /** Remembers the client of a new account. */
   remember(account: ActorRef, client: LoginClient): Promise<void>;
 }
@@ -92,15 +108,31 @@ export interface LoginAttemptsOptions {
   readonly db: Db;
   readonly enabled: boolean;
   readonly securityLog: SecurityLog;
+  readonly databaseShares: DatabaseShares;
+  /** Charges a stranger, by its address. */
+  readonly operationLimits: Pick<OperationLimits, 'charge'>;
+  readonly answerDelayMs?: number;
 }
 
-export function createLoginAttempts({ db, enabled, securityLog }: LoginAttemptsOptions): LoginAttempts {
+export function createLoginAttempts({
+  db,
+  enabled,
+  securityLog,
+  databaseShares,
+  operationLimits,
+  answerDelayMs = ANSWER_DELAY_MS,
+}: LoginAttemptsOptions): LoginAttempts {
   /** Passwords are remembered by a key of this process only. */
   const cacheKey = randomBytes(32);
   /** Wrong passwords of a client: one that is sent again is wrong, and no further guess. */
   const wrongPasswords = new LRUCache<string, true>({ max: MAX_CACHED, ttl: FAILURE_WINDOW_SECONDS * 1_000 });
   /** End of the delay of subjects, so that a flood of attempts needs no query. */
   const delayedUntil = new LRUCache<string, number>({ max: MAX_CACHED });
+  /** Names that have logged in from an address. */
+  const knownNames = new LRUCache<string, true>({ max: MAX_CACHED });
+  const knownBatcher = createBatcher<KnownClient, boolean>((clients) => attempts.areKnown(db, clients), {
+    maxBatchSize: 200,
+  });
   const rememberedAt = new LRUCache<string, number>({ max: MAX_CACHED });
   const queue = new KeyedQueue({ ...ATTEMPTS, createError: () => delayedError(1_000) });
 
@@ -161,25 +193,72 @@ export function createLoginAttempts({ db, enabled, securityLog }: LoginAttemptsO
     return result;
   };
 
+  /** Holds back a refusal. */
+  const slowly = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof DomainError && error.code === 'RATE_LIMITED') await sleep(answerDelayMs);
+      throw error;
+    }
+  };
+
+  /** Returns how the account knows the client: by a token, or by its address. */
+  const findKnown = async (
+    account: string,
+    { address, session }: LoginClient,
+  ): Promise<string | undefined> => {
+    if (session !== undefined) return `session ${session}`;
+    const client = `address ${address}`;
+    return (await knownBatcher.submit({ account, client })) ? client : undefined;
+  };
+
+  const runAs = async <Result>(
+    attempt: Attempt,
+    { target, knownAs }: { readonly target: string; readonly knownAs: string | undefined },
+    check: () => Promise<Result | undefined>,
+  ): Promise<Result | undefined> => {
+    const { name, password, passwordHash, client } = attempt;
+    const subjects = subjectsOf(target, knownAs, client);
+    const [{ key }] = subjects;
+    if (knownAs !== undefined) knownNames.set(nameKey(name, client), true);
+    const passwordKey = createHmac('sha256', cacheKey)
+      .update(`${key}\0${passwordHash}\0${password}`)
+      .digest('base64');
+    if (wrongPasswords.has(passwordKey)) {
+      await sleep(answerDelayMs);
+      return undefined;
+    }
+    const result = await queue.run(key, () => runInTurn(attempt, subjects, check));
+    if (result === undefined) wrongPasswords.set(passwordKey, true);
+    else knownNames.set(nameKey(name, client), true);
+    return result;
+  };
+
   return {
     remember,
+    async admit(name, client) {
+      if (!enabled || client.session !== undefined || knownNames.has(nameKey(name, client))) return;
+      const payer = { account: undefined, address: client.address, connection: undefined };
+      await slowly(async () => operationLimits.charge(payer, LOGIN_POINTS));
+    },
     async run(attempt, check) {
-      const { account, name, password, client } = attempt;
+      const { account, name, client } = attempt;
       const target = account === undefined ? `name ${hash(emailKey(name))}` : actorKey(account);
-      const knownAs = account === undefined ? undefined : await findKnownClient(db, target, client);
+      const knownAs = account === undefined ? undefined : await findKnown(target, client);
       const caller: HashCaller =
         knownAs === undefined ? { lane: 'strangers', key: client.address } : { lane: 'known', key: target };
       if (!enabled) return check(caller);
-      const subjects = subjectsOf(target, knownAs, client);
-      const [{ key }] = subjects;
-      const passwordKey = createHmac('sha256', cacheKey).update(`${key}\0${password}`).digest('base64');
-      if (wrongPasswords.has(passwordKey)) return undefined;
-      const result = await queue.run(key, () => runInTurn(attempt, subjects, () => check(caller)));
-      if (result === undefined) wrongPasswords.set(passwordKey, true);
-      return result;
+      // The statements of a known client do not wait behind those of strangers at its address.
+      const payer = knownAs === undefined ? `logins ${client.address}` : `logins ${target}`;
+      return slowly(() =>
+        databaseShares.run(payer, () => runAs(attempt, { target, knownAs }, () => check(caller))),
+      );
     },
   };
 }
+
+const nameKey = (name: string, { address }: LoginClient): string => `${hash(emailKey(name))} ${address}`;
 
 function subjectsOf(
   target: string,
@@ -192,17 +271,6 @@ function subjectsOf(
     { limit: 'account', key: target },
     { limit: 'address', key: `address ${address}` },
   ];
-}
-
-/** Returns how the account knows the client: by a token, or by its address. */
-async function findKnownClient(
-  db: Db,
-  account: string,
-  { address, session }: LoginClient,
-): Promise<string | undefined> {
-  if (session !== undefined) return `session ${session}`;
-  const [known] = await attempts.findKnownClients(db, account, [`address ${address}`]);
-  return known;
 }
 
 function delayAfter({ free, delayMs, maxDelayMs }: Limit, failures: number): number {

@@ -58,6 +58,7 @@ export async function createTestDeps({
     }),
   );
   const securityLog = stack.use(createSecurityLog({ log, nodeId: 'test' }));
+  const operationLimits = createOperationLimits({ enabled: rateLimits });
   const deps: Deps = {
     db,
     databaseShares: shares,
@@ -72,10 +73,17 @@ export async function createTestDeps({
     mediaStorage: await createFolderStorage(folder),
     uploadLimits: createUploadLimits({ db, log, quotaBytes: config.UPLOAD_QUOTA_BYTES }),
     rateLimits: createRateLimits({ enabled: rateLimits }),
-    operationLimits: createOperationLimits({ enabled: rateLimits }),
+    operationLimits,
     mailer: undefined,
     passwords: createPasswords({ memoryKib: 8 }),
-    loginAttempts: createLoginAttempts({ db, enabled: rateLimits, securityLog }),
+    loginAttempts: createLoginAttempts({
+      db,
+      enabled: rateLimits,
+      securityLog,
+      databaseShares: shares,
+      operationLimits,
+      answerDelayMs: 0,
+    }),
     securityLog,
     countRefusal: () => undefined,
     lockedUsers: new Set(),

@@ -40,6 +40,7 @@ test('the mutation fields are unchanged', () => {
       'login(email: String!, password: String!): LoginPayload!',
       'loginDevice(username: String!, password: String!): LoginDevicePayload!',
       'logout: Boolean!',
+      'logoutEverywhere: Boolean!',
       'refreshToken: RefreshTokenPayload!',
       'updateAccount(input: UpdateAccountInput!): User!',
       'changePassword(current: String!, next: String!): User!',

@@ -38,6 +38,8 @@ test('a token of a user is valid for a day', async () => {
     tokenId: issued.tokenId,
     issuedAt: expect.any(Number),
     expiresAt: issued.expiresAt,
+    family: { id: expect.any(String), endsAt: expect.any(Number) },
+    generation: 0,
   });
   expect(issued.expiresAt - Date.now()).toBeGreaterThan(23.9 * HOUR * 1000);
   expect(issued.expiresAt - Date.now()).toBeLessThanOrEqual(24 * HOUR * 1000);
