@@ -67,7 +67,8 @@ export const VARIABLES = {
   AUTH_AUDIENCE: {
     schema: z.string().optional(),
     default: 'none',
-    description: 'Expected `aud` of external tokens.',
+    description:
+      'Expected `aud` of external tokens; required with `AUTH_JWKS_URL`. `any` accepts the tokens that the issuer made for other applications, too, but no ID tokens.',
   },
   STUN_URLS: {
     schema: iceUrls(

@@ -76,6 +76,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     problems.push('MAIL_FROM: is required with an SMTP server in MAIL_URL');
   if (values['AUTH_JWKS_URL'] !== undefined && values['AUTH_ISSUER'] === undefined)
     problems.push('AUTH_ISSUER: is required with AUTH_JWKS_URL');
+  if (values['AUTH_JWKS_URL'] !== undefined && values['AUTH_AUDIENCE'] === undefined)
+    problems.push('AUTH_AUDIENCE: is required with AUTH_JWKS_URL; `any` accepts tokens for any audience');
   if (parsed.data?.['OPERATIONS'] === 'persisted' && values['PERSISTED_OPERATIONS'] === undefined)
     problems.push('PERSISTED_OPERATIONS: is required with OPERATIONS=persisted');
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);

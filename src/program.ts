@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { handleArguments } from './arguments.ts';
 import type { App } from './app.ts';
 import { VARIABLES } from './config-variables.ts';
-import { isGraphiqlOn, readConfig } from './config.ts';
+import { isGraphiqlOn, isLoopback, readConfig } from './config.ts';
+import { withoutBrackets } from './config-parsers.ts';
 import type { Config } from './config.ts';
 import type { Logger } from './log.ts';
 import { findMisspeltSettings } from './misspelt-settings.ts';
@@ -65,6 +66,7 @@ async function serve(config: Config, output: Output): Promise<void> {
     if (others.length === 0 && only?.includes(',') === true)
       output.log.warn({ name }, 'secret with a comma is not a list: each part of a list needs 16 characters');
   }
+  warnOfExternalTokens(config, output.log);
   // Imported late: --help and configuration errors must not wait for it.
   const starting = import('./app.ts').then(({ startApp }) => startApp({ config, log: output.log }));
   const stopping = stopOnSignal(starting, output);
@@ -73,6 +75,15 @@ async function serve(config: Config, output: Output): Promise<void> {
   const { url, address, port, nodeId, database } = app;
   output.listening({ version, nodeId, database, url, address, port }, formatBanner(app, config));
   if (!app.demo.isLoginAllowed || !process.stdout.isTTY) logDemo(app.demo, output.log);
+}
+
+function warnOfExternalTokens({ AUTH_JWKS_URL: url, AUTH_AUDIENCE: audience }: Config, log: Logger): void {
+  if (url === undefined) return;
+  if (audience === 'any')
+    log.warn('AUTH_AUDIENCE is any: tokens that the issuer made for other applications are accepted');
+  const { protocol, hostname } = new URL(url);
+  if (protocol === 'http:' && !isLoopback(withoutBrackets(hostname)))
+    log.warn('AUTH_JWKS_URL is not https: whoever controls the network can sign tokens');
 }
 
 /** Logs warnings and uncaught exceptions, which Node would write to standard error as text. */

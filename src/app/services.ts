@@ -186,7 +186,9 @@ function readJwksSettings({
   AUTH_ISSUER: issuer,
   AUTH_AUDIENCE: audience,
 }: Config): JwksSettings | undefined {
-  return url === undefined || issuer === undefined ? undefined : { url, issuer, audience };
+  return url === undefined || issuer === undefined
+    ? undefined
+    : { url, issuer, audience: audience === 'any' ? undefined : audience };
 }
 
 async function openMediaStorage(

@@ -1,7 +1,15 @@
 import { createHash, createSecretKey, randomUUID } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { SignJWT, compactVerify, createRemoteJWKSet, decodeProtectedHeader, errors, jwtVerify } from 'jose';
-import type { CryptoKey, JWTVerifyGetKey } from 'jose';
+import {
+  SignJWT,
+  compactVerify,
+  createRemoteJWKSet,
+  decodeProtectedHeader,
+  errors,
+  jwksCache,
+  jwtVerify,
+} from 'jose';
+import type { CryptoKey, FlattenedJWSInput, JWKSCacheInput, JWTVerifyGetKey } from 'jose';
 import { DomainError } from '../errors.ts';
 import { parseId } from '../ids.ts';
 import { parseIdentityClaims } from './identity-claims.ts';
@@ -21,6 +29,7 @@ export interface TokenSettings {
 export interface JwksSettings {
   readonly url: string;
   readonly issuer: string;
+  /** Undefined accepts tokens for any audience, but no ID tokens. */
   readonly audience?: string | undefined;
   /** Minimum time between two fetches of the key set for an unknown `kid`. Default: 30 s. */
   readonly cooldownMs?: number | undefined;
@@ -216,7 +225,11 @@ function readLogin({ fam, fam_exp: end, gen }: Claims): {
 }
 
 function createExternalVerifier({ url, issuer, audience, cooldownMs }: JwksSettings) {
-  const keySet = createRemoteJWKSet(new URL(url), { cooldownDuration: cooldownMs ?? 30_000 });
+  const cache: JWKSCacheInput = {};
+  const keySet = createRemoteJWKSet(new URL(url), {
+    cooldownDuration: cooldownMs ?? 30_000,
+    [jwksCache]: cache,
+  });
   const options = {
     algorithms: EXTERNAL_ALGORITHMS,
     requiredClaims: ['exp', 'sub'],
@@ -228,8 +241,10 @@ function createExternalVerifier({ url, issuer, audience, cooldownMs }: JwksSetti
     try {
       return await keySet(header, jws);
     } catch (error) {
-      if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys)
-        throw error;
+      // The key of a token that is newer than the key set may be new, too, and cannot be fetched yet.
+      const mayBeNew = keySet.coolingDown && isIssuedAfter(jws, cache.uat ?? 0);
+      if (error instanceof errors.JWKSNoMatchingKey && !mayBeNew) throw error;
+      if (error instanceof errors.JWKSMultipleMatchingKeys) throw error;
       throw new DomainError('UNAVAILABLE', 'The identity provider is unavailable. Try again later.');
     }
   };
@@ -251,9 +266,46 @@ function createExternalVerifier({ url, issuer, audience, cooldownMs }: JwksSetti
   return async (token: string): Promise<VerifiedToken | undefined> => {
     const claims = await verifyClaims(token);
     if (claims === undefined || (claims['kind'] ?? 'user') !== 'user') return undefined;
+    if (!isForAccess(token, claims, audience === undefined)) return undefined;
     const identity = parseIdentityClaims(issuer, claims);
     return identity && { kind: 'external', identity, ...readMetadata(token, claims) };
   };
+}
+
+/** Whether a token, not verified yet, names a time of issue after the given one, in milliseconds. */
+function isIssuedAfter({ payload }: FlattenedJWSInput, time: number): boolean {
+  try {
+    const text = typeof payload === 'string' ? Buffer.from(payload, 'base64url') : payload;
+    const { iat } = JSON.parse(Buffer.from(text).toString()) as Claims;
+    return typeof iat === 'number' && (iat + 1) * 1000 > time;
+  } catch {
+    return false;
+  }
+}
+
+/** Media types of access tokens, and of tokens whose issuer does not tell them apart (RFC 7519, RFC 9068). */
+const ACCESS_TOKEN_TYPES: readonly unknown[] = [undefined, 'jwt', 'at+jwt'];
+/** `typ` claims of Keycloak, which leaves the header the same for all tokens. */
+const OTHER_TOKEN_TYPES: readonly unknown[] = ['Refresh', 'Offline', 'Logout'];
+/** Claims that only ID tokens have. */
+const ID_TOKEN_CLAIMS = ['nonce', 'at_hash', 'c_hash'];
+
+/**
+ * Whether a token is meant to give access: no logout token, security event or refresh token; and no ID token unless the
+ * audience is checked, which then is the client that may use it here.
+ */
+function isForAccess(token: string, claims: Claims, acceptsAnyAudience: boolean): boolean {
+  const type = decodeProtectedHeader(token)
+    .typ?.toLowerCase()
+    .replace(/^application\//, '');
+  if (!ACCESS_TOKEN_TYPES.includes(type) || OTHER_TOKEN_TYPES.includes(claims['typ'])) return false;
+  if ('events' in claims) return false;
+  if (!acceptsAnyAudience) return true;
+  return (
+    claims['typ'] !== 'ID' &&
+    claims['token_use'] !== 'id' &&
+    ID_TOKEN_CLAIMS.every((name) => !(name in claims))
+  );
 }
 
 async function readVerifiedClaims(verify: () => Promise<{ payload: object }>): Promise<Claims | undefined> {

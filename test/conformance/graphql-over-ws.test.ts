@@ -23,7 +23,11 @@ test('a bad token closes with 4403', async () => {
 });
 
 test('a token that cannot be checked because of an outage closes with 1013, after which clients retry', async () => {
-  const env = { AUTH_JWKS_URL: 'http://127.0.0.1:1/keys', AUTH_ISSUER: 'https://id.example' };
+  const env = {
+    AUTH_JWKS_URL: 'http://127.0.0.1:1/keys',
+    AUTH_ISSUER: 'https://id.example',
+    AUTH_AUDIENCE: 'any',
+  };
   await using app = await startTestApp({ env });
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
   await using socket = await openGraphqlSocket(app.url);

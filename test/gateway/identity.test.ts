@@ -283,7 +283,12 @@ test('while tokens cannot be checked, operations are UNAVAILABLE rather than UNA
   await once(provider, 'listening');
   const { port } = provider.address() as AddressInfo;
   await using gateway = await startTestApp({
-    env: { AUTH_SECRET, AUTH_JWKS_URL: `http://127.0.0.1:${port}/keys`, AUTH_ISSUER: 'https://issuer' },
+    env: {
+      AUTH_SECRET,
+      AUTH_JWKS_URL: `http://127.0.0.1:${port}/keys`,
+      AUTH_ISSUER: 'https://issuer',
+      AUTH_AUDIENCE: 'any',
+    },
   });
   const { privateKey, publicKey } = await generateKeyPair('ES256');
   expect(await exportJWK(publicKey)).toMatchObject({ kty: 'EC' });

@@ -50,6 +50,7 @@ test('values are trimmed and unquoted, secrets are not', () => {
     REDIS_URL: "'redis://host:6379'",
     AUTH_JWKS_URL: '"https://id.example/keys"',
     AUTH_ISSUER: ' https://id.example/ ',
+    AUTH_AUDIENCE: 'parley',
     STUN_URLS: '"stun:a.example:3478", stun:a.example:3478,',
     LEGACY_FORWARD_CHANNELS: "'webrtc_config','webrtc_forward'",
   });
@@ -66,6 +67,9 @@ test('values are trimmed and unquoted, secrets are not', () => {
     LEGACY_FORWARD_CHANNELS: ['webrtc_config', 'webrtc_forward'],
   });
   expect(readProblems({ REDIS_URL: 'host:6379' })).toContain('redis://host:6379');
+  expect(readProblems({ AUTH_JWKS_URL: 'https://id.example/keys', AUTH_ISSUER: 'x' })).toContain(
+    'AUTH_AUDIENCE: is required',
+  );
   expect(readProblems({ AUTH_JWKS_URL: 'ftp://id.example/keys', AUTH_ISSUER: 'x' })).toContain(
     'AUTH_JWKS_URL: must be one URL such as https://host/keys',
   );

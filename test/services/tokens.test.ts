@@ -281,7 +281,7 @@ const createTokensWith = (provider: Provider, options: { audience?: string; cool
 
 function signExternal(
   key: CryptoKey,
-  header: { alg: string; kid?: string },
+  header: { alg: string; kid?: string; typ?: string },
   claims: JWTPayload = {},
 ): Promise<string> {
   const standard = { iss: ISSUER, sub: 'abc', exp: nowSeconds() + HOUR };
@@ -403,6 +403,39 @@ test('unknown keys refetch the key set at most once per cooldown', async () => {
     expect(await tokens.verify(await signExternal(key, { alg: 'RS256', kid }))).toBeUndefined();
   }
   expect(provider.reads).toBe(1);
+});
+
+test('a token with an unknown key that is newer than the key set is not judged during the cooldown', async () => {
+  await using provider = await startProvider();
+  const key = await provider.addKey('RS256', { kid: 'known' });
+  const tokens = createTokensWith(provider, { cooldownMs: 60_000 });
+  await tokens.verify(await signExternal(key, { alg: 'RS256', kid: 'known' }));
+  const verify = async (iat: number) =>
+    tokens.verify(await signExternal(key, { alg: 'RS256', kid: 'new' }, { iat }));
+  await expect(verify(nowSeconds() + 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  expect(await verify(nowSeconds() - 60)).toBeUndefined();
+  expect(provider.reads).toBe(1);
+});
+
+test('external tokens that are not for access are rejected; ID tokens only where any audience is accepted', async () => {
+  await using provider = await startProvider();
+  const key = await provider.addKey('RS256', { kid: 'k' });
+  const verify = async (typ: string | undefined, claims: JWTPayload, audience?: string) =>
+    createTokensWith(provider, audience === undefined ? {} : { audience }).verify(
+      await signExternal(key, { alg: 'RS256', kid: 'k', ...(typ && { typ }) }, { aud: 'parley', ...claims }),
+    );
+  for (const typ of [undefined, 'JWT', 'at+jwt', 'application/at+jwt'])
+    expect(await verify(typ, {})).toBeDefined();
+  for (const audience of [undefined, 'parley']) {
+    for (const typ of ['logout+jwt', 'secevent+jwt', 'dpop+jwt'])
+      expect(await verify(typ, {}, audience)).toBeUndefined();
+    for (const claims of [{ typ: 'Refresh' }, { typ: 'Logout' }, { events: {} }])
+      expect(await verify('JWT', claims, audience)).toBeUndefined();
+  }
+  for (const claims of [{ typ: 'ID' }, { token_use: 'id' }, { nonce: 'n' }, { at_hash: 'h' }]) {
+    expect(await verify('JWT', claims)).toBeUndefined();
+    expect(await verify('JWT', claims, 'parley')).toBeDefined();
+  }
 });
 
 test('without a kid every key of the provider is tried', async () => {
