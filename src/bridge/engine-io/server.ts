@@ -8,7 +8,7 @@ import { adaptParser, isParserOfProtocol3 } from './protocol-3-parser.ts';
 import type { EngineParser } from './protocol-3-parser.ts';
 import type { BroadcastPacket } from './broadcast-packet.ts';
 import { internalsOf, onTransport, requireInternals } from './internals.ts';
-import type { OutgoingPacket } from './internals.ts';
+import type { EngineRequest, OutgoingPacket } from './internals.ts';
 
 /**
  * Creates an Engine.IO server for legacy clients of every age. Throws an Error if engine.io lacks a private member that
@@ -22,7 +22,8 @@ import type { OutgoingPacket } from './internals.ts';
  * - engine.io stops the ping timeout at an upgrade, so that a silent client stays connected. The timeout is set again
  *   (`resetPingTimeout`).
  *
- * For both protocols, a close packet on a WebSocket, which the Swift client sends, closes the connection immediately.
+ * For both protocols, JSONP responses are sent as scripts, and a close packet on a WebSocket, which the Swift client
+ * sends, closes the connection immediately.
  *
  * Not worked around: 1.0 encodes twice over WebSockets too, where it cannot be distinguished from 1.3.
  */
@@ -30,6 +31,11 @@ export function createEngineIo(options: ServerOptions): EngineServer {
   requireInternals();
   const engine = new EngineServer({ ...options, allowEIO3: true, wsEngine: EngineWebSocketServer });
   adaptTransports(engine);
+  engine.on('headers', (headers: Record<string, string>, request: EngineRequest) => {
+    // engine.io 6.6.12 sends scripts as text, which browsers do not run from responses with `nosniff`.
+    if (request._query['j'] !== undefined && request.method === 'GET')
+      headers['Content-Type'] = 'text/javascript; charset=UTF-8';
+  });
   const escapeToAscii = memoizeLast(asciiJson);
   engine.on('connection', (conn: EngineSocket) => {
     conn.on('packet', ({ type }: { readonly type: string }) => {
