@@ -9,9 +9,10 @@ const FORBIDDEN_CODES: ReadonlySet<string> = new Set<ErrorCode>(['INTERNAL', 'UN
 /** Expects that each error has a documented code, and none shows how the server is written. */
 export function expectDocumented(errors: readonly GraphqlError[] = [], input = ''): void {
   for (const error of errors) {
-    const { code, reason } = error.extensions ?? {};
+    const { code, reason, retryAfterMs } = error.extensions ?? {};
     const isDocumented = typeof code === 'string' && code in ERROR_CODES && !FORBIDDEN_CODES.has(code);
     expect(isDocumented, `${JSON.stringify(error)} for ${input}`).toBe(true);
+    if (code === 'RATE_LIMITED') expect(retryAfterMs, error.message).toBeGreaterThan(0);
     if (reason !== undefined) expect(END_REASONS).toContain(reason);
     expect(error.message).not.toMatch(/\bat .*\.ts:\d|node_modules|select |insert into/);
   }

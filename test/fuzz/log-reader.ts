@@ -14,8 +14,9 @@ interface ReceivedEvent {
   readonly openedAt: number;
 }
 
-/** Describes an event of the object with an id. */
-export const describeEvent = (type: string, id: string): string => `${type} ${id}`;
+/** Describes an event of the object with an id; an update by its text too, as a message may have several. */
+export const describeEvent = (type: string, id: string, text?: string): string =>
+  type === 'MessageUpdated' ? `${type} ${id} ${text}` : `${type} ${id}`;
 
 interface ResultEvent {
   readonly __typename: string;
@@ -141,7 +142,7 @@ export class LogReader {
     if (type === 'StreamLive') this.isLive = true;
     else
       this.received.push({
-        description: describeEvent(type, object?.id ?? messageId ?? ''),
+        description: describeEvent(type, object?.id ?? messageId ?? '', object?.text),
         cursor,
         text: object?.text,
         openedAt: this.#openedAt,
