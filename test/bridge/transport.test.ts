@@ -40,7 +40,7 @@ test.for([
     'text/plain; charset=UTF-8',
   ],
   ['base64 requested', 'EIO=3&t=1416412345678-0&b64=1', {}, 'text/plain; charset=UTF-8'],
-  ['JSONP', 'EIO=3&t=1416412345678-0&j=0', {}, 'text/plain; charset=UTF-8'],
+  ['JSONP', 'EIO=3&t=1416412345678-0&j=0', {}, 'text/javascript; charset=UTF-8'],
   ['no EIO, as from the iOS app', 'b64=1', {}, 'text/plain; charset=UTF-8'],
   ['protocol 4', 'EIO=4&t=1416412345678-0', { 'user-agent': 'Mozilla/5.0' }, 'text/plain; charset=UTF-8'],
 ] as const)('the response to a poll with %s', async ([, query, headers, type]) => {
