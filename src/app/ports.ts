@@ -20,6 +20,7 @@ import { createDocumentResolver } from '../gateway/execution/document-resolver.t
 import type { Cors } from '../gateway/http/cors.ts';
 import type { Metrics } from '../gateway/metrics.ts';
 import type { Ports } from '../gateway/ports.ts';
+import { createByteLedgers } from '../lib/byte-ledger.ts';
 import { TurnClock } from '../lib/turn-clock.ts';
 import { schema } from '../schema/index.ts';
 
@@ -63,6 +64,7 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
         ),
     }),
     turnClock: new TurnClock(),
+    ledgers: createByteLedgers(),
     authenticate: (token) => accounts.authenticate(deps, token),
     openSession: (token) => openSession(deps, token),
     renewSession: (former, token) => renewSession(deps, former, token),
@@ -75,7 +77,7 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
 
 /** Creates what the bridge may call: it sees neither the schema nor the domain. */
 export function createBridgePorts(
-  { addressOf, connectionSlots, turnClock, deps, engine, metrics, authenticate }: Ports,
+  { addressOf, connectionSlots, turnClock, ledgers, deps, engine, metrics, authenticate }: Ports,
   cors: Cors,
 ): Omit<BridgeDeps, 'usage'> {
   const { config, log, tails, epoch, presence } = deps;
@@ -83,6 +85,7 @@ export function createBridgePorts(
     addressOf,
     turnClock,
     identifyConnection: (socket) => connectionSlots.identify(socket),
+    ledgers,
     config,
     log,
     metrics,

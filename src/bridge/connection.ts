@@ -2,6 +2,7 @@ import type { Socket } from 'socket.io';
 import type { ActorRef } from '../actor.ts';
 import type { ConnectionEnd, EndReason } from '../errors.ts';
 import type { Topic } from '../events/event.ts';
+import { LedgerEntry } from '../lib/byte-ledger.ts';
 import { withTimeout } from '../lib/timeout.ts';
 import { ConnectionCaller } from './caller.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
@@ -33,6 +34,9 @@ import type { Rooms } from './rooms.ts';
 import { createUsageCounter } from './usage-counter.ts';
 import type { UsageCounter } from './usage-counter.ts';
 
+/** Memory that a queued event takes beside its payload. */
+const EVENT_OVERHEAD_BYTES = 1_000;
+
 export interface ConnectionOptions {
   readonly socket: Socket;
   readonly deps: BridgeDeps;
@@ -55,6 +59,7 @@ export class LegacyConnection {
   readonly #outbound: OutboundQueue;
   readonly #caller: ConnectionCaller;
   readonly #preAuthQueue: PreAuthQueue;
+  readonly #heldBytes: LedgerEntry;
   readonly #packetTracker = new PacketTracker();
   readonly #mayRetry: boolean;
   /** `closing`: no more events are accepted. */
@@ -77,6 +82,9 @@ export class LegacyConnection {
       priority: () => (this.actor === undefined ? 'anonymous' : 'account'),
       maxEvents: limits.queuedEvents,
       maxBytes: limits.queuedBytes,
+      // A client that does not read the replies is not slowed down, but disconnected when the queue is full.
+      canPause: () => this.#outbound.isReady,
+      onTaken: () => this.#heldBytes.isCounted && this.#countHeldBytes(),
       onLong: () => pauseReading(socket.conn),
       onShort: () => resumeReading(socket.conn),
       onError: (error) => this.#log.failed(error, 'event handling failed'),
@@ -105,8 +113,14 @@ export class LegacyConnection {
       onEnd: (reason) => this.end(reason),
       onGap: () => this.#disconnectSlow('events trimmed before delivery'),
     });
+    this.#heldBytes = new LedgerEntry(
+      deps.ledgers.inbound,
+      () => (this.actor === undefined ? 'anonymous' : 'account'),
+      () => this.#disconnectSlow('too many bytes of all clients'),
+    );
     const trackPacket = (data?: string | Buffer): void => {
       this.#packetTracker.track(data);
+      this.#countHeldBytes();
       if (this.#packetTracker.bytes > limits.queuedBytes) this.#disconnectSlow('incomplete packet too large');
     };
     socket.conn.on('data', trackPacket);
@@ -196,10 +210,17 @@ export class LegacyConnection {
     this.#log.closed(reason);
   }
 
+  #countHeldBytes(): void {
+    const events = this.#inbound.length + this.#preAuthQueue.length;
+    const bytes = this.#packetTracker.bytes + this.#inbound.bytes + this.#preAuthQueue.bytes;
+    this.#heldBytes.update(bytes + events * EVENT_OVERHEAD_BYTES);
+  }
+
   #stopReceiving(): void {
     this.#state = 'closing';
     this.#inbound.drop();
     this.#preAuthQueue.discard();
+    this.#heldBytes.release();
   }
 
   /**
@@ -228,7 +249,10 @@ export class LegacyConnection {
     const ack = typeof last === 'function' ? () => void last() : undefined;
     const [name, argument] = ack === undefined ? event : event.slice(0, -1);
     const work = async (): Promise<void> => {
-      await this.#outbound.whenReady();
+      if (!this.#outbound.isReady) {
+        this.#inbound.checkLength();
+        await this.#outbound.whenReady();
+      }
       await this.#handle(name, argument, ack);
     };
     // Queued events still run before the close that the client requests.
@@ -305,6 +329,7 @@ export class LegacyConnection {
 
   async #release(): Promise<void> {
     this.#state = 'closing';
+    this.#heldBytes.release();
     this.countUsage();
     await this.#caller.release(this.#endReason ?? 'CLIENT');
   }

@@ -6,6 +6,7 @@ import type { EventStream, StreamRequest } from '../events/stream.ts';
 import type { Tails } from '../events/tail.ts';
 import type { Executor } from '../gateway/execution/executor.ts';
 import type { ConversationId } from '../ids.ts';
+import type { ByteLedgers } from '../lib/byte-ledger.ts';
 import type { TurnClock } from '../lib/turn-clock.ts';
 import type { Logger } from '../log.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
@@ -44,6 +45,7 @@ export interface BridgeDeps {
   /** Returns the address of the client that sent the request. */
   addressOf(request: IncomingMessage): string;
   readonly turnClock: TurnClock;
+  readonly ledgers: ByteLedgers;
   readonly log: Logger;
   readonly metrics: BridgeMetrics;
   readonly tails: Tails;

@@ -15,6 +15,8 @@ export interface InboundQueue {
   readonly bytes: number;
   /** Queues the work. Returns false if the queue is full. */
   push(bytes: number, work: Work): boolean;
+  /** Checks whether the queue is long, and the socket may be left unread. */
+  checkLength(): void;
   /** Runs the work after everything that is queued. */
   finish(work: Work): void;
   /** Drops the work that has not started, except that of `finish`. */
@@ -28,6 +30,10 @@ export interface InboundQueueOptions {
   readonly priority: () => Priority;
   readonly maxEvents: number;
   readonly maxBytes: number;
+  /** Whether the socket may be left unread. */
+  readonly canPause: () => boolean;
+  /** Called when an event has been taken from the queue. */
+  readonly onTaken: () => void;
   /** Called when the queue is so long that no more should be read, and when it is short again. */
   readonly onLong: () => void;
   readonly onShort: () => void;
@@ -40,6 +46,8 @@ export function createInboundQueue({
   priority,
   maxEvents,
   maxBytes,
+  canPause,
+  onTaken,
   onLong,
   onShort,
   onError,
@@ -52,7 +60,7 @@ export function createInboundQueue({
 
   const exceeds = (share: number): boolean => {
     const { events, bytes: marks } = HIGH_WATER_MARKS[priority()];
-    return queued.length > events * share || bytes > marks * share;
+    return canPause() && (queued.length > events * share || bytes > marks * share);
   };
   const checkLength = (): void => {
     if (isLong === exceeds(isLong ? RESUME_SHARE : 1)) return;
@@ -66,6 +74,7 @@ export function createInboundQueue({
     if (entry !== undefined) {
       bytes -= entry.bytes;
       if (isLong) checkLength();
+      onTaken();
       return entry.work;
     }
     const work = finalWork;
@@ -73,8 +82,11 @@ export function createInboundQueue({
     return work;
   };
   const runAll = async (): Promise<void> => {
-    for (let work = takeNext(); work !== undefined; work = takeNext()) {
+    for (;;) {
       if (turnClock.isOver()) await turnClock.nextTurn(priority());
+      // After the wait, during which the queue may have been dropped.
+      const work = takeNext();
+      if (work === undefined) break;
       try {
         await work();
       } catch (error) {
@@ -102,6 +114,7 @@ export function createInboundQueue({
       startIfIdle();
       return true;
     },
+    checkLength,
     finish(work) {
       finalWork = work;
       startIfIdle();

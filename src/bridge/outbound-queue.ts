@@ -8,7 +8,7 @@ import {
 } from './backpressure.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import type { Frame } from './contract/encoders.ts';
-import { writeBroadcast } from './engine-io/server.ts';
+import { queuedPackets, writeBroadcast } from './engine-io/server.ts';
 import type { RoomFrame, RoomQueue } from './rooms.ts';
 
 /**
@@ -21,6 +21,8 @@ export interface OutboundQueue extends RoomQueue {
   send(frames: readonly Frame[]): void;
   /** Sends the frames with backpressure: no faster than the client reads. */
   sendReplay(frames: AsyncIterable<Frame>): Promise<void>;
+  /** Whether the queue is below the high-water mark for events. */
+  readonly isReady: boolean;
   /** Resolves when the queue is below the high-water mark for events, or the client has disconnected. */
   whenReady(): Promise<void>;
   /** Sends the held frames. */
@@ -86,6 +88,9 @@ export function createOutboundQueue({ socket, limits, onSent, onSlow }: Outbound
       if (!isOpen()) return;
       writeBroadcast(conn, frame.packet(conn.protocol));
       checkLimits();
+    },
+    get isReady() {
+      return queuedPackets(conn) < EVENT_HIGH_WATER_MARK;
     },
     whenReady: () => waitUntilBelow(conn, EVENT_HIGH_WATER_MARK, isOpen),
     async sendReplay(frames) {

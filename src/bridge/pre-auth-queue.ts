@@ -56,6 +56,15 @@ export class PreAuthQueue {
     return true;
   }
 
+  get length(): number {
+    return this.#events.length;
+  }
+
+  /** Bytes of the queued events. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** Closes the queue and passes its events on, in order. Does nothing the second time. */
   flush(): void {
     const events = this.#events;
@@ -69,6 +78,7 @@ export class PreAuthQueue {
     clearTimeout(this.#timer);
     clearTimeout(this.#quietTimer);
     this.#events = [];
+    this.#bytes = 0;
   }
 
   /** With `retries`, socket.io-client sends no `authenticate` before its previous event is acknowledged. */

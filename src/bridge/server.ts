@@ -7,7 +7,13 @@ import { actorKey } from '../actor.ts';
 import { exceedsSendLimitsWithMargin } from './backpressure.ts';
 import { LegacyConnection } from './connection.ts';
 import type { BridgeDeps } from './deps.ts';
-import { parseInTurns, replyToPings, requireReceiverInternals } from '../lib/websocket-receiver.ts';
+import { LedgerEntry } from '../lib/byte-ledger.ts';
+import {
+  parseInTurns,
+  receivedBytes,
+  replyToPings,
+  requireReceiverInternals,
+} from '../lib/websocket-receiver.ts';
 import type { Priority } from '../lib/turn-clock.ts';
 import { internalsOf, onTransport } from './engine-io/internals.ts';
 import type { Transport } from './engine-io/internals.ts';
@@ -32,6 +38,11 @@ import {
 const DRAIN_TIMEOUT_MS = 1_500;
 /** Interval at which open connections are counted, for the usage reports of other nodes. */
 const USAGE_INTERVAL_MS = 3_600_000;
+
+/** Queued packets between two counts of their bytes, which take time in proportion to them. */
+const UNREAD_CHECK_INTERVAL = 64;
+
+const sessionIdOf = ({ url }: IncomingMessage): string => /[?&]sid=([^&]+)/.exec(url ?? '')?.[1] ?? '';
 
 /** The Socket.IO server for legacy clients. The HTTP server routes `/socket.io/` to it. */
 export interface Bridge {
@@ -69,9 +80,9 @@ export function createBridge(deps: BridgeDeps): Bridge {
   /** Engine.IO ids of clients that have logged in: each poll may arrive on another TCP connection. */
   const authenticatedSids = new Set<string>();
   const identifyPoll = (request: IncomingMessage): void => {
-    const sid = /[?&]sid=([^&]+)/.exec(request.url ?? '')?.[1];
-    if (sid !== undefined && authenticatedSids.has(sid)) deps.identifyConnection(request.socket);
+    if (authenticatedSids.has(sessionIdOf(request))) deps.identifyConnection(request.socket);
   };
+  const engineSocketsById = new Map<string, EngineSocket>();
   const connections = new Set<LegacyConnection>();
   const connectionsByEngineSocket = new WeakMap<EngineSocket, LegacyConnection>();
 
@@ -99,7 +110,19 @@ export function createBridge(deps: BridgeDeps): Bridge {
     if (socket === undefined) return;
     replyToPings(socket);
     parseInTurns(socket, stream, deps.turnClock, () => priorityOf(transport));
+    const entry = new LedgerEntry(
+      deps.ledgers.inbound,
+      () => priorityOf(transport),
+      () => disconnectHolder(engineSocketsByTransport.get(transport), socket),
+    );
+    stream.on('data', () => entry.update(receivedBytes(socket)));
+    socket.once('close', () => entry.release());
   });
+  const disconnectHolder = (conn: EngineSocket | undefined, socket?: WebSocket): void => {
+    logDisconnecting(conn, 'too many bytes of all clients');
+    if (conn !== undefined) terminate(conn);
+    socket?.terminate();
+  };
   limitPackets(engine, limits.payloadPackets);
   limitPongs(engine, {
     maxBytes: limits.sendQueueBytes,
@@ -109,10 +132,15 @@ export function createBridge(deps: BridgeDeps): Bridge {
 
   engine.on('connection', (conn: EngineSocket) => {
     engineSockets.add(conn);
+    engineSocketsById.set(sidOf(conn), conn);
     engineSocketsByTransport.set(internalsOf(conn).transport, conn);
     conn.on('upgrade', (transport: object) => engineSocketsByTransport.set(transport, conn));
     // The outbound queue checks the limits for frames. This covers the packets that it does not send.
+    const priority = (): Priority => priorityOf(internalsOf(conn).transport);
+    const unread = new LedgerEntry(deps.ledgers.outbound, priority, () => disconnectHolder(conn));
+    conn.on('drain', () => unread.isCounted && unread.update(bufferedBytes(conn)));
     conn.on('packetCreate', () => {
+      if (queuedPackets(conn) % UNREAD_CHECK_INTERVAL === 1) unread.update(bufferedBytes(conn));
       if (!exceedsSendLimitsWithMargin(conn, limits)) return;
       logDisconnecting(conn, 'send queue full');
       terminate(conn);
@@ -121,6 +149,8 @@ export function createBridge(deps: BridgeDeps): Bridge {
     conn.once('close', () => {
       engineSockets.delete(conn);
       authenticatedSids.delete(sidOf(conn));
+      engineSocketsById.delete(sidOf(conn));
+      unread.release();
       deps.metrics.connections.dec({ transport: 'socket.io' });
     });
   });
@@ -136,6 +166,22 @@ export function createBridge(deps: BridgeDeps): Bridge {
   });
   io.bind(engine);
   ignoreRepeatedConnects(engine, io);
+  /** Counts the body of a polling request, as large as it may become, until it has a response. */
+  const countBody = (request: IncomingMessage, response: ServerResponse): void => {
+    if (request.method !== 'POST') return;
+    const conn = engineSocketsById.get(sessionIdOf(request));
+    const entry = new LedgerEntry(
+      deps.ledgers.inbound,
+      () => (conn === undefined ? 'anonymous' : priorityOf(internalsOf(conn).transport)),
+      () => {
+        disconnectHolder(conn);
+        request.destroy();
+      },
+    );
+    response.once('close', () => entry.release());
+    const length = Number(request.headers['content-length'] ?? limits.payloadBytes);
+    entry.update(Math.min(length, limits.payloadBytes));
+  };
   const countUsage = (): void => {
     for (const connection of connections) connection.countUsage();
   };
@@ -145,6 +191,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
   return {
     handleRequest(request, response) {
       identifyPoll(request);
+      countBody(request, response);
       engine.handleRequest(request, response);
     },
     handleUpgrade(request, socket, head) {

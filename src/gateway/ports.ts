@@ -4,6 +4,7 @@ import type { Deps } from '../domain/deps.ts';
 import type { OpenedMedia, Upload } from '../domain/media.ts';
 import type { LiveSession } from '../domain/sessions.ts';
 import type { MediaId } from '../ids.ts';
+import type { ByteLedgers } from '../lib/byte-ledger.ts';
 import type { TurnClock } from '../lib/turn-clock.ts';
 import type { AddressOf } from './client-address.ts';
 import type { ConnectionSlots } from './connection-slots.ts';
@@ -23,6 +24,7 @@ export interface Ports {
   readonly addressOf: AddressOf;
   readonly turnClock: TurnClock;
   readonly connectionSlots: ConnectionSlots;
+  readonly ledgers: ByteLedgers;
   /** Verifies a token for one request. Throws UNAUTHENTICATED. */
   authenticate(token: string): Promise<Session>;
   /** Verifies a token and follows its session until that is closed. Throws UNAUTHENTICATED. */

@@ -12,8 +12,13 @@ export type Priority = 'account' | 'anonymous';
  */
 export class TurnClock {
   readonly #waiting: Readonly<Record<Priority, (() => void)[]>> = { account: [], anonymous: [] };
+  readonly #sliceMs: number;
   /** Start of the work in this turn; undefined before it. */
   #startedAt: number | undefined;
+
+  constructor(sliceMs = SLICE_MS) {
+    this.#sliceMs = sliceMs;
+  }
 
   /** Whether the loops have used the time of this turn: a loop then awaits `nextTurn` before its next item. */
   isOver(): boolean {
@@ -21,7 +26,7 @@ export class TurnClock {
       this.#start();
       return false;
     }
-    return performance.now() - this.#startedAt > SLICE_MS;
+    return performance.now() - this.#startedAt > this.#sliceMs;
   }
 
   /** Resolves in a later turn. The loop may then handle one item before it checks `isOver` again. */

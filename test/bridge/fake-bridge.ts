@@ -12,6 +12,7 @@ import { topicOf } from '../../src/events/event.ts';
 import type { DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
 import type { Follower } from '../../src/events/tail.ts';
 import { findToken, findTokenInRequest } from '../../src/gateway/bearer-token.ts';
+import { createByteLedgers } from '../../src/lib/byte-ledger.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ActorRef, Session } from '../../src/actor.ts';
@@ -149,8 +150,10 @@ export async function startFakeBridge(
     },
     epoch: EPOCH,
     addressOf: () => '127.0.0.1',
-    turnClock: new TurnClock(),
     identifyConnection: () => undefined,
+    // Tests count turns of the event loop: work must not be put off to later ones because the machine is busy.
+    turnClock: new TurnClock(Number.POSITIVE_INFINITY),
+    ledgers: createByteLedgers(),
     limits,
     tails: {
       lag: () => 0,

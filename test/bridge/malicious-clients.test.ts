@@ -195,25 +195,33 @@ test('a client that reads may send any number of WebSocket pings', async () => {
   });
 });
 
+test('a client that sends Engine.IO pings and reads nothing is disconnected', async () => {
+  await expectHarmless(async () => {
+    await using client = await openPacketSocket(url);
+    tcpSocketOf(client).pause();
+    await flood(client, Buffer.concat(Array.from({ length: 1_000 }, () => encodeFrame(0x81, '2'))));
+  });
+  expect(program.printed.stdout.trimEnd().split('\n').slice(-2).join('\n')).toMatch(
+    /disconnecting legacy client/,
+  );
+});
+
 test.for([
   ['WebSocket pings', encodeFrame(0x89, 'x'.repeat(125))],
-  ['Engine.IO pings', encodeFrame(0x81, '2')],
   ['requests', encodeFrame(0x81, '421["webrtc_stun_info"]')],
   ['unknown channels with acknowledgements', encodeFrame(0x81, '421["nothing",{"a":1}]')],
   ['wrong tokens', encodeFrame(0x81, '421["authenticate",{"token":"a.b.c"}]')],
-  // Kernel buffers are not limited: filling them takes millions of packets in some of these cases.
 ] as const)(
-  'a client that sends %s and reads nothing is disconnected',
-  { timeout: 60_000 },
+  'a client that sends %s and reads nothing is read no faster than it is served',
   async ([, packet]) => {
     await expectHarmless(async () => {
       await using client = await openPacketSocket(url);
+      client.socket.on('error', () => {});
       tcpSocketOf(client).pause();
-      await flood(client, Buffer.concat(Array.from({ length: 1_000 }, () => packet)));
+      tcpSocketOf(client).write(Buffer.concat(Array.from({ length: 200_000 }, () => packet)));
+      for (let count = 0; count < 5; count += 1)
+        expect(await otherClient.request('webrtc_credentials')).toHaveLength(1);
     });
-    expect(program.printed.stdout.trimEnd().split('\n').slice(-2).join('\n')).toMatch(
-      /disconnecting legacy client/,
-    );
   },
 );
 

@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { createDataFolder } from '../harness/data-folder.ts';
@@ -32,7 +34,7 @@ async function readMemory(): Promise<number> {
 }
 
 /** Runs an attack, and checks that memory is bounded while it lasts, and that an account is served. */
-async function expectHarmless(attack: () => Promise<readonly WebSocket[]>): Promise<void> {
+async function expectHarmless(attack: () => Promise<readonly (Socket | WebSocket)[]>): Promise<void> {
   await using honest = await openGraphqlSocket(url, { token });
   const memoryBefore = await readMemory();
   const sockets = await attack();
@@ -41,7 +43,9 @@ async function expectHarmless(attack: () => Promise<readonly WebSocket[]>): Prom
     expect(await honest.nextOf('next')).toMatchObject({ payload: { data: { me: { __typename: 'User' } } } });
   }
   expect((await readMemory()) - memoryBefore).toBeLessThan(MAX_MEMORY_GROWTH);
-  for (const socket of sockets) socket.terminate();
+  for (const socket of sockets)
+    if (socket instanceof WebSocket) socket.terminate();
+    else socket.destroy();
 }
 
 async function openSocket(path: string, protocol?: string): Promise<WebSocket> {
@@ -105,6 +109,47 @@ test('legacy events of many clients are handled in turns', () =>
       const socket = await openSocket('/socket.io/?EIO=4&transport=websocket');
       socket.send('40');
       for (let count = 0; count < 3_000; count += 1) socket.send('42["webrtc_stun_info"]');
+      return socket;
+    }),
+  ));
+
+const openRaw = async (head: string, bytes: number): Promise<Socket> => {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  socket.write(`${head} HTTP/1.1\r\nHost: ${hostname}\r\nContent-Length: ${bytes + 1}\r\n`);
+  socket.write('Content-Type: application/json\r\n\r\n');
+  await Promise.race([
+    new Promise((resolve) => socket.write('x'.repeat(bytes), resolve)),
+    once(socket, 'close'),
+  ]);
+  return socket;
+};
+
+test('bodies that do not end are bounded in all', () =>
+  expectHarmless(() => repeat(300, () => openRaw('POST /graphql', 1_000_000))));
+
+test('polling requests that do not end are bounded in all', () =>
+  expectHarmless(() => repeat(100, () => openRaw('POST /socket.io/?EIO=4&transport=polling', 4_000_000))));
+
+test('fragments of messages that do not end are bounded in all', () =>
+  expectHarmless(() =>
+    repeat(300, async () => {
+      const socket = await openAnonymous();
+      await new Promise((resolve) => socket.send('x'.repeat(1_000_000), { fin: false }, resolve));
+      return socket;
+    }),
+  ));
+
+test('attachments of events that do not end are bounded in all', () =>
+  expectHarmless(() =>
+    repeat(30, async () => {
+      const socket = await openSocket('/socket.io/?EIO=4&transport=websocket');
+      socket.send('40');
+      socket.send('4520-["message",{"a":{"_placeholder":true,"num":0}}]');
+      for (let count = 1; count < 14; count += 1) socket.send(Buffer.alloc(1_000_000));
+      await new Promise((resolve) => socket.send(Buffer.alloc(1_000_000), resolve));
       return socket;
     }),
   ));

@@ -8,6 +8,7 @@ import { acceptsHtml, negotiate } from './content-negotiation.ts';
 import type { Cors } from './cors.ts';
 import { createEventStreams } from './event-streams.ts';
 import { createGraphiqlHandler } from './graphiql.ts';
+import { countHeldBytes } from './held-bytes.ts';
 import { executeMultipart } from './graphql-multipart.ts';
 import { isMultipart } from './multipart.ts';
 import { createOperationOrigins } from './operation-origin.ts';
@@ -52,6 +53,8 @@ export function createGraphqlHttp(ports: Ports, cors: Cors): GraphqlHttp {
         drainRequest(request);
         return sendHttpError(response, PREFLIGHT_REQUIRED);
       }
+      await countHeldBytes(ports, request, response);
+      if (response.headersSent || response.closed) return;
       if (request.method === 'POST' && isMultipart(request))
         return executeMultipart(ports, originOf, request, response);
       const error = negotiate(request);

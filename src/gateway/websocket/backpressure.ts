@@ -11,8 +11,9 @@
 
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
-import { releaseConnection } from './connection.ts';
+import { priorityOf, releaseConnection } from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
+import { countHeldBytes } from './held-bytes.ts';
 
 const FALLBACK_THRESHOLD_BYTES = 64 * 1024;
 const PAUSE_THRESHOLD_BYTES = { account: 1024 * 1024, anonymous: 64 * 1024 } as const;
@@ -37,7 +38,8 @@ export function sendFrame(connection: WebSocketConnection, text: string): Promis
     process.nextTick(() => stream.uncork());
     // The callback ignores an error: a failed write breaks the connection, and its `close` frees everything.
     socket.send(text, () => resolve());
-    if (!stream.writableNeedDrain) resolve();
+    if (!stream.writableNeedDrain) return resolve();
+    countHeldBytes(connection, 'outbound', stream.writableLength);
   });
 }
 
@@ -60,14 +62,15 @@ export function applyBackpressure(
   };
   socket.on('message', check).on('ping', check);
   stream.on('drain', () => {
+    connection.heldBytes.outbound?.update(stream.writableLength);
     if (!reader.isPausedFor('unread')) return;
     reader.resume('unread');
     onResume();
   });
 }
 
-const isUnread = ({ stream, liveSession }: WebSocketConnection): boolean =>
-  stream.writableLength > PAUSE_THRESHOLD_BYTES[liveSession === undefined ? 'anonymous' : 'account'];
+const isUnread = (connection: WebSocketConnection): boolean =>
+  connection.stream.writableLength > PAUSE_THRESHOLD_BYTES[priorityOf(connection)];
 
 /** Resolves when the client has read what was sent, or the connection is closed; undefined if it has read enough. */
 export function whenRead(connection: WebSocketConnection): Promise<void> | undefined {

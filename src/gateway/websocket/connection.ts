@@ -7,6 +7,8 @@ import { DomainError, endsStreams, unauthenticated } from '../../errors.ts';
 import type { ConnectionEnd, EndReason } from '../../errors.ts';
 import { BufferBudget } from '../../lib/buffer-budget.ts';
 import { Semaphore } from '../../lib/semaphore.ts';
+import type { ByteLedgers, Direction, LedgerEntry } from '../../lib/byte-ledger.ts';
+import type { Priority } from '../../lib/turn-clock.ts';
 import type { FoundToken } from '../bearer-token.ts';
 import type { OperationOrigin } from '../execution/operation.ts';
 import type { Ports } from '../ports.ts';
@@ -41,6 +43,9 @@ export interface WebSocketConnection extends OperationOrigin {
   /** The TCP stream under the WebSocket. */
   readonly stream: Duplex;
   readonly reader: SocketReader;
+  readonly ledgers: ByteLedgers;
+  /** Its entries in the ledgers; none until it holds many bytes. */
+  heldBytes: Readonly<Partial<Record<Direction, LedgerEntry>>>;
   readonly openedAt: number;
   /** Aborted, with the reason, when the server ends the streams of the connection; without one when it is closed. */
   readonly controller: AbortController;
@@ -66,12 +71,18 @@ export interface WebSocketConnection extends OperationOrigin {
   tokenProblem: string | undefined;
 }
 
+const NO_ENTRIES = {};
+
+export const priorityOf = ({ liveSession }: WebSocketConnection): Priority =>
+  liveSession === undefined ? 'anonymous' : 'account';
+
 /** Creates the state of a connection. `handle` passes a received frame to graphql-ws. */
 export function createConnection(
   id: string,
   address: string,
   socket: WebSocket,
   stream: Duplex,
+  ledgers: ByteLedgers,
   handle: (text: string) => Promise<void>,
 ): WebSocketConnection {
   const controller = new AbortController();
@@ -84,6 +95,8 @@ export function createConnection(
     socket,
     stream,
     reader: new SocketReader(socket),
+    ledgers,
+    heldBytes: NO_ENTRIES,
     openedAt: performance.now(),
     controller,
     operations: new OperationTracker(handle, () => closeWhenSettled(connection)),
@@ -183,6 +196,14 @@ export function endConnection(connection: WebSocketConnection, reason: EndReason
   if (endsStreams(reason)) connection.controller.abort(reason);
   closeWhenSettled(connection);
   setTimeout(() => closeSocket(connection, reason), LAST_FRAMES_TIMEOUT_MS).unref();
+}
+
+/** Closes the connection without waiting for its client, which frees what it holds. */
+export function closeNow(connection: WebSocketConnection, reason: EndReason): void {
+  connection.endReason ??= reason;
+  closeSocket(connection, reason);
+  // After the close frame, if the client reads at all.
+  setImmediate(() => connection.socket.terminate());
 }
 
 function closeWhenSettled(connection: WebSocketConnection): void {

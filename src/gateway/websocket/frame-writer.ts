@@ -4,6 +4,7 @@ import { textFrameHead } from '../../lib/websocket-frame.ts';
 import type { Receiver } from '../execution/fan-out.ts';
 import { isBehind } from './backpressure.ts';
 import type { WebSocketConnection } from './connection.ts';
+import { countHeldBytes } from './held-bytes.ts';
 
 /** Up to this size, copying a body after its head is cheaper than a second write. */
 const MAX_COPIED_BYTES = 4 * 1024;
@@ -13,17 +14,19 @@ const MAX_COPIED_BYTES = 4 * 1024;
  * `ws`, so that the body is encoded once per group. This requires that the socket compresses nothing and that the Sender
  * of `ws` does not queue (`ws-internals.ts` checks it).
  */
-export function createReceiver(
-  { id: connection, socket, stream }: WebSocketConnection,
-  id: string,
-): Receiver {
+export function createReceiver(connection: WebSocketConnection, id: string): Receiver {
+  const { socket, stream } = connection;
   // Bodies of equal length have equal heads, and lengths often repeat.
   let head: Buffer | undefined;
   let headLength = -1;
   return {
-    connection,
+    connection: connection.id,
     write(result) {
-      if (socket.readyState !== WebSocket.OPEN || isBehind(stream)) return false;
+      if (socket.readyState !== WebSocket.OPEN) return false;
+      if (isBehind(stream)) {
+        countHeldBytes(connection, 'outbound', stream.writableLength);
+        return false;
+      }
       const body = result.encoded(encodeBody);
       if (head === undefined || body.length !== headLength) {
         headLength = body.length;

@@ -2,7 +2,10 @@ import { nextTick } from 'node:process';
 import { WebSocket } from 'ws';
 import { afterMicrotasks } from '../../lib/turn-clock.ts';
 import type { TurnClock } from '../../lib/turn-clock.ts';
+import { receivedBytes } from '../../lib/websocket-receiver.ts';
+import { priorityOf } from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
+import { countHeldBytes } from './held-bytes.ts';
 
 interface Capacity {
   readonly frames: number;
@@ -47,9 +50,11 @@ export class InboundFrames {
     this.#options = options;
   }
 
-  /** Bytes of the frames that are queued or in progress. */
-  get bytes(): number {
-    return this.#queuedBytes + this.#pendingBytes;
+  /** Counts what the connection holds: frames that are incomplete, queued or in progress. */
+  countBytes(): void {
+    const { connection } = this.#options;
+    const bytes = receivedBytes(connection.socket) + this.#queuedBytes + this.#pendingBytes;
+    countHeldBytes(connection, 'inbound', bytes);
   }
 
   receive(data: Buffer): void {
@@ -85,8 +90,7 @@ export class InboundFrames {
     await afterMicrotasks();
     for (let data = this.#queue.shift(); data !== undefined; data = this.#queue.shift()) {
       this.#queuedBytes -= data.length;
-      if (turnClock.isOver())
-        await turnClock.nextTurn(connection.liveSession === undefined ? 'anonymous' : 'account');
+      if (turnClock.isOver()) await turnClock.nextTurn(priorityOf(connection));
       while (!this.#hasCapacity()) await new Promise<void>((resolve) => (this.#resume = resolve));
       this.#start(data);
       await afterMicrotasks();
@@ -105,6 +109,7 @@ export class InboundFrames {
       isPending = false;
       this.#pendingFrames -= 1;
       this.#pendingBytes -= bytes;
+      if (connection.heldBytes.inbound?.isCounted === true) this.countBytes();
       this.#wake();
     };
     this.#pendingFrames += 1;
@@ -113,9 +118,9 @@ export class InboundFrames {
   }
 
   #hasCapacity(): boolean {
-    const { liveSession, socket } = this.#options.connection;
-    if (this.#pendingFrames === 0 || socket.readyState === WebSocket.CLOSED) return true;
-    const { frames, bytes } = liveSession === undefined ? CAPACITY.anonymous : CAPACITY.account;
+    const { connection } = this.#options;
+    if (this.#pendingFrames === 0 || connection.socket.readyState === WebSocket.CLOSED) return true;
+    const { frames, bytes } = CAPACITY[priorityOf(connection)];
     return this.#pendingFrames < frames && this.#pendingBytes < bytes;
   }
 

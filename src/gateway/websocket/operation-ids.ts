@@ -15,6 +15,8 @@ interface TrackedOperation {
   /** Whether its client sent `complete`, or was sent `error` or `complete`. */
   isCompleted: boolean;
   isSubscription: boolean;
+  /** Characters of its frame without the document, which subscriptions retain. */
+  readonly length: number;
   /** Called when it is known to be a subscription. */
   readonly onSubscribed: (() => void) | undefined;
 }
@@ -37,6 +39,8 @@ export class OperationTracker {
   size = 0;
   /** Operations in flight that are not yet known to be subscriptions. */
   unsettledCount = 0;
+  /** Characters of the frames of open subscriptions, without their documents: mostly variables. */
+  retainedLength = 0;
   readonly #handle: Handle;
   readonly #onSettled: () => void;
   readonly #byId = new Map<string, OperationsOfId>();
@@ -59,7 +63,8 @@ export class OperationTracker {
     const frame = parseFrame(text);
     const { type, id } = frame;
     if (typeof id !== 'string') return this.#handle(text);
-    if (type === 'subscribe') return this.#subscribe(id, withQuery(frame, text), onSubscribed);
+    if (type === 'subscribe')
+      return this.#subscribe(id, withQuery(frame, text), text.length - documentLength(frame), onSubscribed);
     return type === 'complete' ? this.#complete(id, text) : this.#handle(text);
   }
 
@@ -69,6 +74,7 @@ export class OperationTracker {
     started.isSubscription = true;
     started.onSubscribed?.();
     this.unsettledCount -= 1;
+    this.retainedLength += started.length;
     this.#onSettled();
   }
 
@@ -78,13 +84,14 @@ export class OperationTracker {
     if (started !== undefined) started.isCompleted = true;
   }
 
-  async #subscribe(id: string, text: string, onSubscribed?: () => void): Promise<void> {
+  async #subscribe(id: string, text: string, length: number, onSubscribed?: () => void): Promise<void> {
     const { promise: completion, resolve } = Promise.withResolvers<void>();
     const operation: TrackedOperation = {
       completion,
       isStarted: false,
       isCompleted: false,
       isSubscription: false,
+      length,
       onSubscribed,
     };
     const entry = this.#byId.get(id) ?? { newest: undefined, started: undefined };
@@ -102,7 +109,8 @@ export class OperationTracker {
       await this.#handle(text);
     } finally {
       this.size -= 1;
-      if (!operation.isSubscription) this.unsettledCount -= 1;
+      if (operation.isSubscription) this.retainedLength -= length;
+      else this.unsettledCount -= 1;
       this.#remove(id, entry, operation);
       resolve();
       this.#onSettled();
@@ -148,6 +156,11 @@ function withQuery(frame: Frame, text: string): string {
   return 'query' in payload && payload.query !== null
     ? text
     : JSON.stringify({ ...frame, payload: { ...payload, query: '' } });
+}
+
+function documentLength({ payload }: Frame): number {
+  const query = typeof payload === 'object' && payload !== null && 'query' in payload ? payload.query : '';
+  return typeof query === 'string' ? query.length : 0;
 }
 
 /** Returns an empty frame for malformed text, which graphql-ws rejects itself. */

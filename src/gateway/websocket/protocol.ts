@@ -19,6 +19,8 @@ import { createReceiver } from './frame-writer.ts';
 import { clearRetained } from './graphql-ws-internals.ts';
 
 const MAX_OPERATIONS = 1_000;
+/** Characters that the subscriptions of a connection may retain, beyond which it opens no further one. */
+const MAX_RETAINED_LENGTH = 1024 * 1024;
 const INIT_TIMEOUT_MS = 10_000;
 
 interface OperationSource {
@@ -70,6 +72,8 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
       if (Array.isArray(document)) return document;
       const operation = getOperationAST(document, operationName);
       if (operation == null) return [formatError(new GraphQLError('The document has no such operation.'))];
+      if (operation.operation === 'subscription' && extra.operations.retainedLength > MAX_RETAINED_LENGTH)
+        return [formatError(tooManyVariablesError())];
       try {
         const contextValue = await retry(() => createOperationContext(ports, extra, payload), {
           // During an outage a subscription waits for the database; a query receives UNAVAILABLE.
@@ -163,4 +167,9 @@ async function resolveDocument(
 const tooManyOperationsError = (): DomainError => {
   const limit = `${MAX_OPERATIONS} operations at a time`;
   return new DomainError('LIMIT_EXCEEDED', `A connection may run ${limit}.`, { limit });
+};
+
+const tooManyVariablesError = (): DomainError => {
+  const limit = `${MAX_RETAINED_LENGTH} characters of variables`;
+  return new DomainError('LIMIT_EXCEEDED', `The subscriptions of a connection may have ${limit}.`, { limit });
 };

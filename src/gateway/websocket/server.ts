@@ -11,9 +11,16 @@ import { codeOf } from '../execution/format-error.ts';
 import type { Ports } from '../ports.ts';
 import { parseInTurns, replyToPings, requireReceiverInternals } from '../../lib/websocket-receiver.ts';
 import { applyBackpressure, sendFrame } from './backpressure.ts';
-import { createConnection, endConnection, releaseConnection, renewSession } from './connection.ts';
+import {
+  createConnection,
+  endConnection,
+  priorityOf,
+  releaseConnection,
+  renewSession,
+} from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
 import { isUnexpectedFrame } from './graphql-ws-internals.ts';
+import { releaseHeldBytes } from './held-bytes.ts';
 import { InboundFrames } from './inbound-frames.ts';
 import { keepAlive } from './keep-alive.ts';
 import { createProtocolOptions } from './protocol.ts';
@@ -61,15 +68,15 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     let handle = async (_text: string): Promise<void> => undefined;
     connectionCount += 1;
     const id = `ws-${connectionCount}`;
-    const connection = createConnection(id, ports.addressOf(request), socket, stream, (text) => handle(text));
+    const connection = createConnection(id, ports.addressOf(request), socket, stream, ports.ledgers, (text) =>
+      handle(text),
+    );
     connection.upgradeToken = findTokenInUpgrade(request);
     connections.add(connection);
     metrics.connections.inc(TRANSPORT);
     log.debug({ connection: id, ...TRANSPORT, address: connection.address }, 'connection opened');
     replyToPings(socket);
-    parseInTurns(socket, stream, ports.turnClock, () =>
-      connection.liveSession === undefined ? 'anonymous' : 'account',
-    );
+    parseInTurns(socket, stream, ports.turnClock, () => priorityOf(connection));
     const stopPings = keepAlive(socket, () => {
       connection.endReason ??= 'SILENT';
       socket.terminate();
@@ -119,6 +126,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       onError: fail,
     });
     socket.on('message', (data: Buffer) => frames.receive(data));
+    stream.on('data', () => frames.countBytes());
     socket.on('error', (error) => log.debug({ err: error, connection: id, ...TRANSPORT }, 'socket error'));
     socket.once('close', (code, reason) => {
       stopPings();
@@ -140,6 +148,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       );
       releaseConnection(connection);
       frames.clear();
+      releaseHeldBytes(connection);
       notifyClosed(code, reason.toString()).catch(fail);
     });
   };

@@ -1,0 +1,71 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { LedgerEntry, MIN_COUNTED_BYTES } from '../../lib/byte-ledger.ts';
+import type { Priority } from '../../lib/turn-clock.ts';
+import { findTokenInRequest } from '../bearer-token.ts';
+import { identify } from '../identity.ts';
+import type { Ports } from '../ports.ts';
+import { isMultipart } from './multipart.ts';
+import { MAX_BODY_BYTES } from './request-body.ts';
+import { sendJson } from './respond.ts';
+
+/** Counted for the upload of an account, whose file is streamed. */
+const UPLOAD_BYTES = 128 * 1024;
+const RETRY_AFTER_MS = 1_000;
+
+/**
+ * Counts the body of a request, as large as it may become, until the request is over, and its response while the client does
+ * not read it. When those of all clients are too many, the one that has been held for the longest time receives
+ * RATE_LIMITED or, if it has a response already, is disconnected.
+ */
+export async function countHeldBytes(
+  ports: Ports,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { socket } = request;
+  const { inbound, outbound } = ports.ledgers;
+  const evict = (): void => {
+    if (response.headersSent) return void socket.destroy();
+    response.once('close', () => socket.destroy());
+    sendRateLimited(response);
+  };
+  response.once('prefinish', () => {
+    if (socket.writableLength < MIN_COUNTED_BYTES) return;
+    void findPriority(ports, request).then((priority) => {
+      if (response.closed) return;
+      const entry = new LedgerEntry(outbound, () => priority, evict);
+      response.once('close', () => entry.release());
+      entry.update(socket.writableLength);
+    });
+  });
+  const length = bodyLength(request);
+  if (length < MIN_COUNTED_BYTES) return;
+  const priority = await findPriority(ports, request);
+  if (response.closed) return;
+  const entry = new LedgerEntry(inbound, () => priority, evict);
+  response.once('close', () => entry.release());
+  entry.update(priority === 'account' && isMultipart(request) ? Math.min(length, UPLOAD_BYTES) : length);
+}
+
+/** Returns the most bytes of a body that may be in memory together. */
+function bodyLength(request: IncomingMessage): number {
+  if (request.method !== 'POST') return 0;
+  return Math.min(Number(request.headers['content-length'] ?? MAX_BODY_BYTES), MAX_BODY_BYTES);
+}
+
+async function findPriority(ports: Ports, request: IncomingMessage): Promise<Priority> {
+  try {
+    const { session } = await identify(ports, request, findTokenInRequest(request), ports.authenticate);
+    return session === undefined ? 'anonymous' : 'account';
+  } catch {
+    // During an outage. The operation itself reports it.
+    return 'anonymous';
+  }
+}
+
+function sendRateLimited(response: ServerResponse): void {
+  const message = 'Too many large requests. Try again later.';
+  const extensions = { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS };
+  response.setHeader('retry-after', RETRY_AFTER_MS / 1_000).setHeader('connection', 'close');
+  sendJson(response, 429, { message, ...extensions, errors: [{ message, extensions }] });
+}

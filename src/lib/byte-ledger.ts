@@ -1,0 +1,96 @@
+import type { Priority } from './turn-clock.ts';
+
+const MEGABYTE = 1024 * 1024;
+/** Smaller amounts are not counted: the number of connections bounds them, and honest anonymous clients hold no more. */
+export const MIN_COUNTED_BYTES = 16 * 1024;
+
+/** Bytes that all clients of a kind together may make the process hold, in each direction. */
+const TOTAL_BYTES = { account: 48 * MEGABYTE, anonymous: 32 * MEGABYTE } as const satisfies Record<
+  Priority,
+  number
+>;
+
+/** Called when the bytes of the holder are needed for others: must free them. */
+type Evict = () => void;
+
+/**
+ * The bytes that clients of one kind make the process hold together. Beyond the limit, those who have held bytes for the
+ * longest time are evicted: an honest client holds them only briefly.
+ */
+export class ByteLedger {
+  readonly #limit: number;
+  /** In the order in which they began to hold bytes. */
+  readonly #holders = new Map<Evict, number>();
+  #bytes = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Sets what a holder holds, and evicts the oldest holders until the total is within the limit. */
+  set(holder: Evict, bytes: number): void {
+    this.#bytes += bytes - (this.#holders.get(holder) ?? 0);
+    if (bytes === 0) this.#holders.delete(holder);
+    else this.#holders.set(holder, bytes);
+    for (const [oldest, held] of this.#holders) {
+      if (this.#bytes <= this.#limit) return;
+      this.#holders.delete(oldest);
+      this.#bytes -= held;
+      oldest();
+    }
+  }
+}
+
+export type Direction = 'inbound' | 'outbound';
+
+/** The ledgers of a node: received and not handled yet, and sent and not read yet. */
+export type ByteLedgers = Readonly<Record<Direction, Readonly<Record<Priority, ByteLedger>>>>;
+
+export function createByteLedgers(totals: Readonly<Record<Priority, number>> = TOTAL_BYTES): ByteLedgers {
+  const create = () => ({
+    account: new ByteLedger(totals.account),
+    anonymous: new ByteLedger(totals.anonymous),
+  });
+  return { inbound: create(), outbound: create() };
+}
+
+/** The bytes of one connection or request in one direction, counted for its kind of client, which a login changes. */
+export class LedgerEntry {
+  readonly #ledgers: Readonly<Record<Priority, ByteLedger>>;
+  readonly #priority: () => Priority;
+  readonly #evict: Evict;
+  #counted: Priority | undefined;
+
+  constructor(ledgers: Readonly<Record<Priority, ByteLedger>>, priority: () => Priority, evict: () => void) {
+    this.#ledgers = ledgers;
+    this.#priority = priority;
+    this.#evict = () => {
+      this.#counted = undefined;
+      evict();
+    };
+  }
+
+  /** Whether it holds enough to be counted: then every change must be reported. */
+  get isCounted(): boolean {
+    return this.#counted !== undefined;
+  }
+
+  update(bytes: number): void {
+    const counted = bytes < MIN_COUNTED_BYTES ? 0 : bytes;
+    if (counted === 0 && this.#counted === undefined) return;
+    const priority = counted === 0 ? undefined : this.#priority();
+    if (this.#counted !== undefined && this.#counted !== priority) this.release();
+    if (priority === undefined) return;
+    this.#counted = priority;
+    this.#ledgers[priority].set(this.#evict, counted);
+  }
+
+  release(): void {
+    if (this.#counted !== undefined) this.#ledgers[this.#counted].set(this.#evict, 0);
+    this.#counted = undefined;
+  }
+}

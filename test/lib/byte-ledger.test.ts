@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import { createByteLedgers, LedgerEntry } from '../../src/lib/byte-ledger.ts';
+import type { Priority } from '../../src/lib/turn-clock.ts';
+
+const KILOBYTE = 1024;
+
+function openLedger() {
+  const { inbound } = createByteLedgers({ account: 1000 * KILOBYTE, anonymous: 100 * KILOBYTE });
+  const evicted: string[] = [];
+  const open = (name: string, priority: () => Priority = () => 'anonymous') =>
+    new LedgerEntry(inbound, priority, () => evicted.push(name));
+  return { inbound, evicted, open };
+}
+
+test('beyond the limit, the holder of the longest time is evicted', () => {
+  const { inbound, evicted, open } = openLedger();
+  const [first, second, third] = [open('first'), open('second'), open('third')];
+  first.update(40 * KILOBYTE);
+  second.update(40 * KILOBYTE);
+  first.update(50 * KILOBYTE);
+  expect(evicted).toEqual([]);
+  third.update(20 * KILOBYTE);
+  expect(evicted).toEqual(['first']);
+  expect(first.isCounted).toBe(false);
+  expect(inbound.anonymous.bytes).toBe(60 * KILOBYTE);
+});
+
+test('a holder that alone exceeds the limit is evicted itself', () => {
+  const { inbound, evicted, open } = openLedger();
+  open('large').update(101 * KILOBYTE);
+  expect(evicted).toEqual(['large']);
+  expect(inbound.anonymous.bytes).toBe(0);
+});
+
+test('small amounts are not counted, and what is released is free', () => {
+  const { inbound, evicted, open } = openLedger();
+  for (let count = 0; count < 100; count += 1) open('small').update(15 * KILOBYTE);
+  const entry = open('large');
+  entry.update(90 * KILOBYTE);
+  entry.update(1);
+  entry.update(90 * KILOBYTE);
+  entry.release();
+  expect(evicted).toEqual([]);
+  expect(inbound.anonymous.bytes).toBe(0);
+});
+
+test('the bytes of a client that logs in count among those of accounts', () => {
+  const { inbound, open } = openLedger();
+  let priority: Priority = 'anonymous';
+  const entry = open('client', () => priority);
+  entry.update(50 * KILOBYTE);
+  priority = 'account';
+  entry.update(60 * KILOBYTE);
+  expect([inbound.anonymous.bytes, inbound.account.bytes]).toEqual([0, 60 * KILOBYTE]);
+});
