@@ -3,7 +3,7 @@ import type { ActorRef } from '../actor.ts';
 import type { MessageId } from '../ids.ts';
 import type { Db, Tx } from './database.ts';
 
-/** What an event contains data of. Exactly one of the two is not null. */
+/** The subjects whose data an event contains. Exactly one of the two is not null. */
 export interface EventLabels {
   /** The message, if the event contains one. */
   readonly messageId: MessageId | null;

@@ -28,7 +28,7 @@ interface MessageFields {
   readonly media: readonly Media[];
   /**
    * Set in the log once the message was deleted, or its text or file was replaced: the event is then without texts,
-   * names and files, and is not delivered, because a later event tells of the change.
+   * names and files, and is not delivered, because a later event has the change.
    */
   readonly redacted?: true;
 }
