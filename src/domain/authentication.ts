@@ -2,7 +2,7 @@ import * as devices from '../db/devices.ts';
 import * as sessions from '../db/sessions.ts';
 import type { Device, User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
-import { forbidden, unauthenticated } from '../errors.ts';
+import { DomainError, forbidden, unauthenticated } from '../errors.ts';
 import { accountTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
 import { isForbiddenDemoLogin } from './demo-policy.ts';
@@ -35,6 +35,16 @@ export const SERVER_CLIENT: Client = { address: 'server' };
  * deleted or locked. Creates the account at the first token of an external user.
  */
 export async function authenticate(deps: Deps, token: string): Promise<Session> {
+  try {
+    return await authenticateToken(deps, token);
+  } catch (error) {
+    if (error instanceof DomainError && error.code === 'UNAUTHENTICATED')
+      deps.securityLog.record('token refused');
+    throw error;
+  }
+}
+
+async function authenticateToken(deps: Deps, token: string): Promise<Session> {
   const verified = await deps.tokens.verify(token);
   if (verified === undefined) throw invalidToken();
   const { tokenId, issuedAt, expiresAt } = verified;

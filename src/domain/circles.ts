@@ -100,7 +100,7 @@ export async function kickFromCircle(
   input: CircleInput & { readonly email: string },
 ): Promise<Circle> {
   const email = parseEmail('email', input.email);
-  const result = await transact(deps, async (unit) => {
+  const { result, kicked } = await transact(deps, async (unit) => {
     const user = await users.findByEmail(unit.tx, email);
     if (user === undefined) await unit.lock(circleTopic(input.circleId));
     else await lockForMemberRemoval(unit, user.id, [input.circleId]);
@@ -110,8 +110,9 @@ export async function kickFromCircle(
       throw notFound('The member');
     if (user.id === by.id) throw forbidden('You may leave the circle, but not kick yourself.');
     await removeFromCircle(unit, user, circle, { cause: 'kicked', by });
-    return circle;
+    return { result: circle, kicked: user };
   });
+  deps.securityLog.record('member kicked', { account: { kind: 'user', id: kicked.id } });
   await removeUnusedFiles(deps);
   return result;
 }

@@ -32,7 +32,7 @@ export type SecurityEvent = keyof typeof SECURITY_EVENTS;
 export interface SecurityFields {
   readonly account?: ActorRef | undefined;
   readonly address?: string | undefined;
-  /** The limit of `limit reached` and `login delayed`, or the reason of `token refused`. */
+  /** The limit of `limit reached` and `login delayed`. */
   readonly detail?: string | undefined;
 }
 
