@@ -203,6 +203,8 @@ const ATTACKS: Readonly<Record<string, () => void | Promise<void>>> = {
       for await (const chunk of response) void chunk;
     }),
   'queries-me': () => loop(12, (index) => post(graphql(aliases(781, 'me { __typename }')), bearer(index))),
+  'queries-at-limit': () =>
+    loop(48, (index) => post(graphql(aliases(140, 'me { __typename }')), bearer(index))),
   'queries-nodes': () =>
     loop(12, (index) => post(graphql(aliases(90, 'node(id: "User:1") { __typename id }')), bearer(index))),
   'queries-circles': () =>

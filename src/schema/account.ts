@@ -91,8 +91,10 @@ builder.queryFields((t) => ({
   me: t.field({
     type: Actor,
     description: 'The account of your token. Errors: UNAUTHENTICATED.',
-    resolve: async (_root, _args, context) =>
-      actorSource(await accounts.requireMe(context.deps, requireActor(context))),
+    resolve: async (_root, _args, context) => {
+      const actor = requireActor(context);
+      return actorSource(await context.loaders.share('me', () => accounts.requireMe(context.deps, actor)));
+    },
   }),
 }));
 

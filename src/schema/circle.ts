@@ -160,8 +160,10 @@ builder.queryFields((t) => ({
     nullable: true,
     description: 'A circle you belong to. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT.',
     args: { id: t.arg.id({ required: true, description: 'Global id of the circle.' }) },
-    resolve: (_root, { id }, context) =>
-      circles.requireCircle(context.deps, requireActor(context), requireId('Circle', 'id', id)),
+    resolve(_root, { id }, context) {
+      const [actor, circleId] = [requireActor(context), requireId('Circle', 'id', id)];
+      return context.loaders.share(id, () => circles.requireCircle(context.deps, actor, circleId));
+    },
   }),
 }));
 

@@ -24,6 +24,8 @@ export interface Context {
   /** Replaces the token of the caller's connection; undefined over HTTP. */
   readonly renewSession: RenewSession | undefined;
   readonly loaders: Loaders;
+  /** Rows that the loaders have read so far. */
+  readonly loadedRows: number;
   /** Total length of the message texts returned so far. */
   textLength: number;
   /** Whether the operation selects an `eventCursor`, which must be consistent with the data beside it. */
@@ -124,6 +126,10 @@ class OperationContext implements Context {
       () => this.session?.actor ?? null,
     );
     return this.#loaders;
+  }
+
+  get loadedRows(): number {
+    return this.#loaders?.rowCount ?? 0;
   }
 
   async enterSnapshot(): Promise<void> {

@@ -173,12 +173,12 @@ builder.queryFields((t) => ({
     nullable: true,
     description: 'A conversation in which you take part. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT.',
     args: { id: t.arg.id({ required: true, description: 'Global id of the conversation.' }) },
-    resolve: (_root, { id }, context) =>
-      conversations.requireConversation(
-        context.deps,
-        requireActor(context),
-        requireId('Conversation', 'id', id),
-      ),
+    resolve(_root, { id }, context) {
+      const [actor, conversationId] = [requireActor(context), requireId('Conversation', 'id', id)];
+      return context.loaders.share(id, () =>
+        conversations.requireConversation(context.deps, actor, conversationId),
+      );
+    },
   }),
 }));
 

@@ -48,14 +48,27 @@ interface PageOfConversation {
  * operation uses few of them.
  */
 export class Loaders {
+  /** Rows read so far. */
+  rowCount = 0;
   readonly #deps: () => Deps;
   readonly #caller: () => ActorRef | null;
   readonly #loads = new Map<unknown, unknown>();
+  /** Reads in flight by key. */
+  readonly #sharedReads = new Map<string, Promise<unknown>>();
 
   /** `deps` is called for each read, because the operation may enter a snapshot, which has a `db` of its own. */
   constructor(deps: () => Deps, caller: () => ActorRef | null) {
     this.#deps = deps;
     this.#caller = caller;
+  }
+
+  /** Runs a read, or shares the same one in flight: a document may select a root field many times under aliases. */
+  share<Result>(key: string, read: () => Promise<Result>): Promise<Result> {
+    const inFlight = this.#sharedReads.get(key) as Promise<Result> | undefined;
+    if (inFlight !== undefined) return inFlight;
+    const started = read().finally(() => this.#sharedReads.delete(key));
+    this.#sharedReads.set(key, started);
+    return started;
   }
 
   get user() {
@@ -137,7 +150,11 @@ export class Loaders {
   ): Load<Key, Value> {
     const known = this.#loads.get(read) as Load<Key, Value> | undefined;
     if (known !== undefined) return known;
-    const load = createBatchLoader(batched);
+    const load = createBatchLoader(async (keys: readonly Key[]) => {
+      const values = await batched(keys);
+      for (const value of values.values()) this.rowCount += Array.isArray(value) ? value.length : 1;
+      return values;
+    });
     this.#loads.set(read, load);
     return load;
   }

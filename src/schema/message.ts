@@ -111,8 +111,10 @@ builder.queryFields((t) => ({
     description:
       'A message of a conversation in which you take part. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT.',
     args: { id: t.arg.id({ required: true, description: 'Global id of the message.' }) },
-    resolve: (_root, { id }, context) =>
-      messages.requireMessage(context.deps, requireActor(context), requireId('Message', 'id', id)),
+    resolve(_root, { id }, context) {
+      const [actor, messageId] = [requireActor(context), requireId('Message', 'id', id)];
+      return context.loaders.share(id, () => messages.requireMessage(context.deps, actor, messageId));
+    },
   }),
 }));
 

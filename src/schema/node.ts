@@ -19,7 +19,8 @@ async function readNode(context: Context, field: string, globalId: string): Prom
   const id = parseId<never>(parsed?.id);
   if (read === undefined || id === undefined) throw malformedIdError(field, '<type>');
   try {
-    const node = await read(context.deps, requireActor(context), id);
+    const actor = requireActor(context);
+    const node = await context.loaders.share(`node ${globalId}`, () => read(context.deps, actor, id));
     return node === undefined ? null : { ...node, __typename: parsed?.type };
   } catch (error) {
     if (error instanceof DomainError && error.code === 'NOT_FOUND') return null;

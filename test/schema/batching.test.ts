@@ -325,3 +325,16 @@ test('a query in a snapshot reads only from the snapshot', async () => {
   expect(errors).toBeUndefined();
   expect(JSON.parse(JSON.stringify(data))).toEqual(await client.run(ann, FULL_QUERY));
 });
+
+test('a root field that is selected many times is read once', async () => {
+  await using client = await openSchemaClient();
+  const ann = await client.createUser('Ann');
+  const aliases = (count: number) =>
+    Array.from({ length: count }, (_, index) => `a${index}: me { __typename }`).join(' ');
+  const countOf = async (count: number): Promise<number> => {
+    client.statements.count = 0;
+    await client.run(ann, `{ ${aliases(count)} }`);
+    return client.statements.count;
+  };
+  expect(await countOf(100)).toBe(await countOf(1));
+});

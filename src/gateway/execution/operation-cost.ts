@@ -34,11 +34,13 @@ type Variables = Readonly<Record<string, unknown>> | null | undefined;
 
 /** What an operation may cost. */
 export interface Cost {
+  readonly isQuery: boolean;
   readonly statements: number;
   readonly points: number;
 }
 
 interface CountedDocument {
+  readonly isQuery: boolean;
   /** Statements, without those of the root field `nodes`. */
   readonly statements: number;
   readonly mutationPoints: number;
@@ -63,7 +65,8 @@ export function createOperationCost(): OperationCost {
   };
   return {
     of(document, operationName, variables) {
-      const { statements: ownStatements, mutationPoints, nodesFields } = read(document, operationName ?? '');
+      const counted = read(document, operationName ?? '');
+      const { isQuery, statements: ownStatements, mutationPoints, nodesFields } = counted;
       let statements = ownStatements;
       for (const field of nodesFields) statements += countIds(field, variables);
       const points =
@@ -71,7 +74,7 @@ export function createOperationCost(): OperationCost {
         Math.min(statements, MAX_STATEMENTS) +
         mutationPoints +
         pointsOfVariables(variables);
-      return { statements, points };
+      return { isQuery, statements, points };
     },
   };
 }
@@ -120,7 +123,7 @@ function countDocument(document: DocumentNode, operationName: string): CountedDo
   };
 
   const statements = countOf(operation?.selectionSet, true);
-  return { statements, mutationPoints, nodesFields };
+  return { isQuery: operation?.operation === 'query', statements, mutationPoints, nodesFields };
 }
 
 function countIds({ arguments: args = [] }: FieldNode, variables: Variables): number {

@@ -5,6 +5,7 @@ import type { Deps } from '../../domain/deps.ts';
 import { DomainError } from '../../errors.ts';
 import { createOperationCost, MAX_STATEMENTS, pointsOfDocument } from './operation-cost.ts';
 import type { Cost } from './operation-cost.ts';
+import { LargeOperations } from './large-operations.ts';
 import { isLogin, mayBeLogin } from './login-operation.ts';
 import type { Operation } from './operation.ts';
 
@@ -24,6 +25,8 @@ export interface OperationGate {
 }
 
 const MAX_REFUSAL_DELAY_MS = 1_000;
+/** Rows of a result that cost a point. */
+const ROWS_PER_POINT = 10;
 
 type Turn = Awaited<ReturnType<Deps['operationLimits']['begin']>>;
 
@@ -35,6 +38,7 @@ export function createOperationGate({
   databaseShares,
 }: Pick<Deps, 'operationLimits' | 'databaseShares'>): OperationGate {
   const cost = createOperationCost();
+  const largeOperations = new LargeOperations();
 
   const begin = async (payer: Payer, { statements, points }: Cost): Promise<Turn> => {
     try {
@@ -64,8 +68,12 @@ export function createOperationGate({
       const turn = await begin(payer, operationCost);
       try {
         if (operationCost.statements > MAX_STATEMENTS) throw tooManyStatementsError();
-        return await databaseShares.run(keyOfPayer(payer), work);
+        const key = keyOfPayer(payer);
+        const runAsPayer = () => databaseShares.run(key, work);
+        return await largeOperations.run(key, operationCost, operation.context, runAsPayer);
       } finally {
+        const { loadedRows } = operation.context;
+        if (loadedRows >= ROWS_PER_POINT) limits.chargeAfterwards(payer, loadedRows / ROWS_PER_POINT);
         turn.end();
       }
     },
