@@ -16,7 +16,7 @@ function readNumber(name: string, fallback: number): number {
 }
 
 /** Time after which the search for a smaller failing input ends. */
-const TIME_LIMIT_MS = 120_000 * FACTOR;
+const TIME_LIMIT_MS = 240_000 * FACTOR;
 
 /** The timeout of a test, which leaves time to report a failure. */
 export const TIMEOUT_MS = TIME_LIMIT_MS + 60_000;
