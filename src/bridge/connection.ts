@@ -116,7 +116,7 @@ export class LegacyConnection {
     this.#heldBytes = new LedgerEntry(
       deps.ledgers.inbound,
       () => (this.actor === undefined ? 'anonymous' : 'account'),
-      () => this.#disconnectSlow('too many bytes of all clients'),
+      () => this.#terminate(),
     );
     const trackPacket = (data?: string | Buffer): void => {
       this.#packetTracker.track(data);
@@ -188,8 +188,13 @@ export class LegacyConnection {
       heldFrames: this.#outbound.heldFrames,
       heldBytes: this.#outbound.heldBytes,
     });
+    this.#terminate();
+  }
+
+  #terminate(): void {
+    if (this.#state !== 'open') return;
     void this.#close('SLOW');
-    terminate(conn);
+    terminate(this.#socket.conn);
   }
 
   async #close(reason: EndReason): Promise<void> {

@@ -46,6 +46,8 @@ export interface BridgeDeps {
   addressOf(request: IncomingMessage): string;
   readonly turnClock: TurnClock;
   readonly ledgers: ByteLedgers;
+  /** Counts a connection that is closed to stay within a limit. */
+  onRefused(limit: 'sessions'): void;
   readonly log: Logger;
   readonly metrics: BridgeMetrics;
   readonly tails: Tails;

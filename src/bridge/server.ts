@@ -39,6 +39,12 @@ const DRAIN_TIMEOUT_MS = 1_500;
 /** Interval at which open connections are counted, for the usage reports of other nodes. */
 const USAGE_INTERVAL_MS = 3_600_000;
 
+/**
+ * Engine.IO sessions without a login, at about 7 KB each: a polling session is open without a TCP connection. Beyond this, the
+ * oldest is closed.
+ */
+const MAX_ANONYMOUS_SESSIONS = 6_000;
+
 /** Queued packets between two counts of their bytes, which take time in proportion to them. */
 const UNREAD_CHECK_INTERVAL = 64;
 
@@ -82,6 +88,16 @@ export function createBridge(deps: BridgeDeps): Bridge {
   const identifyPoll = (request: IncomingMessage): void => {
     if (authenticatedSids.has(sessionIdOf(request))) deps.identifyConnection(request.socket);
   };
+  /** In the order of their arrival. */
+  const anonymousSockets = new Set<EngineSocket>();
+  const admitAnonymous = (conn: EngineSocket): void => {
+    anonymousSockets.add(conn);
+    const [oldest] = anonymousSockets;
+    if (oldest === undefined || anonymousSockets.size <= MAX_ANONYMOUS_SESSIONS) return;
+    anonymousSockets.delete(oldest);
+    terminate(oldest);
+    deps.onRefused('sessions');
+  };
   const engineSocketsById = new Map<string, EngineSocket>();
   const connections = new Set<LegacyConnection>();
   const connectionsByEngineSocket = new WeakMap<EngineSocket, LegacyConnection>();
@@ -119,7 +135,6 @@ export function createBridge(deps: BridgeDeps): Bridge {
     socket.once('close', () => entry.release());
   });
   const disconnectHolder = (conn: EngineSocket | undefined, socket?: WebSocket): void => {
-    logDisconnecting(conn, 'too many bytes of all clients');
     if (conn !== undefined) terminate(conn);
     socket?.terminate();
   };
@@ -132,6 +147,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
 
   engine.on('connection', (conn: EngineSocket) => {
     engineSockets.add(conn);
+    admitAnonymous(conn);
     engineSocketsById.set(sidOf(conn), conn);
     engineSocketsByTransport.set(internalsOf(conn).transport, conn);
     conn.on('upgrade', (transport: object) => engineSocketsByTransport.set(transport, conn));
@@ -148,6 +164,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
     deps.metrics.connections.inc({ transport: 'socket.io' });
     conn.once('close', () => {
       engineSockets.delete(conn);
+      anonymousSockets.delete(conn);
       authenticatedSids.delete(sidOf(conn));
       engineSocketsById.delete(sidOf(conn));
       unread.release();
@@ -158,6 +175,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
     const onReleased = (connection: LegacyConnection) => void connections.delete(connection);
     const onAuthenticated = (): void => {
       authenticatedSids.add(sidOf(socket.conn));
+      anonymousSockets.delete(socket.conn);
       deps.identifyConnection(tcpSocket(socket.conn));
     };
     const connection = new LegacyConnection({ socket, deps, rooms, limits, onAuthenticated, onReleased });

@@ -19,12 +19,14 @@ type Evict = () => void;
  */
 export class ByteLedger {
   readonly #limit: number;
+  readonly #onEvicted: () => void;
   /** In the order in which they began to hold bytes. */
   readonly #holders = new Map<Evict, number>();
   #bytes = 0;
 
-  constructor(limit: number) {
+  constructor(limit: number, onEvicted: () => void) {
     this.#limit = limit;
+    this.#onEvicted = onEvicted;
   }
 
   get bytes(): number {
@@ -41,6 +43,7 @@ export class ByteLedger {
       this.#holders.delete(oldest);
       this.#bytes -= held;
       oldest();
+      this.#onEvicted();
     }
   }
 }
@@ -50,10 +53,14 @@ export type Direction = 'inbound' | 'outbound';
 /** The ledgers of a node: received and not handled yet, and sent and not read yet. */
 export type ByteLedgers = Readonly<Record<Direction, Readonly<Record<Priority, ByteLedger>>>>;
 
-export function createByteLedgers(totals: Readonly<Record<Priority, number>> = TOTAL_BYTES): ByteLedgers {
+/** `onEvicted` is called for each holder that is evicted. */
+export function createByteLedgers(
+  onEvicted: () => void,
+  totals: Readonly<Record<Priority, number>> = TOTAL_BYTES,
+): ByteLedgers {
   const create = () => ({
-    account: new ByteLedger(totals.account),
-    anonymous: new ByteLedger(totals.anonymous),
+    account: new ByteLedger(totals.account, onEvicted),
+    anonymous: new ByteLedger(totals.anonymous, onEvicted),
   });
   return { inbound: create(), outbound: create() };
 }

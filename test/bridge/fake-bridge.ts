@@ -153,7 +153,8 @@ export async function startFakeBridge(
     identifyConnection: () => undefined,
     // Tests count turns of the event loop: work must not be put off to later ones because the machine is busy.
     turnClock: new TurnClock(Number.POSITIVE_INFINITY),
-    ledgers: createByteLedgers(),
+    onRefused: () => undefined,
+    ledgers: createByteLedgers(() => undefined),
     limits,
     tails: {
       lag: () => 0,

@@ -5,7 +5,10 @@ import type { Priority } from '../../src/lib/turn-clock.ts';
 const KILOBYTE = 1024;
 
 function openLedger() {
-  const { inbound } = createByteLedgers({ account: 1000 * KILOBYTE, anonymous: 100 * KILOBYTE });
+  const { inbound } = createByteLedgers(() => undefined, {
+    account: 1000 * KILOBYTE,
+    anonymous: 100 * KILOBYTE,
+  });
   const evicted: string[] = [];
   const open = (name: string, priority: () => Priority = () => 'anonymous') =>
     new LedgerEntry(inbound, priority, () => evicted.push(name));

@@ -52,6 +52,8 @@ export interface WebSocketConnection extends OperationOrigin {
   readonly operations: OperationTracker;
   /** Operations started since the connection was opened. */
   operationCount: number;
+  /** Start of the newest operation, or of the connection. */
+  activeAt: number;
   /** Sessions of operations with their own token; undefined until there is one. */
   ownSessions: Map<OperationKey, LiveSession> | undefined;
   /** Bounds the events buffered for its streams. */
@@ -101,6 +103,7 @@ export function createConnection(
     controller,
     operations: new OperationTracker(handle, () => closeWhenSettled(connection)),
     operationCount: 0,
+    activeAt: performance.now(),
     ownSessions: undefined,
     budget: new BufferBudget(),
     executions: new Semaphore(MAX_CONCURRENT_OPERATIONS),

@@ -61,6 +61,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
       clearRetained(payload, 'query');
       metrics.operations.inc({ transport: 'graphql-ws' });
       extra.operationCount += 1;
+      extra.activeAt = performance.now();
       // The session may have ended: frames that the client sent before it received the close still arrive.
       const { aborted, reason } = extra.controller.signal;
       if (aborted)

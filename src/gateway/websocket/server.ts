@@ -27,6 +27,9 @@ import { createProtocolOptions } from './protocol.ts';
 import { requireWsInternals } from './ws-internals.ts';
 
 const MAX_FRAME_BYTES = 1024 * 1024;
+/** Longest time that a connection without a login may have no operation. */
+const ANONYMOUS_IDLE_TIMEOUT_MS = 30_000;
+const IDLE_CHECK_INTERVAL_MS = 5_000;
 const MAX_FRAGMENTS = 1_024;
 const TRANSPORT = { transport: 'graphql-ws' } as const;
 
@@ -51,6 +54,18 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   });
   const connections = new Set<WebSocketConnection>();
   let connectionCount = 0;
+  const idleTimer = setInterval(() => {
+    const now = performance.now();
+    for (const connection of connections) {
+      const { socket, operations, activeAt, liveSession } = connection;
+      if (liveSession !== undefined || operations.size > 0 || now - activeAt < ANONYMOUS_IDLE_TIMEOUT_MS)
+        continue;
+      connection.endReason ??= 'SILENT';
+      // Code 1001, after which client libraries connect anew when they have an operation.
+      socket.close(1001, 'Idle');
+    }
+  }, IDLE_CHECK_INTERVAL_MS);
+  idleTimer.unref();
   const protocol = makeServer(createProtocolOptions(ports));
 
   metrics.beforeScrape(() => {
@@ -159,6 +174,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       wss.handleUpgrade(request, socket, head, (webSocket) => wss.emit('connection', webSocket, request));
     },
     close(reason) {
+      clearInterval(idleTimer);
       for (const connection of connections) endConnection(connection, reason);
       wss.close();
     },
