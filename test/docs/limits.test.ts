@@ -1,0 +1,26 @@
+import { readFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { MAX_STATEMENTS } from '../../src/gateway/execution/operation-cost.ts';
+import { BUDGETS, CONCURRENCY, MAX_SUBSCRIPTIONS } from '../../src/services/operation-limits.ts';
+
+/** Returns the first cells of the row that begins with a text. */
+function cellsOf(page: string, start: string, count: number): (string | undefined)[] {
+  const row = page.split('\n').find((line) => line.startsWith(`| ${start}`)) ?? '';
+  const cells = row.split('|').map((cell) => cell.trim());
+  return cells.slice(2, 2 + count);
+}
+
+test('docs/operations.md has the limits of operations', async () => {
+  const page = await readFile('docs/operations.md', 'utf8');
+  for (const [kind, { perSecond, burst, maxDelayMs }] of Object.entries(BUDGETS))
+    expect(cellsOf(page, `\`${kind}\``, 3)).toEqual([`${perSecond}`, `${burst}`, `${maxDelayMs} ms`]);
+  const values = {
+    'statements of one operation': MAX_STATEMENTS,
+    'running statements of one account': CONCURRENCY.account.running,
+    'running statements of one address': CONCURRENCY.address.running,
+    'queued operations of one account': CONCURRENCY.account.queuedOperations,
+    'queued operations of one address': CONCURRENCY.address.queuedOperations,
+    'open subscriptions of one account': MAX_SUBSCRIPTIONS,
+  };
+  for (const [limit, value] of Object.entries(values)) expect(cellsOf(page, limit, 1)).toEqual([`${value}`]);
+});
