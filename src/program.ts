@@ -83,7 +83,7 @@ function warnOfExternalTokens({ AUTH_JWKS_URL: url, AUTH_AUDIENCE: audience }: C
     log.warn('AUTH_AUDIENCE is any: tokens that the issuer made for other applications are accepted');
   const { protocol, hostname } = new URL(url);
   if (protocol === 'http:' && !isLoopback(withoutBrackets(hostname)))
-    log.warn('AUTH_JWKS_URL is not https: whoever controls the network can sign tokens');
+    log.warn('AUTH_JWKS_URL is not https: a network attacker can replace its keys');
 }
 
 /** Logs warnings and uncaught exceptions, which Node would write to standard error as text. */

@@ -18,7 +18,7 @@ export async function findFailures(db: Db, subjects: readonly string[]): Promise
   return subjects.map((subject) => bySubject.get(subject) ?? { failures: 0, msSinceLast: Infinity });
 }
 
-/** Counts a failure of each subject. Counts that are older than their window start anew. */
+/** Counts a failure of each subject. Counts that are older than their window restart at one. */
 export async function addFailures(db: Db, subjects: readonly string[], windowSeconds: number): Promise<void> {
   await sql`
     insert into login_failures (subject, failures)

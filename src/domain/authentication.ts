@@ -21,7 +21,7 @@ const REFRESH_GRACE_MS = 60_000;
 /** The client of an operation that needs a password. */
 export interface Client {
   readonly address: string;
-  /** The token that it sent, valid or not: whoever presents one of the account is not a stranger to it. */
+  /** The token that it sent, valid or not: a client that presents one of the account is known to it. */
   readonly presentedToken?: string | undefined;
   /** The session of its connection, likewise. */
   readonly session?: Session | null;

@@ -8,7 +8,7 @@ import { invalidInput } from '../errors.ts';
 export const MAX_MESSAGE_LENGTH = 8192;
 const MAX_NAME_LENGTH = 120;
 export const MAX_PERSON_NAME_LENGTH = 50;
-export const MAX_EMAIL_LENGTH = 120;
+const MAX_EMAIL_LENGTH = 120;
 /** NIST SP 800-63B: passwords that a user chooses have at least 8 characters. */
 const MIN_PASSWORD_LENGTH = 8;
 const MAX_PASSWORD_LENGTH = 200;

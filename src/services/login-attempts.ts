@@ -33,7 +33,7 @@ const MAX_CACHED = 10_000;
 
 /** A refusal, and the answer to a repeated guess, is held back this long, so that each connection of an attacker guesses slowly. */
 const ANSWER_DELAY_MS = 1_000;
-/** What looking up a name costs a stranger. */
+/** Points that a stranger pays for the lookup of a name. */
 const LOGIN_POINTS = 10;
 
 interface Limit {
@@ -58,7 +58,7 @@ export const LOGIN_LIMITS = {
 
 export type LoginLimit = keyof typeof LOGIN_LIMITS;
 
-/** Who tries a password. */
+/** The client that tries a password. */
 export interface LoginClient {
   readonly address: string;
   /** The session or device whose token of the account the client presented. */

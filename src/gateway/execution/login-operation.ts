@@ -6,8 +6,8 @@ const LOGIN_FIELDS: ReadonlySet<string> = new Set(['login', 'loginDevice']);
 const MAX_LOGIN_DOCUMENT_LENGTH = 500;
 
 /**
- * Whether an operation is a single login. The budget of its address does not apply to it: whoever floods the server from
- * an address must not keep the others there from logging in.
+ * Whether an operation is a single login. The budget of its address does not apply to it: a flood from an
+ * address must not keep its other clients from logging in.
  */
 export function isLogin(document: DocumentNode, operationName?: string | null): boolean {
   const operation = getOperationAST(document, operationName);
