@@ -43,7 +43,7 @@ export const sameActor = (a: ActorRef, b: ActorRef): boolean => a.kind === b.kin
 export type ActorKey = `${ActorKind}:${number}`;
 export const actorKey = (actor: ActorRef): ActorKey => `${actor.kind}:${actor.id}`;
 
-/** Who pays for an operation: its account, or without a valid token the client's address and connection. */
+/** The payer of an operation: its account, or without a valid token the client's address and connection. */
 export interface Payer {
   /** Undefined for an anonymous client. */
   readonly account: ActorRef | undefined;

@@ -56,7 +56,7 @@ export class ConnectionCaller implements Caller, RoomMember {
     return this.#options.rooms.listTopics(this);
   }
 
-  /** Who pays for the connection's events. */
+  /** The payer of the connection's events. */
   get payer(): Payer {
     const { address, connection } = this.#options;
     return payerOf(this.#login?.session ?? null, address, connection);

@@ -19,8 +19,8 @@ export interface ConnectionSlotsOptions {
 
 /**
  * Limits the open TCP connections. One is anonymous until a valid token arrives on it. At a limit, the oldest anonymous
- * connection makes room for the newest: whoever logs in does so soon after connecting, and keeps the connection, however
- * many connections strangers open. Only when all are logged in is the newest refused.
+ * connection makes room for the newest: a client that logs in does so soon after connecting, and keeps the connection,
+ * however many connections strangers open. Only when all are logged in is the newest refused.
  */
 export class ConnectionSlots {
   readonly #options: Required<ConnectionSlotsOptions>;
@@ -84,7 +84,7 @@ export class ConnectionSlots {
   #refuseOldest(sockets: ReadonlySet<Duplex>): void {
     const [oldest] = sockets;
     if (oldest === undefined) return;
-    // Removed at once: `close` is emitted later.
+    // `close` is emitted later.
     this.#remove(oldest);
     this.#refuse(oldest, this.#addresses.get(oldest) ?? '');
   }

@@ -40,7 +40,7 @@ export interface Turn {
   end(): void;
 }
 
-/** What operations may cost and how many may run, by payer. Counted in memory, for this node. */
+/** Limits the cost of operations and how many run concurrently, by payer. Counted in memory, for this node. */
 export interface OperationLimits {
   /**
    * Charges the points. Returns undefined if they are available, a promise that resolves when they are, and throws

@@ -11,7 +11,7 @@ export interface ExecutorResult<Data> {
   readonly errors?: readonly GraphQLError[] | undefined;
 }
 
-/** Who runs an operation in process. */
+/** The caller of an operation in process. */
 export interface ExecutorCaller {
   readonly session: Session | null;
   /** The address of the client. */

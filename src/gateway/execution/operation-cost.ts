@@ -32,7 +32,7 @@ const STRUCTURAL_FIELDS: ReadonlySet<string> = new Set(['edges', 'node', 'nodes'
 
 type Variables = Readonly<Record<string, unknown>> | null | undefined;
 
-/** What an operation may cost. */
+/** The greatest cost of an operation. */
 export interface Cost {
   readonly isQuery: boolean;
   readonly statements: number;
