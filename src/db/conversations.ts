@@ -38,6 +38,24 @@ export async function setDeviceAccess(
     .executeTakeFirstOrThrow();
 }
 
+const hasFewerThanTwoParticipants = sql<boolean>`
+  (select count(*) from participants where conversation_id = conversations.id) + device_access::int <= 1
+`;
+
+/** Finds the conversations that `removeWithFewerThanTwoParticipants` would delete. */
+export async function findWithFewerThanTwoParticipants(
+  tx: Tx,
+  ids: readonly ConversationId[],
+): Promise<ConversationId[]> {
+  const rows = await tx
+    .selectFrom('conversations')
+    .select('id')
+    .where('id', '=', anyOf(ids))
+    .where(hasFewerThanTwoParticipants)
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
 /** Deletes the conversations with at most one participant left. A device with access counts as a participant. */
 export async function removeWithFewerThanTwoParticipants(
   tx: Tx,
@@ -46,9 +64,7 @@ export async function removeWithFewerThanTwoParticipants(
   return tx
     .deleteFrom('conversations')
     .where('id', '=', anyOf(ids))
-    .where(
-      sql<boolean>`(select count(*) from participants where conversation_id = conversations.id) + device_access::int <= 1`,
-    )
+    .where(hasFewerThanTwoParticipants)
     .returning(CONVERSATION_COLUMNS)
     .execute();
 }

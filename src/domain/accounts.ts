@@ -13,7 +13,7 @@ import { parseDate } from '../lib/dates.ts';
 import { conflict, forbidden, unauthenticated } from '../errors.ts';
 import { accountTopic } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
-import { eraseAccount } from '../events/erasure.ts';
+import { eraseAccount, lockErasure } from '../events/erasure.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import { openStream } from '../events/open-stream.ts';
@@ -218,6 +218,7 @@ async function tryDeleteAccount(unit: UnitOfWork, session: Session): Promise<Use
   const lockedIds = circlesBefore.map(({ id }) => id);
   await lockForMemberRemoval(unit, requireUser(actor), lockedIds);
   await unit.lock(accountTopic(actor));
+  await lockErasure(unit.tx);
   const user = await requireCaller(unit.tx, actor);
   const currentCircles = await circles.findByActor(unit.tx, actor);
   if (currentCircles.some(({ id }) => !lockedIds.includes(id))) return undefined;

@@ -9,7 +9,7 @@ import { forgetClients } from '../db/login-attempts.ts';
 import type { Device } from '../db/tables.ts';
 import { conflict, notFound } from '../errors.ts';
 import { accountTopic, circleTopic, conversationTopic } from '../events/event.ts';
-import { eraseAccount } from '../events/erasure.ts';
+import { eraseAccount, lockErasure } from '../events/erasure.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { CircleId, DeviceId } from '../ids.ts';
@@ -75,6 +75,7 @@ export async function removeDevice(deps: Deps, actor: ActorRef, input: DeviceInp
     // Waits for the device's writes in flight in its conversations.
     const conversationsWithAccess = await findAccessibleConversations(unit.tx, account, [device.circleId]);
     await unit.lock(...conversationsWithAccess.map(({ id }) => conversationTopic(id)), accountTopic(account));
+    await lockErasure(unit.tx);
     const online = (await deps.presence.isOnline([account], unit.tx)).has(actorKey(account));
     // Access was granted to this device, not to the next one of the circle.
     for (const { id } of conversationsWithAccess) {

@@ -4,7 +4,7 @@ import { findAccessibleConversations } from '../db/conversation-access.ts';
 import * as devices from '../db/devices.ts';
 import type { Circle, Conversation, User } from '../db/tables.ts';
 import { accountTopic, circleTopic, conversationTopic } from '../events/event.ts';
-import { eraseTopics } from '../events/erasure.ts';
+import { eraseTopics, lockErasure } from '../events/erasure.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { CircleId, ConversationId, UserId } from '../ids.ts';
 
@@ -68,7 +68,9 @@ export async function removeFromConversations(
   const removed = await conversations.removeParticipants(unit.tx, user.id, ids);
   if (removed.length === 0) return;
   const conversationIds = removed.map((participant) => participant.conversationId);
-  const deleted = await conversations.removeWithFewerThanTwoParticipants(unit.tx, conversationIds);
+  const emptied = await conversations.findWithFewerThanTwoParticipants(unit.tx, conversationIds);
+  if (emptied.length > 0) await lockErasure(unit.tx);
+  const deleted = await conversations.removeWithFewerThanTwoParticipants(unit.tx, emptied);
   await conversations.ensureAdmins(unit.tx, conversationIds);
   await eraseTopics(
     unit.tx,
@@ -116,6 +118,7 @@ export async function removeFromCircle(
  * member.
  */
 export async function removeCircle(unit: UnitOfWork, circle: Circle): Promise<void> {
+  await lockErasure(unit.tx);
   const deletedConversations = await conversations.removeByCircle(unit.tx, circle.id);
   for (const conversation of deletedConversations.sort((a, b) => a.id - b.id))
     unit.emit({ type: 'conversation.deleted', conversation });

@@ -58,23 +58,27 @@ async function rewriteMessage(
 }
 
 /**
- * Redacts all events of deleted conversations and circles, and those of other topics about them. Requires their locks,
- * and that no lock of a topic is taken afterwards.
+ * Waits until no other transaction erases accounts or topics, which deletes and redacts rows of topics whose locks it does
+ * not hold. Call it after the locks of all topics are taken and before the first row is deleted, to prevent deadlocks.
+ */
+export const lockErasure = rows.lockRedaction;
+
+/**
+ * Redacts all events of deleted conversations and circles, and those of other topics about them. Requires their locks
+ * and `lockErasure`.
  */
 export async function eraseTopics(tx: Tx, topics: readonly Topic[]): Promise<void> {
   if (topics.length === 0) return;
-  await rows.lockRedaction(tx);
   await labelAll(tx);
   await redactPages(tx, withoutContents, (limit, after) => rows.findByTopics(tx, topics, limit, after));
   await redactPages(tx, withoutContents, (limit, after) => rows.findBySubjects(tx, topics, limit, after));
 }
 
 /**
- * Redacts the data of an account in all topics. Requires the locks of its topics, and that its messages still name it
- * as their author. No lock of a topic may be taken afterwards.
+ * Redacts the data of an account in all topics. Requires the locks of its topics, `lockErasure`, and that its messages
+ * still name it as their author.
  */
 export async function eraseAccount(tx: Tx, actor: ActorRef): Promise<void> {
-  await rows.lockRedaction(tx);
   await labelAll(tx);
   const redact = (event: DomainEvent) => withoutAccount(event, actor);
   await redactPages(tx, redact, (limit, after) =>

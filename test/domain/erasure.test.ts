@@ -14,7 +14,13 @@ import { circleTopic, conversationTopic } from '../../src/events/event.ts';
 import type { DomainEvent } from '../../src/events/event.ts';
 import { sweep } from '../../src/services/retention.ts';
 import { createTestDeps } from '../harness/deps.ts';
-import { createSession, createUser, createUsers, readEvents } from '../harness/domain-fixtures.ts';
+import {
+  createSession,
+  createUser,
+  createUsers,
+  readEvents,
+  readOutcomes,
+} from '../harness/domain-fixtures.ts';
 import type { TestUser } from '../harness/domain-fixtures.ts';
 import { errorWithCode } from '../harness/matchers.ts';
 
@@ -275,6 +281,32 @@ test.each(['message', 'conversation', 'circle', 'account'])(
     expect(await findRows(deps, 'unused_files')).toEqual([]);
   },
 );
+
+test('concurrent deletions and sweeps do not fail each other', async () => {
+  await using deps = await createTestDeps();
+  const { ann, bob, circleId, conversationId, send, join } = await createFamily(deps);
+  const former: TestUser[] = [];
+  for (const name of ['c-mark', 'd-mark', 'e-mark', 'f-mark']) {
+    const user = await createUser(deps, name);
+    await join(user);
+    await conversations.inviteToConversation(deps, ann.actor, { conversationId, email: user.email });
+    await send(user.actor, `text of ${name}`);
+    former.push(user);
+  }
+  for (const { email } of former) await circles.kickFromCircle(deps, ann.actor, { circleId, email });
+  const edited = await send(bob.actor, 'text');
+  const trimming = { ...deps, config: { ...deps.config, EVENT_RETENTION_COUNT: 5 } };
+  const outcomes = await readOutcomes([
+    ...former.map((user) => deleteAccount(deps, user)),
+    sweep(trimming),
+    messages.updateMessage(deps, bob.actor, { messageId: edited.message.id, text: 'edited' }),
+    sweep(trimming),
+    circles.deleteCircle(deps, ann.actor, { circleId }),
+  ]);
+  // The edit may find its conversation deleted.
+  expect(outcomes.filter((outcome) => outcome !== 'done' && outcome !== 'NOT_FOUND')).toEqual([]);
+  expect(await findRows(deps, '-mark')).toEqual([]);
+});
 
 test('events of a node of an older version are redacted too', async () => {
   await using deps = await createTestDeps();
