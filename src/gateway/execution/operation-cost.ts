@@ -137,7 +137,7 @@ function countIds({ arguments: args = [] }: FieldNode, variables: Variables): nu
 export const pointsOfDocument = (text: string): number => Math.ceil(text.length / CHARACTERS_PER_POINT);
 
 /** Returns the points for the size of an operation's variables. Files and other class instances are not counted. */
-export const pointsOfVariables = (variables: Variables): number =>
+const pointsOfVariables = (variables: Variables): number =>
   Math.floor(countCharacters(variables) / VARIABLE_CHARACTERS_PER_POINT);
 
 function countCharacters(value: unknown): number {
