@@ -1,4 +1,4 @@
-/** The resources that one legacy connection may use. Beyond the limits of a queue it is closed with reason SLOW. */
+/** The resources of each legacy connection. Beyond the limits of a queue it is closed with reason SLOW. */
 export interface ConnectionLimits {
   /** Received events that have not started. */
   readonly queuedEvents: number;
@@ -19,6 +19,11 @@ export interface ConnectionLimits {
   readonly payloadBytes: number;
   /** Packets in one polling request. */
   readonly payloadPackets: number;
+  /**
+   * Sessions of all clients without a login, at about 7 KB each: a polling session is open without a TCP connection. Beyond
+   * this, the oldest is closed.
+   */
+  readonly anonymousSessions: number;
 }
 
 export const DEFAULT_LIMITS: ConnectionLimits = {
@@ -34,4 +39,5 @@ export const DEFAULT_LIMITS: ConnectionLimits = {
   pingTimeoutMs: 60_000,
   payloadBytes: 5 * 1024 * 1024,
   payloadPackets: 10_000,
+  anonymousSessions: 6_000,
 };

@@ -39,12 +39,6 @@ const DRAIN_TIMEOUT_MS = 1_500;
 /** Interval at which open connections are counted, for the usage reports of other nodes. */
 const USAGE_INTERVAL_MS = 3_600_000;
 
-/**
- * Engine.IO sessions without a login, at about 7 KB each: a polling session is open without a TCP connection. Beyond this, the
- * oldest is closed.
- */
-const MAX_ANONYMOUS_SESSIONS = 6_000;
-
 /** Queued packets between two counts of their bytes, which take time in proportion to them. */
 const UNREAD_CHECK_INTERVAL = 64;
 
@@ -93,7 +87,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
   const admitAnonymous = (conn: EngineSocket): void => {
     anonymousSockets.add(conn);
     const [oldest] = anonymousSockets;
-    if (oldest === undefined || anonymousSockets.size <= MAX_ANONYMOUS_SESSIONS) return;
+    if (oldest === undefined || anonymousSockets.size <= limits.anonymousSessions) return;
     anonymousSockets.delete(oldest);
     terminate(oldest);
     deps.onRefused('sessions');

@@ -225,3 +225,15 @@ test.for([
     expect((await post(packet)).status).toBe(400);
   },
 );
+
+test('the oldest session without a login makes room for the newest', async () => {
+  await using fake = await startFakeBridge({ anonymousSessions: 2 });
+  const loggedIn = await joinByPolling(fake);
+  const sessions: PollingSession[] = [];
+  for (let count = 0; count < 3; count += 1) sessions.push(await openPollingSession(fake.url, 'EIO=3&b64=1'));
+  expect(await Promise.all(sessions.map(async (session) => (await session.poll()).status))).toEqual([
+    400, 200, 200,
+  ]);
+  expect((await loggedIn.poll()).status).toBe(200);
+  expect(fake.connectionCount).toBe(3);
+});
