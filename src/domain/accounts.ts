@@ -77,10 +77,15 @@ export async function signUp(
   return createAccount(deps, input, client);
 }
 
-async function limitSignUps({ rateLimits, securityLog }: Deps, { address }: Client): Promise<void> {
+async function limitSignUps(
+  { loginAttempts, rateLimits, securityLog }: Deps,
+  { address }: Client,
+): Promise<void> {
   try {
-    await rateLimits.consume('signUp', address);
-    await rateLimits.consume('allSignUps', 'all');
+    await loginAttempts.slowly(async () => {
+      await rateLimits.consume('signUp', address);
+      await rateLimits.consume('allSignUps', 'all');
+    });
   } catch (error) {
     securityLog.record('limit reached', { address, detail: 'signUp' });
     throw error;

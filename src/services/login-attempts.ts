@@ -100,6 +100,8 @@ export interface LoginAttempts {
    * RATE_LIMITED: a flood of guesses must not reach the database, nor keep others of its address from logging in.
    */
   admit(name: string, client: LoginClient): Promise<void>;
+  /** Runs work and holds back its RATE_LIMITED, so that a client that ignores refusals is slowed down. */
+  slowly<Result>(work: () => Promise<Result>): Promise<Result>;
   /** Remembers the client of a new account. */
   remember(account: ActorRef, client: LoginClient): Promise<void>;
 }
@@ -193,7 +195,6 @@ export function createLoginAttempts({
     return result;
   };
 
-  /** Holds back a refusal. */
   const slowly = async <Result>(work: () => Promise<Result>): Promise<Result> => {
     try {
       return await work();
@@ -237,6 +238,7 @@ export function createLoginAttempts({
 
   return {
     remember,
+    slowly,
     async admit(name, client) {
       if (!enabled || client.session !== undefined || knownNames.has(nameKey(name, client))) return;
       const payer = { account: undefined, address: client.address, connection: undefined };
