@@ -4,6 +4,9 @@ const MEGABYTE = 1024 * 1024;
 /** Smaller amounts are not counted: the number of connections bounds them, and honest anonymous clients hold no more. */
 export const MIN_COUNTED_BYTES = 16 * 1024;
 
+/** Requests that wait for the bodies of others, each with what has arrived of its own: up to 64 KB. */
+const MAX_WAITING = 256;
+
 /** Bytes that all clients of a kind together may make the process hold, in each direction. */
 const TOTAL_BYTES = { account: 48 * MEGABYTE, anonymous: 32 * MEGABYTE } as const satisfies Record<
   Priority,
@@ -22,6 +25,7 @@ export class ByteLedger {
   readonly #onEvicted: () => void;
   /** In the order in which they began to hold bytes. */
   readonly #holders = new Map<Evict, number>();
+  readonly #waiting = new Set<{ readonly bytes: number; readonly resume: () => void }>();
   #bytes = 0;
 
   constructor(limit: number, onEvicted: () => void) {
@@ -39,12 +43,41 @@ export class ByteLedger {
     if (bytes === 0) this.#holders.delete(holder);
     else this.#holders.set(holder, bytes);
     for (const [oldest, held] of this.#holders) {
-      if (this.#bytes <= this.#limit) return;
+      if (this.#bytes <= this.#limit) break;
       this.#holders.delete(oldest);
       this.#bytes -= held;
       oldest();
       this.#onEvicted();
     }
+    this.#resumeNext();
+  }
+
+  /**
+   * Resolves with true when so many bytes may be set without an eviction, or the signal is aborted. Resolves with false, and
+   * counts an eviction, if too many wait already.
+   */
+  whenFree(bytes: number, signal: AbortSignal): true | Promise<boolean> {
+    if (this.#waiting.size === 0 && this.#bytes + bytes <= this.#limit) return true;
+    if (this.#waiting.size >= MAX_WAITING) {
+      this.#onEvicted();
+      return Promise.resolve(false);
+    }
+    return new Promise((resolve) => {
+      const entry = { bytes, resume: () => resolve(true) };
+      this.#waiting.add(entry);
+      signal.addEventListener('abort', () => {
+        this.#waiting.delete(entry);
+        resolve(true);
+      });
+    });
+  }
+
+  /** Resumes one waiting holder, which then sets its bytes, and so resumes the next. */
+  #resumeNext(): void {
+    const [next] = this.#waiting;
+    if (next === undefined || this.#bytes + next.bytes > this.#limit) return;
+    this.#waiting.delete(next);
+    next.resume();
   }
 }
 

@@ -56,3 +56,26 @@ test('the bytes of a client that logs in count among those of accounts', () => {
   entry.update(60 * KILOBYTE);
   expect([inbound.anonymous.bytes, inbound.account.bytes]).toEqual([0, 60 * KILOBYTE]);
 });
+
+test('a holder that waits is resumed, in order, once its bytes fit', async () => {
+  const { inbound, evicted, open } = openLedger();
+  const { signal } = new AbortController();
+  const first = open('first');
+  first.update(90 * KILOBYTE);
+  const second = open('second');
+  const order: string[] = [];
+  const waiting = [
+    Promise.resolve(inbound.anonymous.whenFree(60 * KILOBYTE, signal)).then(() => {
+      order.push('second');
+      second.update(60 * KILOBYTE);
+    }),
+    Promise.resolve(inbound.anonymous.whenFree(50 * KILOBYTE, signal)).then(() => order.push('third')),
+  ];
+  expect(order).toEqual([]);
+  first.release();
+  await waiting[0];
+  second.release();
+  await waiting[1];
+  expect(order).toEqual(['second', 'third']);
+  expect(evicted).toEqual([]);
+});

@@ -14,8 +14,8 @@ const RETRY_AFTER_MS = 1_000;
 
 /**
  * Counts the body of a request, as large as it may become, until the request is over, and its response while the client does
- * not read it. When those of all clients are too many, the one that has been held for the longest time receives
- * RATE_LIMITED or, if it has a response already, is disconnected.
+ * not read it. While there are too many, the body waits at its client; it is refused with RATE_LIMITED if too many wait. The
+ * response that has been held for the longest time is disconnected.
  */
 export async function countHeldBytes(
   ports: Ports,
@@ -44,7 +44,15 @@ export async function countHeldBytes(
   if (response.closed) return;
   const entry = new LedgerEntry(inbound, () => priority, evict);
   response.once('close', () => entry.release());
-  entry.update(priority === 'account' && isMultipart(request) ? Math.min(length, UPLOAD_BYTES) : length);
+  const bytes = priority === 'account' && isMultipart(request) ? Math.min(length, UPLOAD_BYTES) : length;
+  const closed = new AbortController();
+  response.once('close', () => closed.abort());
+  // Meanwhile the body is not read, and its client waits.
+  const isFree = await inbound[priority].whenFree(bytes, closed.signal);
+  if (!isFree) return evict();
+  if (!response.closed) return entry.update(bytes);
+  // Leaves its turn to the next.
+  inbound[priority].set(evict, 0);
 }
 
 /** Returns the most bytes of a body that may be in memory together. */
