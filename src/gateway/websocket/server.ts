@@ -61,7 +61,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       if (liveSession !== undefined || operations.size > 0 || now - activeAt < ANONYMOUS_IDLE_TIMEOUT_MS)
         continue;
       connection.endReason ??= 'SILENT';
-      // Code 1001, after which client libraries connect anew when they have an operation.
+      // Code 1001, after which client libraries connect again when they have an operation.
       socket.close(1001, 'Idle');
     }
   }, IDLE_CHECK_INTERVAL_MS);
