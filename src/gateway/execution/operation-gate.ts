@@ -3,6 +3,7 @@ import { keyOfPayer, payerOf } from '../../actor.ts';
 import type { Payer } from '../../actor.ts';
 import type { Deps } from '../../domain/deps.ts';
 import { DomainError } from '../../errors.ts';
+import { FairQueue } from '../../lib/fair-queue.ts';
 import { createOperationCost, MAX_STATEMENTS, pointsOfDocument } from './operation-cost.ts';
 import type { Cost } from './operation-cost.ts';
 import { LargeOperations } from './large-operations.ts';
@@ -39,6 +40,7 @@ export function createOperationGate({
 }: Pick<Deps, 'operationLimits' | 'databaseShares'>): OperationGate {
   const cost = createOperationCost();
   const largeOperations = new LargeOperations();
+  const unknownDocuments = new FairQueue({ concurrency: 1 });
 
   const begin = async (payer: Payer, { statements, points }: Cost): Promise<Turn> => {
     try {
@@ -55,6 +57,9 @@ export function createOperationGate({
       if (mayBeLogin(text)) return;
       try {
         await limits.charge(payer, pointsOfDocument(text));
+        // Parsing follows immediately: one document per turn of the event loop.
+        const slot = await unknownDocuments.acquire(keyOfPayer(payer));
+        setImmediate(() => slot.release());
       } catch (error) {
         throw await slowDown(error);
       }
