@@ -129,6 +129,7 @@ async function serve(
     routes,
     policy,
     connectionSlots: ports.connectionSlots,
+    turnClock: ports.turnClock,
     timeouts: timeoutsFor(config.KEEP_ALIVE_MS, config.MAX_UPLOAD_BYTES),
     log,
   });

@@ -11,6 +11,7 @@ import type { HttpServer, HttpTimeouts } from '../../src/gateway/http/server.ts'
 import { createHttpPolicy } from '../../src/gateway/http/policy.ts';
 import { readConfig } from '../../src/config.ts';
 import type { Route } from '../../src/gateway/http/router.ts';
+import { TurnClock } from '../../src/lib/turn-clock.ts';
 import { createLogger } from '../../src/log.ts';
 import { startTestApp } from '../harness/app.ts';
 import { pause } from '../harness/waiting.ts';
@@ -65,6 +66,7 @@ function createServerOf(route: Route, timeouts: HttpTimeouts): HttpServer {
     policy: createHttpPolicy(readConfig({})),
     connectionSlots: new ConnectionSlots({ max: 100, isProxy: () => false, onRefused: () => undefined }),
     timeouts,
+    turnClock: new TurnClock(),
     log: createLogger('silent'),
   });
 }

@@ -2,6 +2,8 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from '../../log.ts';
+import type { Priority, TurnClock } from '../../lib/turn-clock.ts';
+import { findTokenInRequest } from '../bearer-token.ts';
 import type { ConnectionSlots } from '../connection-slots.ts';
 import type { HttpPolicy } from './policy.ts';
 import { headerIncludes, pathOf } from './request-head.ts';
@@ -71,6 +73,10 @@ export interface HttpTimeouts {
   readonly stalledMs: number;
 }
 
+/** Until its token or its Engine.IO session is known, a request that names one counts as one of an account. */
+const priorityOf = (request: IncomingMessage): Priority =>
+  findTokenInRequest(request) === undefined && !/[?&]sid=/.test(request.url ?? '') ? 'anonymous' : 'account';
+
 /** Responds with 408, and closes the connection. What arrived of the body is dropped with it. */
 function endSlowBody(response: ServerResponse): void {
   const { socket } = response.req;
@@ -115,6 +121,7 @@ export interface HttpServerOptions {
   readonly policy: HttpPolicy;
   readonly connectionSlots: ConnectionSlots;
   readonly timeouts: HttpTimeouts;
+  readonly turnClock: TurnClock;
   readonly log: Logger;
 }
 
@@ -127,9 +134,15 @@ export function createHttpServer({
   policy,
   connectionSlots,
   timeouts,
+  turnClock,
   log,
 }: HttpServerOptions): HttpServer {
   const router = createRouter(routes, policy);
+  const handleInTurn = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const laterTurn = turnClock.whenFree(priorityOf(request));
+    if (laterTurn !== undefined) await laterTurn;
+    if (!response.closed) await router.handle(request, response);
+  };
   let isClosing = false;
   /** When each request in flight was received. */
   const receivedAt = new Map<ServerResponse, number>();
@@ -151,7 +164,7 @@ export function createHttpServer({
         // `server.close()` closes idle connections only once: those that become idle later are closed here.
         if (isClosing) setImmediate(() => server.closeIdleConnections());
       });
-      router.handle(request, response).catch((error: unknown) => {
+      handleInTurn(request, response).catch((error: unknown) => {
         log.error({ err: error, path: pathOf(request) }, 'request failed');
         if (response.headersSent) response.destroy();
         else sendHttpError(response, { status: 500, code: 'INTERNAL', message: 'Unexpected error.' });

@@ -37,7 +37,7 @@ export function createYogaPlugin(
   eventStreams: EventStreams,
   originOf: OriginOf,
 ): Plugin<object, ServerContext> {
-  const { deps, documentResolver, engine, formatError, metrics } = ports;
+  const { deps, documentResolver, engine, formatError, metrics, turnClock } = ports;
   const operationOf = (args: ExecutionArgs): Omit<Operation, 'context'> & SseRequest => {
     metrics.operations.inc({ transport: 'http' });
     const { request, req } = args.contextValue as YogaInitialContext & ServerContext;
@@ -62,6 +62,7 @@ export function createYogaPlugin(
     const { request, req, ...operation } = operationOf(args);
     try {
       const { session = null, ...identity } = await identifyRequest(req);
+      await turnClock.whenFree(session === null ? 'anonymous' : 'account');
       const origin = originOf(req);
       const { address } = origin;
       const context = createContext({ deps, session, address, ...identity, signal: request.signal });
