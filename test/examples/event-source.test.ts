@@ -33,8 +33,9 @@ describe.skipIf(isMissing('chromium'))('a browser', { timeout: 120_000 }, () => 
       });
     `);
     // `page.waitForFunction` needs `eval`, which the content security policy of the page forbids.
-    const waitForText = (text: string) =>
-      expect.poll(() => page.evaluate<string[]>('seen'), { timeout: 60_000 }).toContain(text);
+    const waitForText = async (text: string): Promise<void> => {
+      await expect.poll(() => page.evaluate<string[]>('seen'), { timeout: 60_000 }).toContain(text);
+    };
     await waitForText('StreamLive');
     const sent: string[] = [];
     const send = async (): Promise<void> => {
