@@ -7,7 +7,7 @@ import type { Slot } from '../lib/fair-queue.ts';
 export interface DatabaseShares {
   /**
    * Runs the work. Its statements wait in the queue of `payer`, for example an account; those of other work, such as
-   * batches for several accounts, are served first.
+   * batches for several accounts, take turns with those of payers.
    */
   run<Result>(payer: string, work: () => Result): Result;
 }

@@ -1,5 +1,5 @@
 /** A flow that was idle may be served this much service time ahead of the others, in milliseconds. */
-const IDLE_CREDIT_MS = 500;
+const IDLE_CREDIT_MS = 50;
 /** Assumed service time of a task until it has ended. */
 const ESTIMATED_MS = 1;
 /** Flows that are compared for the next slot: those that have been queued longest. */
@@ -32,7 +32,7 @@ export interface Slot {
 /**
  * Limits how many tasks run concurrently, and shares the slots fairly between flows by the time that their tasks take
  * (start-time fair queueing): a flow that has used little is served before one that has used much, however many tasks
- * that one has queued. Tasks without a flow are served first.
+ * that one has queued. Tasks without a flow take turns with those of flows.
  */
 export class FairQueue {
   readonly #timeoutMs: number | undefined;
@@ -42,6 +42,8 @@ export class FairQueue {
   /** The virtual time at which each flow has used its share. */
   readonly #finishTimes = new Map<string, number>();
   #free: number;
+  /** Whether the last slot went to a task without a flow. */
+  #isFlowNext = false;
   #virtualTime = 0;
 
   constructor({ concurrency, timeoutMs }: FairQueueOptions) {
@@ -116,7 +118,8 @@ export class FairQueue {
 
   #startNext(): void {
     if (this.#free === 0) return;
-    const unassigned = this.#unassigned.shift();
+    const unassigned = this.#isFlowNext && this.#queued.size > 0 ? undefined : this.#unassigned.shift();
+    this.#isFlowNext = unassigned !== undefined;
     if (unassigned !== undefined) return this.#start(unassigned, undefined);
     const next = this.#findNext();
     if (next === undefined) return;

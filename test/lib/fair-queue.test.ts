@@ -55,12 +55,14 @@ test('flows of equal tasks take turns', async () => {
   }
 });
 
-test('tasks without a flow are served first', async () => {
+test('tasks without a flow take turns with those of flows', async () => {
   const tasks: [string | undefined, number][] = [
     ['a', 0],
     [undefined, 0],
+    [undefined, 0],
+    ['b', 0],
   ];
-  expect(await serveAll(new FairQueue({ concurrency: 1 }), tasks)).toEqual([undefined, 'a']);
+  expect(await serveAll(new FairQueue({ concurrency: 1 }), tasks)).toEqual([undefined, 'a', undefined, 'b']);
 });
 
 test('a task that waits too long fails, and the others are served', async () => {

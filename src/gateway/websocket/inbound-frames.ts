@@ -17,8 +17,8 @@ interface Capacity {
  * A subscription is in progress until it is open.
  */
 const CAPACITY = {
-  account: { frames: 512, bytes: 1024 * 1024 },
-  anonymous: { frames: 64, bytes: 64 * 1024 },
+  account: { frames: 64, bytes: 1024 * 1024 },
+  anonymous: { frames: 16, bytes: 64 * 1024 },
 } as const satisfies Record<string, Capacity>;
 
 /** Frames of one packet that start without a check in between, which lets operations of one client be batched. */
