@@ -25,6 +25,7 @@ const BENCHES = [
   'idle-connections',
   'connect-storm',
   'latency',
+  'attacks',
 ];
 const PAGE = new URL('../docs/performance.md', import.meta.url);
 const PLOTS = new URL('../docs/performance/', import.meta.url);
