@@ -6,7 +6,8 @@ import type { Timestamp } from '../db/tables.ts';
 import { DomainError, invalidInput, notFound, unauthenticated } from '../errors.ts';
 import { openEphemeralStream } from '../events/ephemeral-stream.ts';
 import type { EphemeralStream } from '../events/ephemeral-stream.ts';
-import { binaryLength } from '../lib/binary-json.ts';
+import type { ReaderOptions } from '../events/stream.ts';
+import { approximateJsonSize, binaryLength } from '../lib/binary-json.ts';
 import { accountTopic } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
 import type { DeviceId, UserId } from '../ids.ts';
@@ -125,12 +126,14 @@ export interface Signal {
 export async function openSignals(
   deps: Deps,
   { actor }: Session,
-  signal?: AbortSignal,
+  { signal, budget }: ReaderOptions = {},
 ): Promise<EphemeralStream<Signal>> {
   return openEphemeralStream<Signal>(deps, {
     topic: accountTopic(actor),
     actor,
     signal,
+    budget,
+    bytesOf: ({ content }) => approximateJsonSize(content),
     async authorize() {
       // An account may always read its own signals.
     },

@@ -1,4 +1,5 @@
 import { retry } from '../lib/backoff.ts';
+import { BufferBudget } from '../lib/buffer-budget.ts';
 import { isOutage, notFound, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { accessEndReason } from './event.ts';
@@ -23,9 +24,13 @@ export interface EphemeralRequest<Item> {
   pick(ephemeral: Ephemeral): Item | undefined;
   /**
    * Buffered items with the same key are replaced by the newest. Items with the key null are all buffered, up to a
-   * limit.
+   * limit, and counted in bytes against the budget.
    */
   key(item: Item): string | null;
+  /** Returns the approximate size of an item without a key. */
+  bytesOf?(item: Item): number;
+  /** Budget of the reader's connection; default: one of its own. */
+  readonly budget?: BufferBudget | undefined;
   /** Called once access is granted. Opens what the stream needs, and returns what it delivers first. */
   onAuthorized?(): Promise<InitialState<Item>>;
 }
@@ -68,7 +73,7 @@ export async function openEphemeralStream<Item>(
 
 function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
   const { actor, signal } = request;
-  const buffer = createItemBuffer<Item>((item) => request.key(item));
+  const buffer = createItemBuffer(request);
   /** Head of the log at the check of access. */
   let authorizedSeq = 0;
   /** Received events that end access, by position. */
@@ -96,7 +101,7 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
     },
     onEphemeral(ephemeral) {
       const item = failure === undefined ? request.pick(ephemeral) : undefined;
-      if (item !== undefined && !buffer.add(item)) fail(streamEnded('SLOW'));
+      if (item !== undefined && !buffer.add(item, ephemeral)) fail(streamEnded('SLOW'));
       wake();
     },
     // A trimmed event may have ended the actor's access.
@@ -153,38 +158,64 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
   };
 }
 
-/** Creates a buffer that replaces items by key: items with a key are stored under it, others under a number. */
-function createItemBuffer<Item>(keyOf: (item: Item) => string | null) {
+/** An item without a key, in the budget. Its source is what all readers of the connection buffer. */
+interface Reservation {
+  readonly source: object;
+  readonly bytes: number;
+}
+
+/**
+ * Creates a buffer that replaces items by key: items with a key are stored under it, others under a number. When the
+ * budget is exceeded it still takes one item without a key, so that every stream advances.
+ */
+function createItemBuffer<Item>(request: Pick<EphemeralRequest<Item>, 'key' | 'bytesOf' | 'budget'>) {
+  const { budget = new BufferBudget() } = request;
   let items = new Map<string | number, Item>();
-  let countWithoutKey = 0;
+  const reservations = new Map<number, Reservation>();
   let itemNumber = 0;
+  const release = (key: number): void => {
+    const reservation = reservations.get(key);
+    reservations.delete(key);
+    if (reservation !== undefined) budget.release(reservation.source, reservation.bytes);
+  };
   return {
     /** Returns false when the buffer is full. */
-    add(item: Item): boolean {
-      const key = keyOf(item);
-      if (key === null && countWithoutKey >= MAX_ITEMS_WITHOUT_KEY) return false;
-      if (key === null) countWithoutKey += 1;
-      else items.delete(key);
-      items.set(key ?? (itemNumber += 1), item);
+    add(item: Item, source: object): boolean {
+      const key = request.key(item);
+      if (key !== null) {
+        items.delete(key);
+        items.set(key, item);
+        return true;
+      }
+      const { size } = reservations;
+      if (size >= MAX_ITEMS_WITHOUT_KEY || (size > 0 && budget.isExceeded)) return false;
+      const bytes = request.bytesOf?.(item) ?? 0;
+      budget.reserve(source, bytes);
+      itemNumber += 1;
+      reservations.set(itemNumber, { source, bytes });
+      items.set(itemNumber, item);
       return true;
     },
-    addFirst(initialItems: readonly Item[]): void {
+    /** Puts the current states before the buffered ones, which are newer. */
+    addFirst(states: readonly Item[]): void {
       const buffered = items;
-      items = new Map();
-      countWithoutKey = 0;
-      for (const item of [...initialItems, ...buffered.values()]) this.add(item);
+      items = new Map(states.map((state) => [request.key(state) ?? (itemNumber += 1), state]));
+      for (const [key, item] of buffered) {
+        items.delete(key);
+        items.set(key, item);
+      }
     },
     take(): Item | undefined {
       for (const [key, item] of items) {
         items.delete(key);
-        if (typeof key === 'number') countWithoutKey -= 1;
+        if (typeof key === 'number') release(key);
         return item;
       }
       return undefined;
     },
     clear(): void {
       items.clear();
-      countWithoutKey = 0;
+      for (const key of reservations.keys()) release(key);
     },
   };
 }

@@ -11,6 +11,17 @@ export function binaryLength(value: unknown): number {
   return Object.values(value).reduce<number>((sum, inner) => sum + binaryLength(inner), 0);
 }
 
+/** Returns the approximate memory of a value, in bytes, without serialising it. */
+export function approximateJsonSize(value: unknown): number {
+  if (typeof value === 'string') return 2 * value.length;
+  if (ArrayBuffer.isView(value)) return value.byteLength;
+  if (typeof value !== 'object' || value === null) return 8;
+  return Object.entries(value).reduce(
+    (sum, [key, inner]) => sum + 2 * key.length + 16 + approximateJsonSize(inner),
+    16,
+  );
+}
+
 /**
  * Returns a copy of the value that JSON can represent, with null in place of binary data, and appends that data to
  * `parts`.

@@ -145,9 +145,8 @@ builder.subscriptionField('signals', (t) =>
   t.field({
     type: Signal,
     description:
-      'Call signalling messages sent to you with `sendSignal`, or with `webrtc_forward` by Socket.IO clients. You are reachable while subscribed. Ephemeral: signals sent while you are not subscribed are lost. Ends with LIMIT_EXCEEDED (reason SLOW) if more than 256 signals are queued. Errors: UNAUTHENTICATED, LIMIT_EXCEEDED.',
-    subscribe: (_root, _args, context) =>
-      calls.openSignals(context.deps, requireSession(context), context.signal),
+      'Call signalling messages sent to you with `sendSignal`, or with `webrtc_forward` by Socket.IO clients. You are reachable while subscribed. Ephemeral: signals sent while you are not subscribed are lost. Ends with LIMIT_EXCEEDED (reason SLOW) if more than 256 signals, or 1 MB of them on one connection, are queued. Errors: UNAUTHENTICATED, LIMIT_EXCEEDED.',
+    subscribe: (_root, _args, context) => calls.openSignals(context.deps, requireSession(context), context),
     resolve: (signal) => signal,
   }),
 );

@@ -1,3 +1,4 @@
+import { BufferBudget } from '../../src/lib/buffer-budget.ts';
 import { createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
@@ -239,11 +240,45 @@ test('a slow signals subscription ends, and no longer makes its account reachabl
   await expect.poll(() => hasSignals(deps, bob.actor)).toBe(false);
 });
 
+test('the signals buffered for all subscriptions of a connection are bounded in bytes, each counted once', async () => {
+  await using fixture = await seedCircles();
+  const { deps, ann, bob } = fixture;
+  const budget = new BufferBudget();
+  const streams = await Promise.all(
+    Array.from({ length: 5 }, () => openSignals(deps, createSession(bob.actor), { budget })),
+  );
+  const content = 'x'.repeat(200_000);
+  const sizes: number[] = [];
+  for (let number = 0; number < 6; number += 1) {
+    await sendSignal(deps, ann.actor, { to: { email: bob.email }, content });
+    sizes.push(budget.reserved);
+  }
+  expect(sizes.slice(0, 4)).toEqual([400_000, 800_000, 1_200_000, 1_200_000]);
+  for (const stream of streams)
+    await expect(stream.next()).rejects.toThrow(errorWithCode('LIMIT_EXCEEDED', { reason: 'SLOW' }));
+  expect(budget.reserved).toBe(0);
+});
+
+test('a subscription that reads its signals receives any number of bytes', async () => {
+  await using fixture = await seedCircles();
+  const { deps, ann, bob } = fixture;
+  const budget = new BufferBudget();
+  const stream = await openSignals(deps, createSession(bob.actor), { budget });
+  for (let number = 0; number < 10; number += 1) {
+    await sendSignal(deps, ann.actor, { to: { email: bob.email }, content: 'x'.repeat(200_000) });
+    expect((await stream.next()).done).toBe(false);
+  }
+  expect(budget.reserved).toBe(0);
+  await stream.return();
+});
+
 test('the end of a session ends its signals subscription and releases its lease', async () => {
   await using fixture = await seedCircles();
   const { deps, bob } = fixture;
   const controller = new AbortController();
-  const stream = await openSignals(deps, createSession(bob.actor), controller.signal);
+  const stream = await openSignals(deps, createSession(bob.actor), {
+    signal: controller.signal,
+  });
   expect(await hasSignals(deps, bob.actor)).toBe(true);
   controller.abort('TOKEN_EXPIRED');
   await expect(stream.next()).rejects.toThrow(errorWithCode('UNAUTHENTICATED', { reason: 'TOKEN_EXPIRED' }));
