@@ -123,7 +123,11 @@ test('concurrent guesses of one client do not escape the delay', async () => {
   await using deps = await createTestDeps({ rateLimits: true });
   await accounts.createAccount(deps, ANN, HOME);
   const codes = await Promise.all(Array.from({ length: 40 }, () => guess(deps, ANN.email, ELSEWHERE, 1)));
-  expect(codes.flat().filter((code) => code === 'UNAUTHENTICATED')).toHaveLength(10);
+  // Fewer when some find the queue of their address full.
+  const checked = codes.flat().filter((code) => code === 'UNAUTHENTICATED').length;
+  expect(checked).toBeGreaterThan(0);
+  expect(checked).toBeLessThanOrEqual(10);
+  expect(codes.flat().filter((code) => code === 'RATE_LIMITED')).toHaveLength(40 - checked);
 });
 
 test('spraying one password over many accounts is limited by address', async () => {
