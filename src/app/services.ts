@@ -32,7 +32,8 @@ import { createOperationLimits } from '../services/operation-limits.ts';
 import { createRateLimits } from '../services/rate-limits.ts';
 import { startRetention } from '../services/retention.ts';
 import { createTokens } from '../services/tokens.ts';
-import type { JwksSettings, Tokens } from '../services/tokens.ts';
+import type { JwksSettings } from '../services/external-tokens.ts';
+import type { Tokens } from '../services/tokens.ts';
 import { createSecurityLog } from '../services/security-log.ts';
 import { createUploadLimits } from '../services/upload-limits.ts';
 import { createTypingPublisher } from '../services/typing-publisher.ts';
@@ -131,7 +132,10 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       presence,
       mediaStorage,
       uploadLimits: createUploadLimits({ db, log, quotaBytes: config.UPLOAD_QUOTA_BYTES }),
-      rateLimits: createRateLimits({ enabled: config.RATE_LIMITS === 'on' }),
+      rateLimits: createRateLimits({
+        enabled: config.RATE_LIMITS === 'on',
+        onRefused: (limit) => metrics.refusals.inc({ limit }),
+      }),
       operationLimits,
       passwords,
       mailer,

@@ -22,7 +22,7 @@ import {
   resumeReading,
   terminate,
 } from './engine-io/server.ts';
-import { chargeEvent, chargeRejectedLogin, pauseAfterRefusal } from './event-charge.ts';
+import { chargeEvent, chargeRejectedLogin } from './event-charge.ts';
 import { CLIENT_DISCONNECT } from './engine-io/socket-io-parser.ts';
 import { createInboundQueue } from './inbound-queue.ts';
 import type { InboundQueue } from './inbound-queue.ts';
@@ -306,7 +306,7 @@ export class LegacyConnection {
       this.#outbound.flushHeld();
     }
     if (this.#socket.connected) ack?.();
-    if (refusal !== undefined) await pauseAfterRefusal(refusal);
+    if (refusal !== undefined) await this.#deps.budgets.pauseAfter(refusal);
   }
 
   async #dispatch(channel: Channel, argument: unknown): Promise<Reply> {

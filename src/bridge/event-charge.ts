@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Payer } from '../actor.ts';
 import { DomainError } from '../errors.ts';
 import type { EventBudgets } from './deps.ts';
@@ -7,8 +6,6 @@ import type { EventBudgets } from './deps.ts';
 const EVENT_POINTS = 1;
 /** Points of a rejected `authenticate`. */
 const REJECTED_LOGIN_POINTS = 1;
-/** Longest time that a client's further events wait after a refusal. */
-const MAX_PAUSE_MS = 1_000;
 
 /**
  * Charges an event before it is handled. Returns the error with which it is refused. An `authenticate` of an anonymous
@@ -31,8 +28,3 @@ export async function chargeEvent(
 
 export const chargeRejectedLogin = (budgets: EventBudgets, payer: Payer): void =>
   budgets.chargeAfterwards(payer, REJECTED_LOGIN_POINTS);
-
-/** Waits after a refusal, so that a client that ignores it is slowed down. */
-export async function pauseAfterRefusal({ details }: DomainError): Promise<void> {
-  await pause(Math.min(details.retryAfterMs ?? 0, MAX_PAUSE_MS), undefined, { ref: false });
-}

@@ -43,15 +43,14 @@ export async function tryLockRedaction(tx: Tx): Promise<boolean> {
   return rows[0]?.locked === true;
 }
 
+/** Selects events for update, in order of topic and position, so that concurrent redactions do not deadlock. */
+const lockEvents = (tx: Tx) =>
+  tx.selectFrom('events').select(['topic', 'seq', 'event']).orderBy('topic').orderBy('seq').forUpdate();
+
 /** Locks and returns the labelled events of messages, in order of topic and position. */
 export async function findByMessages(tx: Tx, ids: readonly MessageId[]): Promise<StoredEvent[]> {
-  return tx
-    .selectFrom('events')
-    .select(['topic', 'seq', 'event'])
+  return lockEvents(tx)
     .where('messageId', '=', sql<MessageId>`any(${ids}::int[])`)
-    .orderBy('topic')
-    .orderBy('seq')
-    .forUpdate()
     .execute();
 }
 
@@ -62,15 +61,10 @@ export async function findByTopics(
   limit: number,
   after = START,
 ): Promise<StoredEvent[]> {
-  return tx
-    .selectFrom('events')
-    .select(['topic', 'seq', 'event'])
+  return lockEvents(tx)
     .where('topic', '=', sql<string>`any(${topics}::text[])`)
     .where(isAfter(after))
-    .orderBy('topic')
-    .orderBy('seq')
     .limit(limit)
-    .forUpdate()
     .execute();
 }
 
@@ -81,15 +75,10 @@ export async function findBySubjects(
   limit: number,
   after = START,
 ): Promise<StoredEvent[]> {
-  return tx
-    .selectFrom('events')
-    .select(['topic', 'seq', 'event'])
+  return lockEvents(tx)
     .where(sql<boolean>`subjects && ${subjects}::text[]`)
     .where(isAfter(after))
-    .orderBy('topic')
-    .orderBy('seq')
     .limit(limit)
-    .forUpdate()
     .execute();
 }
 
@@ -98,28 +87,16 @@ const isAfter = ({ topic, seq }: EventKey) =>
 
 /** Locks and returns unlabelled events of all topics, except those locked by other transactions if `skipLocked`. */
 export async function findUnlabelled(tx: Tx, limit: number, skipLocked: boolean): Promise<StoredEvent[]> {
-  return tx
-    .selectFrom('events')
-    .select(['topic', 'seq', 'event'])
+  return lockEvents(tx)
     .where(isUnlabelled)
-    .orderBy('topic')
-    .orderBy('seq')
     .limit(limit)
-    .forUpdate()
     .$if(skipLocked, (query) => query.skipLocked())
     .execute();
 }
 
 /** Locks and returns the unlabelled events of a topic. */
 export async function findUnlabelledOf(tx: Tx, topic: string): Promise<StoredEvent[]> {
-  return tx
-    .selectFrom('events')
-    .select(['topic', 'seq', 'event'])
-    .where('topic', '=', topic)
-    .where(isUnlabelled)
-    .orderBy('seq')
-    .forUpdate()
-    .execute();
+  return lockEvents(tx).where('topic', '=', topic).where(isUnlabelled).execute();
 }
 
 /** Returns a page of the messages of an author, in ascending order. */

@@ -35,11 +35,6 @@ export class TurnClock {
     return new Promise((resolve) => this.#waiting[priority].push(resolve));
   }
 
-  /** Returns a promise of a later turn, or undefined if this one is not over. For work that is not done in a loop. */
-  whenFree(priority: Priority): Promise<void> | undefined {
-    return this.isOver() ? this.nextTurn(priority) : undefined;
-  }
-
   #start(): void {
     this.#startedAt = performance.now();
     setImmediate(() => {

@@ -52,6 +52,11 @@ export interface OperationLimits {
   /** Throws RATE_LIMITED while the budget of the connection alone is exhausted. Charges nothing. */
   requireConnectionBudget(payer: Payer): void;
   /**
+   * Waits for the `retryAfterMs` of a refusal, at most 1 s. Connections bound their operations and events in progress, so a
+   * client that ignores refusals is slowed down instead of being answered as fast as it sends.
+   */
+  pauseAfter(refusal: DomainError): Promise<void>;
+  /**
    * Starts an operation, once few enough statements of the same payer are running. Throws RATE_LIMITED when too many
    * operations are queued.
    */
@@ -124,6 +129,9 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
       if (own.queued >= limits.queuedOperations) refuse('concurrency', payer, QUEUE_RETRY_MS);
       return own.start(Math.max(1, statements));
     },
+    async pauseAfter({ details }) {
+      await pause(Math.min(details.retryAfterMs ?? 0, MAX_PAUSE_MS), undefined, { ref: false });
+    },
     openSubscription(payer) {
       const key = keyOfPayer(payer);
       const count = subscriptions.get(key) ?? 0;
@@ -141,6 +149,8 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
   };
 }
 
+/** Longest pause after a refusal. */
+const MAX_PAUSE_MS = 1_000;
 const QUEUE_RETRY_MS = 1_000;
 /** Budgets of one kind that are not full. Beyond this, those closest to full are dropped. */
 const MAX_BUCKETS = 20_000;

@@ -29,8 +29,13 @@ export interface RateLimits {
   consume(kind: LimitKind, key: string): Promise<void>;
 }
 
+export interface RateLimitsOptions {
+  readonly enabled: boolean;
+  readonly onRefused?: ((kind: LimitKind) => void) | undefined;
+}
+
 /** Creates the limits of this node. With `enabled: false` nothing is ever rejected. */
-export function createRateLimits({ enabled }: { readonly enabled: boolean }): RateLimits {
+export function createRateLimits({ enabled, onRefused }: RateLimitsOptions): RateLimits {
   if (!enabled) return { consume: async () => undefined };
   const limiters = {
     signUp: createBurstLimiter(LIMITS.signUp),
@@ -44,7 +49,9 @@ export function createRateLimits({ enabled }: { readonly enabled: boolean }): Ra
       try {
         await limiters[kind].consume(key);
       } catch (error) {
-        throw error instanceof RateLimiterRes ? rateLimitedError(error, kind) : error;
+        if (!(error instanceof RateLimiterRes)) throw error;
+        onRefused?.(kind);
+        throw rateLimitedError(error, kind);
       }
     },
   };

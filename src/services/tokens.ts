@@ -1,21 +1,18 @@
-import { createHash, createSecretKey, randomUUID } from 'node:crypto';
+import { createSecretKey, randomUUID } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import {
-  SignJWT,
-  compactVerify,
-  createRemoteJWKSet,
-  decodeProtectedHeader,
-  errors,
-  jwksCache,
-  jwtVerify,
-} from 'jose';
-import type { CryptoKey, FlattenedJWSInput, JWKSCacheInput, JWTVerifyGetKey } from 'jose';
-import { DomainError } from '../errors.ts';
+import { SignJWT, compactVerify, decodeProtectedHeader, jwtVerify } from 'jose';
 import { parseId } from '../ids.ts';
-import { parseIdentityClaims } from './identity-claims.ts';
-import type { ExternalIdentity } from './identity-claims.ts';
 import { isText } from '../lib/text.ts';
 import type { ActorRef, Session, SessionFamily } from '../actor.ts';
+import { createExternalVerifier, EXTERNAL_ALGORITHMS } from './external-tokens.ts';
+import type { ExternalToken, JwksSettings } from './external-tokens.ts';
+import {
+  CLOCK_TOLERANCE_SECONDS,
+  MAX_TOKEN_ID_LENGTH,
+  readMetadata,
+  readVerifiedClaims,
+} from './token-claims.ts';
+import type { Claims, TokenMetadata } from './token-claims.ts';
 
 export interface TokenSettings {
   /** HS256 secrets of account tokens: new tokens are signed with the first; all are accepted for verification. */
@@ -26,27 +23,9 @@ export interface TokenSettings {
   readonly jwks?: JwksSettings | undefined;
 }
 
-export interface JwksSettings {
-  readonly url: string;
-  readonly issuer: string;
-  /** Undefined accepts tokens for any audience, but no ID tokens. */
-  readonly audience?: string | undefined;
-  /** Minimum time between two fetches of the key set for an unknown `kid`. Default: 30 s. */
-  readonly cooldownMs?: number | undefined;
-}
-
 export interface IssuedToken {
   readonly token: string;
   readonly tokenId: string;
-  /** Milliseconds since 1970. */
-  readonly expiresAt: number;
-}
-
-interface TokenMetadata {
-  /** Identifies the token for revocation: its `jti`, or `sha256:<hex>` without one. */
-  readonly tokenId: string;
-  /** Milliseconds since 1970; null without `iat`. */
-  readonly issuedAt: number | null;
   /** Milliseconds since 1970. */
   readonly expiresAt: number;
 }
@@ -59,7 +38,7 @@ export type VerifiedToken =
       readonly family?: SessionFamily | undefined;
       readonly generation?: number | undefined;
     })
-  | (TokenMetadata & { readonly kind: 'external'; readonly identity: ExternalIdentity });
+  | ExternalToken;
 
 export interface Tokens {
   /** Issues a token of a new login, or of the given family. */
@@ -76,39 +55,16 @@ export interface IssueOptions {
   readonly family?: SessionFamily | undefined;
 }
 
-type Claims = Readonly<Record<string, unknown>>;
-
 const DAY_SECONDS = 24 * 60 * 60;
 const LIFETIME_SECONDS = { user: DAY_SECONDS, device: 30 * DAY_SECONDS };
 /** The absolute life of a login, however often its token is refreshed. */
 const FAMILY_LIFETIME_SECONDS = { user: 30 * DAY_SECONDS, device: 90 * DAY_SECONDS };
 const MAX_TOKEN_LENGTH = 16_384;
-const MAX_TOKEN_ID_LENGTH = 200;
 /** A family that begins with a token of an older version is named after it. */
 const MAX_FAMILY_ID_LENGTH = MAX_TOKEN_ID_LENGTH + 20;
 /** The column is an integer of 32 bits. */
 const MAX_GENERATION = 2 ** 31 - 1;
-/** Keeps times within four-digit years. */
-const MAX_TIME_MS = Date.UTC(9999, 0);
-/** Tolerates an issuer's clock ahead of ours, for `nbf`. Not applied to `exp`: live sessions end at that second. */
-const CLOCK_TOLERANCE_SECONDS = 10;
-
 const LOCAL_ALGORITHM = 'HS256';
-/** No symmetric algorithm: with one, anyone who knows the provider's public key could sign. */
-const EXTERNAL_ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-];
-
 /**
  * Creates the issuer and verifier of tokens. The `alg` header chooses between our secrets (HS256) and the provider's
  * keys, and neither accepts the other's algorithms.
@@ -224,102 +180,6 @@ function readLogin({ fam, fam_exp: end, gen }: Claims): {
   };
 }
 
-function createExternalVerifier({ url, issuer, audience, cooldownMs }: JwksSettings) {
-  const cache: JWKSCacheInput = {};
-  const keySet = createRemoteJWKSet(new URL(url), {
-    cooldownDuration: cooldownMs ?? 30_000,
-    [jwksCache]: cache,
-  });
-  const options = {
-    algorithms: EXTERNAL_ALGORITHMS,
-    requiredClaims: ['exp', 'sub'],
-    clockTolerance: CLOCK_TOLERANCE_SECONDS,
-    issuer,
-    ...(audience === undefined ? {} : { audience }),
-  };
-  const findKey: JWTVerifyGetKey<CryptoKey> = async (header, jws) => {
-    try {
-      return await keySet(header, jws);
-    } catch (error) {
-      // The key of a token that is newer than the key set may be new, too, and cannot be fetched yet.
-      const mayBeNew = keySet.coolingDown && isIssuedAfter(jws, cache.uat ?? 0);
-      if (error instanceof errors.JWKSNoMatchingKey && !mayBeNew) throw error;
-      if (error instanceof errors.JWKSMultipleMatchingKeys) throw error;
-      throw new DomainError('UNAVAILABLE', 'The identity provider is unavailable. Try again later.');
-    }
-  };
-
-  const verifyClaims = async (token: string): Promise<Claims | undefined> => {
-    try {
-      return await readVerifiedClaims(() => jwtVerify(token, findKey, options));
-    } catch (error) {
-      if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
-      // Without a `kid` several keys match: try each.
-      for await (const key of error) {
-        const claims = await readVerifiedClaims(() => jwtVerify(token, key, options));
-        if (claims !== undefined) return claims;
-      }
-      return undefined;
-    }
-  };
-
-  return async (token: string): Promise<VerifiedToken | undefined> => {
-    const claims = await verifyClaims(token);
-    if (claims === undefined || (claims['kind'] ?? 'user') !== 'user') return undefined;
-    if (!isForAccess(token, claims, audience === undefined)) return undefined;
-    const identity = parseIdentityClaims(issuer, claims);
-    return identity && { kind: 'external', identity, ...readMetadata(token, claims) };
-  };
-}
-
-/** Whether a token, not verified yet, names a time of issue after the given one, in milliseconds. */
-function isIssuedAfter({ payload }: FlattenedJWSInput, time: number): boolean {
-  try {
-    const text = typeof payload === 'string' ? Buffer.from(payload, 'base64url') : payload;
-    const { iat } = JSON.parse(Buffer.from(text).toString()) as Claims;
-    return typeof iat === 'number' && (iat + 1) * 1000 > time;
-  } catch {
-    return false;
-  }
-}
-
-/** Media types of access tokens, and of tokens whose issuer does not tell them apart (RFC 7519, RFC 9068). */
-const ACCESS_TOKEN_TYPES: readonly unknown[] = [undefined, 'jwt', 'at+jwt'];
-/** `typ` claims of Keycloak, which leaves the header the same for all tokens. */
-const OTHER_TOKEN_TYPES: readonly unknown[] = ['Refresh', 'Offline', 'Logout'];
-/** Claims that only ID tokens have. */
-const ID_TOKEN_CLAIMS = ['nonce', 'at_hash', 'c_hash'];
-
-/**
- * Whether a token is meant to give access: no logout token, security event or refresh token; and no ID token unless the
- * audience is checked, which then is the client that may use it here.
- */
-function isForAccess(token: string, claims: Claims, acceptsAnyAudience: boolean): boolean {
-  const type = decodeProtectedHeader(token)
-    .typ?.toLowerCase()
-    .replace(/^application\//, '');
-  if (!ACCESS_TOKEN_TYPES.includes(type) || OTHER_TOKEN_TYPES.includes(claims['typ'])) return false;
-  if ('events' in claims) return false;
-  if (!acceptsAnyAudience) return true;
-  return (
-    claims['typ'] !== 'ID' &&
-    claims['token_use'] !== 'id' &&
-    ID_TOKEN_CLAIMS.every((name) => !(name in claims))
-  );
-}
-
-async function readVerifiedClaims(verify: () => Promise<{ payload: object }>): Promise<Claims | undefined> {
-  try {
-    const claims: Claims = { ...(await verify()).payload };
-    // Rejects expired tokens without a tolerance: jose applies `clockTolerance` to `exp`, too.
-    return Number(claims['exp']) * 1000 > Date.now() ? claims : undefined;
-  } catch (error) {
-    if (error instanceof errors.JOSEError && !(error instanceof errors.JWKSMultipleMatchingKeys))
-      return undefined;
-    throw error;
-  }
-}
-
 function readAlgorithm(token: string): string | undefined {
   if (token.length > MAX_TOKEN_LENGTH) return undefined;
   try {
@@ -340,25 +200,6 @@ function readActor(claims: Claims, isForDevices: boolean): ActorRef | undefined 
   if (kind === 'user' && user !== undefined) return { kind, id: user };
   if (kind === 'device' && device !== undefined) return { kind, id: device };
   return undefined;
-}
-
-function readMetadata(token: string, claims: Claims): TokenMetadata {
-  const { jti, iat, exp } = claims;
-  const isUsable = typeof jti === 'string' && jti !== '' && jti.length <= MAX_TOKEN_ID_LENGTH && isText(jti);
-  return {
-    tokenId: isUsable ? jti : hashSigningInput(token),
-    issuedAt: typeof iat === 'number' && Math.abs(iat) * 1000 < MAX_TIME_MS ? iat * 1000 : null,
-    expiresAt: Math.min(Number(exp) * 1000, MAX_TIME_MS),
-  };
-}
-
-/**
- * Hashes the JWS signing input (RFC 7515, section 2): the encoded header and payload, without the signature. One
- * signature has several base64url encodings, and a hash that included it would let a revoked token be used in another.
- */
-function hashSigningInput(token: string): string {
-  const signingInput = token.slice(0, token.lastIndexOf('.'));
-  return `sha256:${createHash('sha256').update(signingInput).digest('hex')}`;
 }
 
 const toKey = (secret: string): KeyObject => createSecretKey(Buffer.from(secret));

@@ -10,7 +10,7 @@ import { createBatchedReads } from '../../src/db/batched-reads.ts';
 import * as circles from '../../src/domain/circles.ts';
 import * as conversations from '../../src/domain/conversations.ts';
 import type { Deps } from '../../src/domain/deps.ts';
-import type { JwksSettings } from '../../src/services/tokens.ts';
+import type { JwksSettings } from '../../src/services/external-tokens.ts';
 import { accountTopic, circleTopic, conversationTopic } from '../../src/events/event.ts';
 import { followSession } from '../../src/domain/sessions.ts';
 import type { UserId } from '../../src/ids.ts';

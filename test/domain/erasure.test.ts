@@ -202,7 +202,7 @@ test('an account deleted while a member leaves no name and no e-mail', async () 
       (notice) => notice.kind === 'event' && void published.push(notice.envelope.event),
     );
   await deleteAccount(deps, gone);
-  // Subscribers are told who left; the log does not keep it.
+  // Subscribers receive the name of the member who left; the log does not retain it.
   expect(published).toMatchObject([
     { type: 'participant.left', user: { email: gone.email } },
     { type: 'member.left', user: { email: gone.email } },

@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { keyOfPayer, payerOf } from '../../actor.ts';
 import type { Payer } from '../../actor.ts';
 import type { Deps } from '../../domain/deps.ts';
@@ -25,7 +24,6 @@ export interface OperationGate {
   runEvent<Result>(operation: Operation, work: () => Result): Result;
 }
 
-const MAX_REFUSAL_DELAY_MS = 1_000;
 /** Rows of a result that cost a point. */
 const ROWS_PER_POINT = 10;
 
@@ -41,6 +39,11 @@ export function createOperationGate({
   const cost = createOperationCost();
   const largeOperations = new LargeOperations();
   const unknownDocuments = new FairQueue({ concurrency: 1 });
+
+  const slowDown = async (error: unknown): Promise<unknown> => {
+    if (error instanceof DomainError && error.code === 'RATE_LIMITED') await limits.pauseAfter(error);
+    return error;
+  };
 
   const begin = async (payer: Payer, { statements, points }: Cost): Promise<Turn> => {
     try {
@@ -85,16 +88,6 @@ export function createOperationGate({
     openSubscription: (operation) => limits.openSubscription(payerOfOperation(operation)),
     runEvent: (operation, work) => databaseShares.run(keyOfPayer(payerOfOperation(operation)), work),
   };
-}
-
-/**
- * Returns the error. Delays a refusal by its `retryAfterMs`, at most `MAX_REFUSAL_DELAY_MS`: connections bound their
- * operations in progress, so a client that ignores refusals is slowed down instead of being answered as fast as it sends.
- */
-async function slowDown(error: unknown): Promise<unknown> {
-  if (error instanceof DomainError && error.code === 'RATE_LIMITED')
-    await pause(Math.min(error.details.retryAfterMs ?? 0, MAX_REFUSAL_DELAY_MS), undefined, { ref: false });
-  return error;
 }
 
 const tooManyStatementsError = (): DomainError =>

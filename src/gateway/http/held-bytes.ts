@@ -6,11 +6,11 @@ import { identify } from '../identity.ts';
 import type { Ports } from '../ports.ts';
 import { isMultipart } from './multipart.ts';
 import { MAX_BODY_BYTES } from './request-body.ts';
-import { sendJson } from './respond.ts';
+import { sendHttpError } from './respond.ts';
+import type { HttpErrorResponse } from './respond.ts';
 
 /** Counted for the upload of an account, whose file is streamed. */
 const UPLOAD_BYTES = 128 * 1024;
-const RETRY_AFTER_MS = 1_000;
 
 /**
  * Counts the body of a request, as large as it may become, until the request is over, and its response while the client does
@@ -27,7 +27,8 @@ export async function countHeldBytes(
   const evict = (): void => {
     if (response.headersSent) return void socket.destroy();
     response.once('close', () => socket.destroy());
-    sendRateLimited(response);
+    response.shouldKeepAlive = false;
+    sendHttpError(response, TOO_MANY_BYTES);
   };
   response.once('prefinish', () => {
     if (socket.writableLength < MIN_COUNTED_BYTES) return;
@@ -71,9 +72,9 @@ async function findPriority(ports: Ports, request: IncomingMessage): Promise<Pri
   }
 }
 
-function sendRateLimited(response: ServerResponse): void {
-  const message = 'Too many large requests. Try again later.';
-  const extensions = { code: 'RATE_LIMITED', retryAfterMs: RETRY_AFTER_MS };
-  response.setHeader('retry-after', RETRY_AFTER_MS / 1_000).setHeader('connection', 'close');
-  sendJson(response, 429, { message, ...extensions, errors: [{ message, extensions }] });
-}
+const TOO_MANY_BYTES: HttpErrorResponse = {
+  status: 429,
+  code: 'RATE_LIMITED',
+  message: 'Too many large requests. Try again later.',
+  retryAfterMs: 1_000,
+};

@@ -12,17 +12,21 @@ export interface HttpErrorResponse {
   readonly status: number;
   readonly code: ErrorCode;
   readonly message: string;
+  /** With RATE_LIMITED. */
+  readonly retryAfterMs?: number;
 }
 
 /** Includes `errors`, as GraphQL clients parse the body as a result. */
-const bodyOf = ({ code, message }: HttpErrorResponse): object => ({
+const bodyOf = ({ code, message, retryAfterMs }: HttpErrorResponse): object => ({
   message,
   code,
-  errors: [{ message, extensions: { code } }],
+  errors: [{ message, extensions: { code, retryAfterMs } }],
 });
 
-export const sendHttpError = (response: ServerResponse, error: HttpErrorResponse): void =>
+export function sendHttpError(response: ServerResponse, error: HttpErrorResponse): void {
+  setRetryAfter(response, [{ extensions: { retryAfterMs: error.retryAfterMs } }]);
   sendJson(response, error.status, bodyOf(error));
+}
 
 /** Encodes the response as text, for an upgrade request, which has no `ServerResponse`. */
 export function encodeHttpError(

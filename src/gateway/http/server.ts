@@ -139,8 +139,7 @@ export function createHttpServer({
 }: HttpServerOptions): HttpServer {
   const router = createRouter(routes, policy);
   const handleInTurn = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const laterTurn = turnClock.whenFree(priorityOf(request));
-    if (laterTurn !== undefined) await laterTurn;
+    if (turnClock.isOver()) await turnClock.nextTurn(priorityOf(request));
     if (!response.closed) await router.handle(request, response);
   };
   let isClosing = false;

@@ -62,7 +62,7 @@ export function createYogaPlugin(
     const { request, req, ...operation } = operationOf(args);
     try {
       const { session = null, ...identity } = await identifyRequest(req);
-      await turnClock.whenFree(session === null ? 'anonymous' : 'account');
+      if (turnClock.isOver()) await turnClock.nextTurn(session === null ? 'anonymous' : 'account');
       const origin = originOf(req);
       const { address } = origin;
       const context = createContext({ deps, session, address, ...identity, signal: request.signal });
