@@ -47,6 +47,14 @@ test('limits are separate per account and per kind', async () => {
   await limits.consume('typing', 'a');
 });
 
+test('each refusal is reported with its limit', async () => {
+  const refused: LimitKind[] = [];
+  const limits = createRateLimits({ enabled: true, onRefused: (kind) => void refused.push(kind) });
+  await countUses('signUp', 'a', limits);
+  await expect(limits.consume('signUp', 'a')).rejects.toThrow(rateLimited);
+  expect(refused).toEqual(['signUp', 'signUp']);
+});
+
 test('the limit allows requests again after retryAfterMs', async () => {
   vi.useFakeTimers();
   try {
