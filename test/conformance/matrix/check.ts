@@ -40,7 +40,7 @@ export const LIMITATIONS = {
   lossOnClose: {
     mark: '³',
     description:
-      'python-socketio, and clients of 1.0 over polling, may drop events sent just before they disconnect. An app that waits for the acknowledgement first loses none.',
+      'python-socketio, and clients of 1.0, may drop events sent just before they disconnect. An app that waits for the acknowledgement first loses none.',
   },
 } as const satisfies Record<string, Limitation>;
 

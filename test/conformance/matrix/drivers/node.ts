@@ -14,8 +14,9 @@ export function createNodeClientKind(version: string, io: LegacyIo): ClientKind 
     name: `socket.io-client ${version}`,
     disconnectReasons: DISCONNECT_REASONS,
     encodesTwice: version.startsWith('1.0.'),
-    // engine.io-client 1.3 closes without its buffer, which has what was sent during a request.
-    dropsOnClose: version.startsWith('1.0.') ? ['polling'] : [],
+    // engine.io-client 1.3 closes without its buffer, which has what was sent during a request or, over a WebSocket, in
+    // the turn of the event loop after another frame: for example after a heartbeat.
+    dropsOnClose: version.startsWith('1.0.') ? ['polling', 'websocket', 'upgrade'] : [],
     losesBinary: /^1\.[0-3]\.[0-6]$/.test(version),
     open: (options, onEvent) => openNodeClient(io, options, onEvent),
   };
