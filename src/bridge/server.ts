@@ -9,9 +9,9 @@ import { LegacyConnection } from './connection.ts';
 import type { BridgeDeps } from './deps.ts';
 import { LedgerEntry } from '../lib/byte-ledger.ts';
 import {
-  parseInTurns,
+  parseInTurn,
   receivedBytes,
-  replyToPings,
+  replyToPing,
   requireReceiverInternals,
 } from '../lib/websocket-receiver.ts';
 import type { Priority } from '../lib/turn-clock.ts';
@@ -118,8 +118,8 @@ export function createBridge(deps: BridgeDeps): Bridge {
   onTransport(engine, (transport, _name, { socket: stream }) => {
     const socket = transport.socket as WebSocket | undefined;
     if (socket === undefined) return;
-    replyToPings(socket);
-    parseInTurns(socket, stream, deps.turnClock, () => priorityOf(transport));
+    socket.on('ping', (payload: Buffer) => replyToPing(socket, payload));
+    stream.prependListener('data', () => parseInTurn(socket, deps.turnClock, priorityOf(transport)));
     const entry = new LedgerEntry(
       deps.ledgers.inbound,
       () => priorityOf(transport),

@@ -24,17 +24,23 @@ export interface ConnectionSlotsOptions {
  */
 export class ConnectionSlots {
   readonly #options: Required<ConnectionSlotsOptions>;
-  readonly #open = new Set<Duplex>();
+  /** The open connections, with their addresses. */
+  readonly #open = new Map<Duplex, string>();
   /** In the order of their arrival, as are the sets of `#byAddress`. */
   readonly #anonymous = new Set<Duplex>();
   readonly #byAddress = new Map<string, Set<Duplex>>();
-  readonly #addresses = new WeakMap<Duplex, string>();
+  /** One listener for all sockets, which idle connections would otherwise spend memory on. */
+  readonly #onClose: (this: Duplex) => void;
 
   constructor(options: ConnectionSlotsOptions) {
     this.#options = {
       maxAnonymous: MAX_ANONYMOUS,
       maxAnonymousPerAddress: MAX_ANONYMOUS_PER_ADDRESS,
       ...options,
+    };
+    const remove = (socket: Duplex): void => this.#remove(socket);
+    this.#onClose = function onClose() {
+      remove(this);
     };
   }
 
@@ -55,24 +61,23 @@ export class ConnectionSlots {
     if (ofAddress !== undefined && ofAddress.size >= maxAnonymousPerAddress) this.#refuseOldest(ofAddress);
     else if (this.#open.size >= max || this.#anonymous.size >= maxAnonymous)
       this.#refuseOldest(this.#anonymous);
-    this.#addresses.set(socket, address);
-    this.#open.add(socket);
+    this.#open.set(socket, address);
     this.#anonymous.add(socket);
     ofAddress?.add(socket);
-    socket.once('close', () => this.#remove(socket));
+    socket.on('close', this.#onClose);
   }
 
   /** Marks a connection as that of a logged-in client, for as long as it is open. */
   identify(socket: Duplex): void {
     if (!this.#anonymous.delete(socket)) return;
-    const address = this.#addresses.get(socket) ?? '';
+    const address = this.#open.get(socket) ?? '';
     const ofAddress = this.#byAddress.get(address);
     ofAddress?.delete(socket);
     if (ofAddress?.size === 0) this.#byAddress.delete(address);
   }
 
   destroyAll(): void {
-    for (const socket of this.#open) socket.destroy();
+    for (const socket of this.#open.keys()) socket.destroy();
   }
 
   #socketsOf(address: string): Set<Duplex> {
@@ -84,9 +89,10 @@ export class ConnectionSlots {
   #refuseOldest(sockets: ReadonlySet<Duplex>): void {
     const [oldest] = sockets;
     if (oldest === undefined) return;
+    const address = this.#open.get(oldest) ?? '';
     // `close` is emitted later.
     this.#remove(oldest);
-    this.#refuse(oldest, this.#addresses.get(oldest) ?? '');
+    this.#refuse(oldest, address);
   }
 
   #refuse(socket: Duplex, address: string): void {

@@ -1,4 +1,4 @@
-import type { Duplex, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import * as ws from 'ws';
 import type { WebSocket } from 'ws';
 import type { Priority, TurnClock } from './turn-clock.ts';
@@ -33,42 +33,29 @@ export function receivedBytes(socket: WebSocket): number {
 }
 
 /**
- * Parses what the socket receives in turns of the clock, so that a flood of frames on many sockets leaves time for
- * requests. `ws` stops reading meanwhile.
+ * Makes the socket parse what it is about to receive in a later turn if this one is over, so that a flood of frames on
+ * many sockets leaves time for requests. To be called when the stream has data, before the listener of `ws`, which stops
+ * reading meanwhile.
  */
-export function parseInTurns(
-  socket: WebSocket,
-  stream: Duplex,
-  turnClock: TurnClock,
-  priority: () => Priority,
-): void {
+export function parseInTurn(socket: WebSocket, turnClock: TurnClock, priority: Priority): void {
   const receiver = receiverOf(socket);
-  if (receiver === undefined) return;
-  let isWaiting = false;
-  // Before the listener of `ws`, which passes the data on.
-  stream.prependListener('data', () => {
-    if (isWaiting || !turnClock.isOver()) return;
-    isWaiting = true;
-    receiver.cork();
-    void turnClock.nextTurn(priority()).then(() => {
-      isWaiting = false;
-      receiver.uncork();
-    });
-  });
+  if (receiver === undefined || receiver.writableCorked > 0 || !turnClock.isOver()) return;
+  receiver.cork();
+  void turnClock.nextTurn(priority).then(() => receiver.uncork());
 }
 
+/** The newest ping of each socket that has a pong to send. */
+const unansweredPings = new WeakMap<WebSocket, Buffer>();
+
 /**
- * Replies to pings, to the newest of those that arrive together (RFC 6455, 5.5.3), so that a flood of them is cheap. The
+ * Replies to a ping, to the newest of those that arrive together (RFC 6455, 5.5.3), so that a flood of them is cheap. The
  * server of the socket must be created with `autoPong: false`.
  */
-export function replyToPings(socket: WebSocket): void {
-  let payload: Buffer | undefined;
-  socket.on('ping', (data: Buffer) => {
-    if (payload === undefined)
-      setImmediate(() => {
-        socket.pong(payload);
-        payload = undefined;
-      });
-    payload = data;
-  });
+export function replyToPing(socket: WebSocket, payload: Buffer): void {
+  if (!unansweredPings.has(socket))
+    setImmediate(() => {
+      socket.pong(unansweredPings.get(socket));
+      unansweredPings.delete(socket);
+    });
+  unansweredPings.set(socket, payload);
 }

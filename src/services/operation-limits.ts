@@ -61,8 +61,9 @@ export interface OperationLimits {
    * operations are queued.
    */
   begin(payer: Payer, statements: number): Turn | Promise<Turn>;
-  /** Counts a subscription until the returned function is called. Throws RATE_LIMITED when there are too many. */
-  openSubscription(payer: Payer): () => void;
+  /** Counts a subscription until `closeSubscription` is called. Throws RATE_LIMITED when there are too many. */
+  openSubscription(payer: Payer): void;
+  closeSubscription(payer: Payer): void;
 }
 
 export interface OperationLimitsOptions {
@@ -137,14 +138,12 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
       const count = subscriptions.get(key) ?? 0;
       if (enabled && count >= MAX_SUBSCRIPTIONS) refuse('subscriptions', payer, QUEUE_RETRY_MS);
       subscriptions.set(key, count + 1);
-      let isOpen = true;
-      return () => {
-        if (!isOpen) return;
-        isOpen = false;
-        const remaining = (subscriptions.get(key) ?? 1) - 1;
-        if (remaining === 0) subscriptions.delete(key);
-        else subscriptions.set(key, remaining);
-      };
+    },
+    closeSubscription(payer) {
+      const key = keyOfPayer(payer);
+      const remaining = (subscriptions.get(key) ?? 1) - 1;
+      if (remaining === 0) subscriptions.delete(key);
+      else subscriptions.set(key, remaining);
     },
   };
 }

@@ -5,10 +5,12 @@ import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
 import { ConnectionSlots } from '../../src/gateway/connection-slots.ts';
 import { createHttpServer, timeoutsFor } from '../../src/gateway/http/server.ts';
 import type { HttpServer, HttpTimeouts } from '../../src/gateway/http/server.ts';
 import { createHttpPolicy } from '../../src/gateway/http/policy.ts';
+import { pingWhenDue } from '../../src/gateway/websocket/keep-alive.ts';
 import { readConfig } from '../../src/config.ts';
 import type { Route } from '../../src/gateway/http/router.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
@@ -155,4 +157,24 @@ test('a body that does not arrive in time ends its connection with 408, unless i
   upload.write('cd');
   expect(await text(upload)).toMatch(/^HTTP\/1.1 200 .*received 4/s);
   await close();
+});
+
+test('a WebSocket is pinged every 30 s, and is silent when nothing has arrived for 90 s', async () => {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  await once(server, 'listening');
+  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const [socket] = (await once(server, 'connection')) as [WebSocket];
+  let pings = 0;
+  client.on('ping', () => (pings += 1));
+  const times = { receivedAt: 0, pingedAt: 0 };
+  const isAlive = (seconds: number) => pingWhenDue(socket, times, seconds * 1000);
+  for (const seconds of [29, 30, 59, 60, 90]) expect(isAlive(seconds)).toBe(true);
+  expect(isAlive(119)).toBe(true);
+  expect(isAlive(120)).toBe(false);
+  times.receivedAt = 31_000;
+  expect(isAlive(120)).toBe(true);
+  socket.close();
+  await once(client, 'close');
+  expect(pings).toBe(4);
+  server.close();
 });

@@ -11,9 +11,15 @@ test('frames queued for an id that is still in use are bounded', async () => {
     },
     () => undefined,
   );
-  const subscribe = (text: string) =>
-    operations.receive(JSON.stringify({ id: '1', type: 'subscribe', text }));
-  const complete = () => operations.receive(JSON.stringify({ id: '1', type: 'complete' }));
+  let inProgress = 0;
+  const progress = { settled: (bytes: number) => void (inProgress -= bytes) };
+  const receive = (frame: object) => {
+    const text = JSON.stringify(frame);
+    inProgress += text.length;
+    return operations.receive(text, text.length, progress);
+  };
+  const subscribe = (text: string) => receive({ id: '1', type: 'subscribe', text });
+  const complete = () => receive({ id: '1', type: 'complete' });
   const first = subscribe('first');
   await complete();
   const queued: Promise<void>[] = [];
@@ -28,4 +34,5 @@ test('frames queued for an id that is still in use are bounded', async () => {
   await subscribe('again');
   expect(handled).toBe(1);
   expect(operations.size).toBe(0);
+  expect(inProgress).toBe(0);
 });

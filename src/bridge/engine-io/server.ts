@@ -112,7 +112,7 @@ export const resumeReading = (conn: EngineSocket): void => internalsOf(conn).tra
 
 const MAX_FRAGMENTS = 1_024;
 
-/** Engine.IO's server of WebSockets. It does not reply to pings itself: `replyToPings` does, without a reply to each. */
+/** Engine.IO's server of WebSockets. It does not reply to pings itself: `replyToPing` does, without a reply to each. */
 class EngineWebSocketServer extends WebSocketServer {
   constructor(options: WebSocketServerOptions) {
     super({ ...options, autoPong: false, maxFragments: MAX_FRAGMENTS });

@@ -120,13 +120,13 @@ export function createEngine(options: EngineOptions): Engine {
     const { document, context, semaphore } = operation;
     const args = validateSubscriptionArgs(argsOf(operation));
     if (!('schema' in args)) return formatResult({ errors: args }, document);
-    const closeSubscription = gate?.openSubscription(operation);
+    gate?.openSubscription(operation);
     const source = await openSource(operation, args).catch((error: unknown) => {
-      closeSubscription?.();
+      gate?.closeSubscription(operation);
       throw error;
     });
     if (!(Symbol.asyncIterator in source)) {
-      closeSubscription?.();
+      gate?.closeSubscription(operation);
       return formatResult(source, document);
     }
     const topic = topicOf(source);
@@ -152,7 +152,7 @@ export function createEngine(options: EngineOptions): Engine {
       joinGroup: sharedExecution.prepareJoin(operation, source, args),
       formatError,
       onEnd(error) {
-        closeSubscription?.();
+        gate?.closeSubscription(operation);
         operationLog?.streamEnded(operation, topic, error);
       },
     });

@@ -18,8 +18,9 @@ export interface OperationGate {
    * the payer's budget is exhausted.
    */
   run<Result>(operation: Operation, work: () => Promise<Result>): Promise<Result>;
-  /** Counts a subscription until the returned function is called. Throws RATE_LIMITED when there are too many. */
-  openSubscription(operation: Operation): () => void;
+  /** Counts a subscription until `closeSubscription` is called. Throws RATE_LIMITED when there are too many. */
+  openSubscription(operation: Operation): void;
+  closeSubscription(operation: Operation): void;
   /** Runs the work for an event of an open subscription. */
   runEvent<Result>(operation: Operation, work: () => Result): Result;
 }
@@ -86,6 +87,7 @@ export function createOperationGate({
       }
     },
     openSubscription: (operation) => limits.openSubscription(payerOfOperation(operation)),
+    closeSubscription: (operation) => limits.closeSubscription(payerOfOperation(operation)),
     runEvent: (operation, work) => databaseShares.run(keyOfPayer(payerOfOperation(operation)), work),
   };
 }

@@ -3,7 +3,7 @@
 // - Above 64 KB (`FALLBACK_THRESHOLD_BYTES`), streams leave shared delivery and fall back to the event log (`isBehind`,
 //   called by `frame-writer.ts`). On their own, they send each result after the previous one is flushed (`sendFrame`).
 // - Above 1 MB, 64 KB for an anonymous client (`PAUSE_THRESHOLD_BYTES`), the server stops reading from the client
-//   (`applyBackpressure`), which sends requests or pings faster than it reads the responses, and starts none of its queued
+//   (`pauseUnread`), which sends requests or pings faster than it reads the responses, and starts none of its queued
 //   queries and mutations (`whenRead`).
 //
 // Results and events that are not written yet are bounded per connection, by `resultsInFlight` and `budget`
@@ -43,30 +43,24 @@ export function sendFrame(connection: WebSocketConnection, text: string): Promis
   });
 }
 
-export interface BackpressureEvents {
-  onPause(queuedBytes: number): void;
-  onResume(): void;
+/**
+ * Stops reading from a client that sends requests or pings faster than it reads the responses; to be called when it has
+ * sent something. Returns whether the socket was paused.
+ */
+export function pauseUnread(connection: WebSocketConnection): boolean {
+  const { socket, reader } = connection;
+  if (!isUnread(connection) || reader.isPausedFor('unread')) return false;
+  reader.pause('unread');
+  // `pause()` has no effect on a socket that is closing.
+  return socket.isPaused;
 }
 
-/** Stops reading from a client that sends requests or pings faster than it reads the responses. */
-export function applyBackpressure(
-  connection: WebSocketConnection,
-  { onPause, onResume }: BackpressureEvents,
-): void {
-  const { socket, stream, reader } = connection;
-  const check = (): void => {
-    if (!isUnread(connection) || reader.isPausedFor('unread')) return;
-    reader.pause('unread');
-    // `pause()` has no effect on a socket that is closing.
-    if (socket.isPaused) onPause(stream.writableLength);
-  };
-  socket.on('message', check).on('ping', check);
-  stream.on('drain', () => {
-    connection.heldBytes.outbound?.update(stream.writableLength);
-    if (!reader.isPausedFor('unread')) return;
-    reader.resume('unread');
-    onResume();
-  });
+/** Reads again from a client that has read what it was sent. Returns whether the socket was paused. */
+export function resumeRead({ stream, reader, heldBytes }: WebSocketConnection): boolean {
+  heldBytes.outbound?.update(stream.writableLength);
+  if (!reader.isPausedFor('unread')) return false;
+  reader.resume('unread');
+  return true;
 }
 
 const isUnread = (connection: WebSocketConnection): boolean =>

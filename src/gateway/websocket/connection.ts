@@ -12,6 +12,7 @@ import type { Priority } from '../../lib/turn-clock.ts';
 import type { FoundToken } from '../bearer-token.ts';
 import type { OperationOrigin } from '../execution/operation.ts';
 import type { Ports } from '../ports.ts';
+import type { KeepAliveTimes } from './keep-alive.ts';
 import { OperationTracker } from './operation-ids.ts';
 import { SocketReader } from './socket-reader.ts';
 
@@ -37,7 +38,7 @@ const CLOSE_CODES: Record<EndReason, number> = {
 export type OperationKey = object;
 
 /** The state of one GraphQL WebSocket. */
-export interface WebSocketConnection extends OperationOrigin {
+export interface WebSocketConnection extends OperationOrigin, KeepAliveTimes {
   readonly transport: 'graphql-ws';
   readonly socket: WebSocket;
   /** The TCP stream under the WebSocket. */
@@ -87,6 +88,7 @@ export function createConnection(
   ledgers: ByteLedgers,
   handle: (text: string) => Promise<void>,
 ): WebSocketConnection {
+  const now = performance.now();
   const controller = new AbortController();
   // Each operation listens; the default limit would print a warning.
   setMaxListeners(0, controller.signal);
@@ -99,11 +101,13 @@ export function createConnection(
     reader: new SocketReader(socket),
     ledgers,
     heldBytes: NO_ENTRIES,
-    openedAt: performance.now(),
+    openedAt: now,
+    receivedAt: now,
+    pingedAt: now,
     controller,
     operations: new OperationTracker(handle, () => closeWhenSettled(connection)),
     operationCount: 0,
-    activeAt: performance.now(),
+    activeAt: now,
     ownSessions: undefined,
     budget: new BufferBudget(),
     executions: new Semaphore(MAX_CONCURRENT_OPERATIONS),

@@ -1,11 +1,13 @@
 import { nextTick } from 'node:process';
 import { WebSocket } from 'ws';
+import { endsStreams } from '../../errors.ts';
 import { afterMicrotasks } from '../../lib/turn-clock.ts';
 import type { TurnClock } from '../../lib/turn-clock.ts';
 import { receivedBytes } from '../../lib/websocket-receiver.ts';
 import { priorityOf } from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
 import { countHeldBytes } from './held-bytes.ts';
+import type { FrameProgress } from './operation-ids.ts';
 
 interface Capacity {
   readonly frames: number;
@@ -24,20 +26,14 @@ const CAPACITY = {
 /** Frames of one packet that start without a check in between, which lets operations of one client be batched. */
 const MAX_BURST = 4;
 
-export interface InboundFramesOptions {
-  readonly connection: WebSocketConnection;
-  readonly turnClock: TurnClock;
-  /** Handles a frame. Calls `onSubscribed` when its operation is an open subscription, which lasts. */
-  readonly handle: (text: string, onSubscribed: () => void) => Promise<void>;
-  readonly onError: (error: unknown) => void;
-}
-
 /**
  * The frames that a client sends, in order. While too many are in progress, or the turn of the event loop is over, further
  * frames are queued and the socket is not read, so that the client is slowed down by TCP.
  */
-export class InboundFrames {
-  readonly #options: InboundFramesOptions;
+export class InboundFrames implements FrameProgress {
+  readonly #connection: WebSocketConnection;
+  readonly #turnClock: TurnClock;
+  readonly #onError: (error: unknown) => void;
   #queue: Buffer[] = [];
   #queuedBytes = 0;
   #pendingFrames = 0;
@@ -46,24 +42,20 @@ export class InboundFrames {
   #isDraining = false;
   #resume: (() => void) | undefined;
 
-  constructor(options: InboundFramesOptions) {
-    this.#options = options;
+  constructor(connection: WebSocketConnection, turnClock: TurnClock, onError: (error: unknown) => void) {
+    this.#connection = connection;
+    this.#turnClock = turnClock;
+    this.#onError = onError;
   }
 
   /** Counts what the connection holds: frames that are incomplete, queued or in progress. */
   countBytes(): void {
-    const { connection } = this.#options;
-    const bytes = receivedBytes(connection.socket) + this.#queuedBytes + this.#pendingBytes;
-    countHeldBytes(connection, 'inbound', bytes);
+    const bytes = receivedBytes(this.#connection.socket) + this.#queuedBytes + this.#pendingBytes;
+    countHeldBytes(this.#connection, 'inbound', bytes);
   }
 
   receive(data: Buffer): void {
-    if (
-      !this.#isDraining &&
-      this.#burst < MAX_BURST &&
-      this.#hasCapacity() &&
-      !this.#options.turnClock.isOver()
-    ) {
+    if (!this.#isDraining && this.#burst < MAX_BURST && this.#hasCapacity() && !this.#turnClock.isOver()) {
       if (this.#burst === 0) nextTick(() => (this.#burst = 0));
       this.#burst += 1;
       this.#start(data);
@@ -73,7 +65,7 @@ export class InboundFrames {
     this.#queuedBytes += data.length;
     if (this.#isDraining) return;
     this.#isDraining = true;
-    this.#options.connection.reader.pause('inbound');
+    this.#connection.reader.pause('inbound');
     void this.#drain();
   }
 
@@ -85,42 +77,42 @@ export class InboundFrames {
   }
 
   async #drain(): Promise<void> {
-    const { connection, turnClock } = this.#options;
     // Lets the frames that arrived before do their first work, which counts in this turn.
     await afterMicrotasks();
     for (let data = this.#queue.shift(); data !== undefined; data = this.#queue.shift()) {
       this.#queuedBytes -= data.length;
-      if (turnClock.isOver()) await turnClock.nextTurn(priorityOf(connection));
+      if (this.#turnClock.isOver()) await this.#turnClock.nextTurn(priorityOf(this.#connection));
       while (!this.#hasCapacity()) await new Promise<void>((resolve) => (this.#resume = resolve));
       this.#start(data);
       await afterMicrotasks();
     }
     this.#isDraining = false;
-    connection.reader.resume('inbound');
+    // An array keeps the memory of its largest size.
+    this.#queue = [];
+    this.#connection.reader.resume('inbound');
   }
 
   #start(data: Buffer): void {
-    const { connection, handle, onError } = this.#options;
-    if (connection.socket.readyState === WebSocket.CLOSED) return;
+    const { socket, closeReason, operations } = this.#connection;
+    if (socket.readyState === WebSocket.CLOSED) return;
+    // While the server closes the connection it starts nothing new: the client repeats it on its next connection.
+    if (closeReason !== undefined && !endsStreams(closeReason)) return;
     const bytes = data.length;
-    let isPending = true;
-    const settle = (): void => {
-      if (!isPending) return;
-      isPending = false;
-      this.#pendingFrames -= 1;
-      this.#pendingBytes -= bytes;
-      if (connection.heldBytes.inbound?.isCounted === true) this.countBytes();
-      this.#wake();
-    };
     this.#pendingFrames += 1;
     this.#pendingBytes += bytes;
-    handle(data.toString(), settle).catch(onError).finally(settle);
+    operations.receive(data.toString(), bytes, this).catch(this.#onError);
+  }
+
+  settled(bytes: number): void {
+    this.#pendingFrames -= 1;
+    this.#pendingBytes -= bytes;
+    if (this.#connection.heldBytes.inbound?.isCounted === true) this.countBytes();
+    this.#wake();
   }
 
   #hasCapacity(): boolean {
-    const { connection } = this.#options;
-    if (this.#pendingFrames === 0 || connection.socket.readyState === WebSocket.CLOSED) return true;
-    const { frames, bytes } = CAPACITY[priorityOf(connection)];
+    if (this.#pendingFrames === 0 || this.#connection.socket.readyState === WebSocket.CLOSED) return true;
+    const { frames, bytes } = CAPACITY[priorityOf(this.#connection)];
     return this.#pendingFrames < frames && this.#pendingBytes < bytes;
   }
 

@@ -7,9 +7,15 @@ const FRAME_OVERHEAD_BYTES = 1_000;
 
 type Handle = (text: string) => Promise<void>;
 
+/** Counts the frames that are in progress. */
+export interface FrameProgress {
+  /** Called once for each frame, when it is handled or its operation is an open subscription, which lasts. */
+  settled(bytes: number): void;
+}
+
 interface TrackedOperation {
-  /** Resolves when graphql-ws has finished it. */
-  readonly completion: Promise<void>;
+  /** Called when graphql-ws has finished it. */
+  onFinished: (() => void) | undefined;
   /** Whether its `subscribe` frame was passed to graphql-ws. */
   isStarted: boolean;
   /** Whether its client sent `complete`, or was sent `error` or `complete`. */
@@ -17,8 +23,9 @@ interface TrackedOperation {
   isSubscription: boolean;
   /** Characters of its frame without the document, which subscriptions retain. */
   readonly length: number;
-  /** Called when it is known to be a subscription. */
-  readonly onSubscribed: (() => void) | undefined;
+  /** The size of its frame. */
+  readonly bytes: number;
+  readonly progress: FrameProgress;
 }
 
 /** The operations with one id. */
@@ -56,23 +63,34 @@ export class OperationTracker {
   }
 
   /**
-   * Passes a frame of the client to graphql-ws, a `subscribe` frame once its id is free. Resolves when its operation has
-   * finished; calls `onSubscribed` before, if that is a subscription. Throws RATE_LIMITED.
+   * Passes a frame of the client, of so many bytes, to graphql-ws, a `subscribe` frame once its id is free. Resolves when
+   * its operation has finished. Throws RATE_LIMITED.
    */
-  receive(text: string, onSubscribed?: () => void): Promise<void> {
+  receive(text: string, bytes: number, progress: FrameProgress): Promise<void> {
     const frame = parseFrame(text);
     const { type, id } = frame;
-    if (typeof id !== 'string') return this.#handle(text);
-    if (type === 'subscribe')
-      return this.#subscribe(id, withQuery(frame, text), text.length - documentLength(frame), onSubscribed);
-    return type === 'complete' ? this.#complete(id, text) : this.#handle(text);
+    if (typeof id === 'string' && type === 'subscribe') {
+      const operation: TrackedOperation = {
+        onFinished: undefined,
+        isStarted: false,
+        isCompleted: false,
+        isSubscription: false,
+        length: text.length - documentLength(frame),
+        bytes,
+        progress,
+      };
+      return this.#subscribe(id, withQuery(frame, text), operation);
+    }
+    const handled =
+      typeof id === 'string' && type === 'complete' ? this.#complete(id, text) : this.#handle(text);
+    return handled.finally(() => progress.settled(bytes));
   }
 
   markSubscription(id: string): void {
     const started = this.#byId.get(id)?.started;
     if (started === undefined || started.isSubscription) return;
     started.isSubscription = true;
-    started.onSubscribed?.();
+    started.progress.settled(started.bytes);
     this.unsettledCount -= 1;
     this.retainedLength += started.length;
     this.#onSettled();
@@ -84,16 +102,7 @@ export class OperationTracker {
     if (started !== undefined) started.isCompleted = true;
   }
 
-  async #subscribe(id: string, text: string, length: number, onSubscribed?: () => void): Promise<void> {
-    const { promise: completion, resolve } = Promise.withResolvers<void>();
-    const operation: TrackedOperation = {
-      completion,
-      isStarted: false,
-      isCompleted: false,
-      isSubscription: false,
-      length,
-      onSubscribed,
-    };
+  async #subscribe(id: string, text: string, operation: TrackedOperation): Promise<void> {
     const entry = this.#byId.get(id) ?? { newest: undefined, started: undefined };
     this.#byId.set(id, entry);
     const previous = entry.newest;
@@ -109,10 +118,13 @@ export class OperationTracker {
       await this.#handle(text);
     } finally {
       this.size -= 1;
-      if (operation.isSubscription) this.retainedLength -= length;
-      else this.unsettledCount -= 1;
+      if (operation.isSubscription) this.retainedLength -= operation.length;
+      else {
+        this.unsettledCount -= 1;
+        operation.progress.settled(operation.bytes);
+      }
       this.#remove(id, entry, operation);
-      resolve();
+      operation.onFinished?.();
       this.#onSettled();
     }
   }
@@ -130,7 +142,7 @@ export class OperationTracker {
     if (isUnused && this.#byId.get(id) === entry) this.#byId.delete(id);
   }
 
-  async #waitFor({ completion }: TrackedOperation, text: string): Promise<void> {
+  async #waitFor(operation: TrackedOperation, text: string): Promise<void> {
     const bytes = FRAME_OVERHEAD_BYTES + text.length;
     if (this.#queuedBytes + bytes > MAX_QUEUED_BYTES)
       throw new DomainError(
@@ -138,7 +150,8 @@ export class OperationTracker {
         'Operation ids are reused faster than their operations end. Use a new id for each operation.',
       );
     this.#queuedBytes += bytes;
-    await completion;
+    // One frame at most waits for an operation: the next one waits for that of this frame.
+    await new Promise<void>((resolve) => (operation.onFinished = resolve));
     this.#queuedBytes -= bytes;
   }
 }

@@ -4,13 +4,13 @@ import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
 import { actorKey } from '../../actor.ts';
-import { endsStreams, ERROR_CODES, unauthenticated } from '../../errors.ts';
+import { ERROR_CODES, unauthenticated } from '../../errors.ts';
 import type { EndReason } from '../../errors.ts';
 import { findToken, findTokenInUpgrade } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
 import type { Ports } from '../ports.ts';
-import { parseInTurns, replyToPings, requireReceiverInternals } from '../../lib/websocket-receiver.ts';
-import { applyBackpressure, sendFrame } from './backpressure.ts';
+import { parseInTurn, replyToPing, requireReceiverInternals } from '../../lib/websocket-receiver.ts';
+import { pauseUnread, resumeRead, sendFrame } from './backpressure.ts';
 import {
   createConnection,
   endConnection,
@@ -22,14 +22,15 @@ import type { WebSocketConnection } from './connection.ts';
 import { isUnexpectedFrame } from './graphql-ws-internals.ts';
 import { releaseHeldBytes } from './held-bytes.ts';
 import { InboundFrames } from './inbound-frames.ts';
-import { keepAlive } from './keep-alive.ts';
+import { pingWhenDue } from './keep-alive.ts';
 import { createProtocolOptions } from './protocol.ts';
 import { requireWsInternals } from './ws-internals.ts';
 
 const MAX_FRAME_BYTES = 1024 * 1024;
 /** Longest time that a connection without a login may have no operation. */
 const ANONYMOUS_IDLE_TIMEOUT_MS = 30_000;
-const IDLE_CHECK_INTERVAL_MS = 5_000;
+/** One timer for all connections: one for each would take much of their memory. */
+const CHECK_INTERVAL_MS = 1_000;
 const MAX_FRAGMENTS = 1_024;
 const TRANSPORT = { transport: 'graphql-ws' } as const;
 
@@ -54,18 +55,25 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   });
   const connections = new Set<WebSocketConnection>();
   let connectionCount = 0;
-  const idleTimer = setInterval(() => {
+  const checkTimer = setInterval(() => {
     const now = performance.now();
     for (const connection of connections) {
       const { socket, operations, activeAt, liveSession } = connection;
-      if (liveSession !== undefined || operations.size > 0 || now - activeAt < ANONYMOUS_IDLE_TIMEOUT_MS)
-        continue;
-      connection.endReason ??= 'SILENT';
-      // Code 1001, after which client libraries connect again when they have an operation.
-      socket.close(1001, 'Idle');
+      if (!pingWhenDue(socket, connection, now)) {
+        connection.endReason ??= 'SILENT';
+        socket.terminate();
+      } else if (
+        liveSession === undefined &&
+        operations.size === 0 &&
+        now - activeAt > ANONYMOUS_IDLE_TIMEOUT_MS
+      ) {
+        connection.endReason ??= 'SILENT';
+        // Code 1001, after which client libraries connect again when they have an operation.
+        socket.close(1001, 'Idle');
+      }
     }
-  }, IDLE_CHECK_INTERVAL_MS);
-  idleTimer.unref();
+  }, CHECK_INTERVAL_MS);
+  checkTimer.unref();
   const protocol = makeServer(createProtocolOptions(ports));
 
   metrics.beforeScrape(() => {
@@ -77,6 +85,13 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     metrics.queuedBytes.set({ queue: 'socket', ...TRANSPORT }, socketBytes);
     metrics.queuedBytes.set({ queue: 'stream', ...TRANSPORT }, streamBytes);
   });
+
+  const reportPause = (connection: WebSocketConnection): void => {
+    metrics.socketPauses.inc(TRANSPORT);
+    const { id, stream } = connection;
+    const fields = { connection: id, ...TRANSPORT, account: accountOf(connection) };
+    log.debug({ ...fields, queuedBytes: stream.writableLength }, 'socket paused');
+  };
 
   const open = (socket: WebSocket, request: IncomingMessage): void => {
     const { socket: stream } = request;
@@ -90,20 +105,6 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     connections.add(connection);
     metrics.connections.inc(TRANSPORT);
     log.debug({ connection: id, ...TRANSPORT, address: connection.address }, 'connection opened');
-    replyToPings(socket);
-    parseInTurns(socket, stream, ports.turnClock, () => priorityOf(connection));
-    const stopPings = keepAlive(socket, () => {
-      connection.endReason ??= 'SILENT';
-      socket.terminate();
-    });
-    applyBackpressure(connection, {
-      onPause(queuedBytes) {
-        metrics.socketPauses.inc(TRANSPORT);
-        const account = accountOf(connection);
-        log.debug({ connection: id, ...TRANSPORT, account, queuedBytes }, 'socket paused');
-      },
-      onResume: () => log.debug({ connection: id, ...TRANSPORT }, 'socket resumed'),
-    });
     const fail = (error: unknown): void => {
       connection.endReason ??= 'PROTOCOL';
       if (isUnexpectedFrame(error)) return socket.close(CloseCode.BadRequest, 'Invalid message received');
@@ -116,7 +117,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
         protocol: socket.protocol,
         send: (text) => sendFrame(connection, text),
         onPing: async (payload) => {
-          const reply = await replyToPing(ports, connection, payload);
+          const reply = await renewByPing(ports, connection, payload);
           await sendFrame(
             connection,
             JSON.stringify({ type: 'pong', ...(reply !== undefined && { payload: reply }) }),
@@ -130,21 +131,28 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       },
       connection,
     );
-    const frames = new InboundFrames({
-      connection,
-      turnClock: ports.turnClock,
-      async handle(text, onSubscribed) {
-        // While the server closes the connection it starts nothing new: the client repeats it on its next connection.
-        if (connection.closeReason !== undefined && !endsStreams(connection.closeReason)) return;
-        await connection.operations.receive(text, onSubscribed);
-      },
-      onError: fail,
+    const frames = new InboundFrames(connection, ports.turnClock, fail);
+    const noteReceived = (): void => {
+      connection.receivedAt = performance.now();
+      if (pauseUnread(connection)) reportPause(connection);
+    };
+    socket.on('pong', noteReceived);
+    socket.on('ping', (payload: Buffer) => {
+      noteReceived();
+      replyToPing(socket, payload);
     });
-    socket.on('message', (data: Buffer) => frames.receive(data));
+    socket.on('message', (data: Buffer) => {
+      noteReceived();
+      frames.receive(data);
+    });
+    // Before and after the listener of `ws`, which passes the data on.
+    stream.prependListener('data', () => parseInTurn(socket, ports.turnClock, priorityOf(connection)));
     stream.on('data', () => frames.countBytes());
+    stream.on('drain', () => {
+      if (resumeRead(connection)) log.debug({ connection: id, ...TRANSPORT }, 'socket resumed');
+    });
     socket.on('error', (error) => log.debug({ err: error, connection: id, ...TRANSPORT }, 'socket error'));
-    socket.once('close', (code, reason) => {
-      stopPings();
+    socket.on('close', (code, reason) => {
       connections.delete(connection);
       connection.endReason ??= 'CLIENT';
       metrics.connections.dec(TRANSPORT);
@@ -174,7 +182,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       wss.handleUpgrade(request, socket, head, (webSocket) => wss.emit('connection', webSocket, request));
     },
     close(reason) {
-      clearInterval(idleTimer);
+      clearInterval(checkTimer);
       for (const connection of connections) endConnection(connection, reason);
       wss.close();
     },
@@ -188,7 +196,7 @@ const accountOf = ({ liveSession }: WebSocketConnection): string | undefined =>
  * Returns the payload of the pong. A client renews its session by a ping with a new token before the current token
  * expires; the pong tells whether the connection continues with it.
  */
-async function replyToPing(
+async function renewByPing(
   ports: Ports,
   connection: WebSocketConnection,
   payload: Record<string, unknown> | undefined,
