@@ -1,7 +1,8 @@
 import { actorKey } from '../actor.ts';
 import type { ActorRef } from '../actor.ts';
-import { startTimer as startSystemTimer } from '../lib/timeout.ts';
+import { LineLimit } from '../lib/line-limit.ts';
 import type { StartTimer } from '../lib/timeout.ts';
+import type { Topic } from '../events/event.ts';
 import type { Logger } from '../log.ts';
 
 /** Events of the security log, and whether each is a warning. Documented in docs/operations.md. */
@@ -23,6 +24,8 @@ export const SECURITY_EVENTS = {
   'device added': 'info',
   'device removed': 'info',
   'member kicked': 'info',
+  'participant kicked': 'info',
+  'role changed': 'info',
   'limit reached': 'warn',
 } as const satisfies Record<string, 'info' | 'warn'>;
 
@@ -31,6 +34,10 @@ export type SecurityEvent = keyof typeof SECURITY_EVENTS;
 /** Never a token, a password, or text that a stranger chose: an attempt on an unknown name has no account. */
 export interface SecurityFields {
   readonly account?: ActorRef | undefined;
+  /** The user who did it, if it was done to another account. */
+  readonly by?: ActorRef | undefined;
+  /** The circle or conversation. */
+  readonly topic?: Topic | undefined;
   readonly address?: string | undefined;
   /** The limit of `limit reached` and `login delayed`. */
   readonly detail?: string | undefined;
@@ -44,10 +51,9 @@ export interface SecurityLog extends Disposable {
 export interface SecurityLogOptions {
   readonly log: Logger;
   readonly nodeId: string;
-  readonly startTimer?: StartTimer;
+  readonly startTimer?: StartTimer | undefined;
 }
 
-const WINDOW_MS = 60_000;
 /** Bounds the log and the memory under attack. */
 const MAX_LINES_PER_EVENT = 60;
 
@@ -63,58 +69,47 @@ interface Entry {
  * immediately, and the number of further ones at the end. An event with more than 60 different fields is only counted
  * from there on.
  */
-export function createSecurityLog({
-  log,
-  nodeId,
-  startTimer = startSystemTimer,
-}: SecurityLogOptions): SecurityLog {
+export function createSecurityLog({ log, nodeId, startTimer }: SecurityLogOptions): SecurityLog {
   const entries = new Map<string, Entry>();
-  const linesByEvent = new Map<SecurityEvent, number>();
-  const overflowByEvent = new Map<SecurityEvent, number>();
-  let cancelWindow: (() => void) | undefined;
-
-  const write = (event: SecurityEvent, { account, ...fields }: SecurityFields, repeats?: number): void => {
+  const write = (
+    event: SecurityEvent,
+    { account, by, ...fields }: SecurityFields,
+    repeats?: number,
+  ): void => {
     const line = {
       security: true,
       event,
       node: nodeId,
       ...(account !== undefined && { account: actorKey(account) }),
+      ...(by !== undefined && { by: actorKey(by) }),
       ...fields,
       ...(repeats !== undefined && { repeats }),
     };
     log[SECURITY_EVENTS[event]](line, 'security event');
   };
-  const endWindow = (): void => {
-    cancelWindow = undefined;
-    for (const { event, fields, repeats } of entries.values()) if (repeats > 0) write(event, fields, repeats);
-    for (const [event, repeats] of overflowByEvent) write(event, {}, repeats);
-    entries.clear();
-    linesByEvent.clear();
-    overflowByEvent.clear();
-  };
+  const limit = new LineLimit<SecurityEvent>({
+    maxLines: MAX_LINES_PER_EVENT,
+    startTimer,
+    onWindowEnd(dropped) {
+      for (const { event, fields, repeats } of entries.values())
+        if (repeats > 0) write(event, fields, repeats);
+      for (const [event, repeats] of dropped) write(event, {}, repeats);
+      entries.clear();
+    },
+  });
 
   return {
     record(event, fields = {}) {
-      cancelWindow ??= startTimer(WINDOW_MS, endWindow);
-      const { account, address, detail } = fields;
-      const key = `${event} ${account === undefined ? '' : actorKey(account)} ${address} ${detail}`;
+      const { account, by, address, topic, detail } = fields;
+      const key = [event, account && actorKey(account), by && actorKey(by), address, topic, detail].join(' ');
       const entry = entries.get(key);
       if (entry !== undefined) {
         entry.repeats += 1;
-        return;
+      } else if (limit.admit(event)) {
+        entries.set(key, { event, fields, repeats: 0 });
+        write(event, fields);
       }
-      const lines = linesByEvent.get(event) ?? 0;
-      if (lines >= MAX_LINES_PER_EVENT) {
-        overflowByEvent.set(event, (overflowByEvent.get(event) ?? 0) + 1);
-        return;
-      }
-      linesByEvent.set(event, lines + 1);
-      entries.set(key, { event, fields, repeats: 0 });
-      write(event, fields);
     },
-    [Symbol.dispose]() {
-      cancelWindow?.();
-      endWindow();
-    },
+    [Symbol.dispose]: () => limit[Symbol.dispose](),
   };
 }
