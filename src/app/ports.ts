@@ -50,10 +50,7 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
     connectionSlots: new ConnectionSlots({
       max: deps.config.MAX_CONNECTIONS,
       isProxy: createProxyCheck(deps.config.TRUSTED_PROXIES),
-      onRefused(address) {
-        metrics.refusals.inc({ limit: 'connections' });
-        deps.securityLog.record('limit reached', { address, detail: 'connections' });
-      },
+      onRefused: (address) => deps.reportRefusal('connections', { address }),
     }),
     addressOf: createAddressOf({
       trustedProxies: deps.config.TRUSTED_PROXIES,
@@ -64,10 +61,10 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
         ),
     }),
     turnClock: new TurnClock(),
-    ledgers: createByteLedgers(() => metrics.refusals.inc({ limit: 'bytes' })),
-    authenticate: (token) => accounts.authenticate(deps, token),
-    openSession: (token) => openSession(deps, token),
-    renewSession: (former, token) => renewSession(deps, former, token),
+    ledgers: createByteLedgers(() => deps.reportRefusal('bytes')),
+    authenticate: (token, address) => accounts.authenticate(deps, token, address),
+    openSession: (token, address) => openSession(deps, token, address),
+    renewSession: (former, token, address) => renewSession(deps, former, token, address),
     uploadMedia: (actor, upload) =>
       deps.databaseShares.run(actorKey(actor), () => media.uploadMedia(deps, actor, upload)),
     openMedia: (actor, id) =>
@@ -86,7 +83,7 @@ export function createBridgePorts(
     turnClock,
     identifyConnection: (socket) => connectionSlots.identify(socket),
     ledgers,
-    onRefused: (limit) => metrics.refusals.inc({ limit }),
+    reportRefusal: deps.reportRefusal,
     config,
     log,
     metrics,

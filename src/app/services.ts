@@ -19,6 +19,7 @@ import type { HealthOptions } from '../gateway/http/health.ts';
 import type { Metrics } from '../gateway/metrics.ts';
 import { requireForStartup } from '../lib/startup-error.ts';
 import type { Logger } from '../log.ts';
+import { boundLog } from '../services/bounded-log.ts';
 import { createChannelUsage } from '../services/channel-usage.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
 import { loadOrCreateSecret, resolveMediaDir } from '../services/data-dir.ts';
@@ -30,6 +31,7 @@ import { createPasswords } from '../services/passwords.ts';
 import { createPresence } from '../services/presence.ts';
 import { createOperationLimits } from '../services/operation-limits.ts';
 import { createRateLimits } from '../services/rate-limits.ts';
+import { createReportRefusal } from '../services/refusals.ts';
 import { startRetention } from '../services/retention.ts';
 import { createTokens } from '../services/tokens.ts';
 import type { JwksSettings } from '../services/external-tokens.ts';
@@ -60,7 +62,8 @@ export interface Services {
 
 /** Opens everything with a lifetime or a secret, in startup order. Throws a `StartError` for what is unavailable. */
 export async function openServices(options: ServicesOptions): Promise<Services> {
-  const { config, log, metrics, stack } = options;
+  const { config, metrics, stack } = options;
+  const log = stack.use(boundLog(options.log));
   const dataDir = config.DATA_DIR === 'memory' ? undefined : config.DATA_DIR;
   const database = options.database ?? stack.use(await openConfiguredDatabase(config, dataDir, log));
   const { db, shares, epoch, kind } = database;
@@ -75,7 +78,12 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   });
   metrics.beforeScrape(() => metrics.logLag.set(tails.lag()));
   const nodeId = randomUUID();
-  const typing = stack.use(createTypingPublisher({ db, bus }));
+  const securityLog = stack.use(createSecurityLog({ log: options.log, nodeId }));
+  const reportRefusal = createReportRefusal({
+    count: (limit) => metrics.refusals.inc({ limit }),
+    securityLog,
+  });
+  const typing = stack.use(createTypingPublisher({ db, bus, reportRefusal }));
   const presence = stack.use(
     await createPresence({
       db,
@@ -89,17 +97,14 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   );
   const tokens = await openTokens(config, dataDir);
   const mediaStorage = await openMediaStorage(config, dataDir, kind, stack);
-  const securityLog = stack.use(createSecurityLog({ log, nodeId }));
   const operationLimits = createOperationLimits({
     enabled: config.RATE_LIMITS === 'on',
-    onRefusal(limit, { account, address }) {
-      metrics.refusals.inc({ limit });
-      securityLog.record('limit reached', { account, address, detail: limit });
-    },
+    reportRefusal,
   });
   const passwords = createPasswords({
     memoryKib: options.passwordMemoryKib,
     hasScryptHashes: await hasScryptHashes(db),
+    reportRefusal,
   });
   const demoAccounts = await findDemoAccounts({ db, passwords });
   stack.use(startRetention({ db, bus, config, mediaStorage, log }));
@@ -131,10 +136,15 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       batchedReads,
       presence,
       mediaStorage,
-      uploadLimits: createUploadLimits({ db, log, quotaBytes: config.UPLOAD_QUOTA_BYTES }),
+      uploadLimits: createUploadLimits({
+        db,
+        log,
+        quotaBytes: config.UPLOAD_QUOTA_BYTES,
+        reportRefusal,
+      }),
       rateLimits: createRateLimits({
         enabled: config.RATE_LIMITS === 'on',
-        onRefused: (limit) => metrics.refusals.inc({ limit }),
+        reportRefusal,
       }),
       operationLimits,
       passwords,
@@ -143,13 +153,14 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
         db,
         enabled: config.RATE_LIMITS === 'on',
         securityLog,
+        reportRefusal,
         databaseShares: shares,
         operationLimits,
       }),
       securityLog,
-      countRefusal: (limit) => metrics.refusals.inc({ limit }),
+      reportRefusal,
       lockedUsers: new Set(isDemoAllowed(config) ? [] : demoAccounts.map(({ id }) => id)),
-      sendBatcher: createSendBatcher({ db, bus }),
+      sendBatcher: createSendBatcher({ db, bus, reportRefusal }),
       typing,
     },
     channelUsage,

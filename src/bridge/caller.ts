@@ -82,9 +82,10 @@ export class ConnectionCaller implements Caller, RoomMember {
   }
 
   async authenticate(token: unknown): Promise<void> {
-    const { deps, forward, log, onAuthenticated, onEnd } = this.#options;
+    const { address, deps, forward, log, onAuthenticated, onEnd } = this.#options;
     const login = await logIn(deps, {
       token,
+      address,
       forward,
       onFrames: (frames) => this.queue.send(frames),
       onEnd,

@@ -48,8 +48,8 @@ export interface BridgeDeps {
   addressOf(request: IncomingMessage): string;
   readonly turnClock: TurnClock;
   readonly ledgers: ByteLedgers;
-  /** Counts a connection that is closed to stay within a limit. */
-  onRefused(limit: 'sessions'): void;
+  /** Reports a client that a limit has refused. */
+  reportRefusal(limit: 'sessions', client: { readonly address: string }): void;
   readonly log: Logger;
   readonly metrics: BridgeMetrics;
   readonly tails: Tails;
@@ -63,7 +63,7 @@ export interface BridgeDeps {
     newestLegacyLease(actor: ActorRef): Promise<number | null>;
   };
   /** Throws UNAUTHENTICATED unless the token is valid. */
-  authenticate(token: string): Promise<Session>;
+  authenticate(token: string, address: string): Promise<Session>;
   /** Marks a TCP connection as that of a logged-in client. */
   identifyConnection(socket: Duplex): void;
   /** Finds the token of a handshake: in its request, or in the `auth` of a CONNECT packet (Socket.IO protocol 5). */

@@ -17,12 +17,14 @@ export interface Login {
 
 export interface LoginOptions extends AccountDeliveryOptions {
   readonly token: unknown;
+  /** The client's address. */
+  readonly address: string;
 }
 
 /** Logs a connection in with a token. Throws UNAUTHENTICATED, after releasing everything that it opened. */
 export async function logIn(deps: BridgeDeps, options: LoginOptions): Promise<Login> {
   if (typeof options.token !== 'string') throw unauthenticated();
-  const session = await deps.authenticate(options.token);
+  const session = await deps.authenticate(options.token, options.address);
   const { actor } = session;
   await using stack = new AsyncDisposableStack();
   const delivery = new AccountDelivery(deps, actor, options);

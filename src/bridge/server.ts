@@ -89,8 +89,9 @@ export function createBridge(deps: BridgeDeps): Bridge {
     const [oldest] = anonymousSockets;
     if (oldest === undefined || anonymousSockets.size <= limits.anonymousSessions) return;
     anonymousSockets.delete(oldest);
+    const address = deps.addressOf(oldest.request);
     terminate(oldest);
-    deps.onRefused('sessions');
+    deps.reportRefusal('sessions', { address });
   };
   const engineSocketsById = new Map<string, EngineSocket>();
   const connections = new Set<LegacyConnection>();

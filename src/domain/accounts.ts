@@ -77,19 +77,11 @@ export async function signUp(
   return createAccount(deps, input, client);
 }
 
-async function limitSignUps(
-  { loginAttempts, rateLimits, securityLog }: Deps,
-  { address }: Client,
-): Promise<void> {
-  try {
-    await loginAttempts.slowly(async () => {
-      await rateLimits.consume('signUp', address);
-      await rateLimits.consume('allSignUps', 'all');
-    });
-  } catch (error) {
-    securityLog.record('limit reached', { address, detail: 'signUp' });
-    throw error;
-  }
+async function limitSignUps({ loginAttempts, rateLimits }: Deps, { address }: Client): Promise<void> {
+  await loginAttempts.slowly(async () => {
+    await rateLimits.consume('signUp', { address });
+    await rateLimits.consume('allSignUps', { address });
+  });
 }
 
 /** Creates an account and issues its first token. Throws INVALID_INPUT, or CONFLICT if the e-mail is taken. */
@@ -128,7 +120,12 @@ export async function createWithPassword(
 }
 
 /** Updates the caller's profile. Throws INVALID_INPUT, CONFLICT if the e-mail is taken, or RATE_LIMITED. */
-export async function updateAccount(deps: Deps, actor: ActorRef, input: UpdateAccountInput): Promise<User> {
+export async function updateAccount(
+  deps: Deps,
+  actor: ActorRef,
+  input: UpdateAccountInput,
+  { address } = SERVER_CLIENT,
+): Promise<User> {
   await limitEmailChanges(deps, actor, input);
   const { before, after } = await transact(deps, async (unit) => {
     await unit.lock(accountTopic(actor));
@@ -138,7 +135,7 @@ export async function updateAccount(deps: Deps, actor: ActorRef, input: UpdateAc
     return { before: user, after: updated };
   });
   if (after.email !== before.email) {
-    deps.securityLog.record('e-mail changed', { account: actor });
+    deps.securityLog.record('e-mail changed', { account: actor, address });
     await startVerification(deps, after);
     await deliverInvitations(deps, after.id);
   }

@@ -32,14 +32,14 @@ export const SERVER_CLIENT: Client = { address: 'server' };
 
 /**
  * Returns the session of a token. Throws UNAUTHENTICATED if it is invalid, expired or revoked, or its account is
- * deleted or locked. Creates the account at the first token of an external user.
+ * deleted or locked; `address` is that of the client, for the security log. Creates the account at the first token of an external user.
  */
-export async function authenticate(deps: Deps, token: string): Promise<Session> {
+export async function authenticate(deps: Deps, token: string, address?: string): Promise<Session> {
   try {
     return await authenticateToken(deps, token);
   } catch (error) {
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED')
-      deps.securityLog.record('token refused');
+      deps.securityLog.record('token refused', { address });
     throw error;
   }
 }
@@ -192,25 +192,29 @@ export async function checkOwnPassword(
 }
 
 /** Revokes the session's token; the account's other tokens stay valid. */
-export async function logout(deps: Deps, session: Session): Promise<void> {
+export async function logout(deps: Deps, session: Session, { address } = SERVER_CLIENT): Promise<void> {
   const { actor, tokenId, expiresAt } = session;
   await transact(deps, async (unit) => {
     await unit.lock(accountTopic(actor));
     const isNew = await sessions.revoke(unit.tx, tokenId, new Date(expiresAt).toISOString());
     if (isNew) unit.emit({ type: 'session.ended', account: actor, tokenId });
   });
-  deps.securityLog.record('logged out', { account: actor });
+  deps.securityLog.record('logged out', { account: actor, address });
 }
 
 /** Ends all sessions of the account, on every node, this one included. Throws UNAUTHENTICATED if it was deleted. */
-export async function logoutEverywhere(deps: Deps, { actor }: Session): Promise<void> {
+export async function logoutEverywhere(
+  deps: Deps,
+  { actor }: Session,
+  { address } = SERVER_CLIENT,
+): Promise<void> {
   await transact(deps, async (unit) => {
     await unit.lock(accountTopic(actor));
     const generation = await sessions.endAll(unit.tx, actor, null);
     if (generation === undefined) throw unauthenticated();
     unit.emit({ type: 'session.ended', account: actor, tokenId: null, generation });
   });
-  deps.securityLog.record('sessions ended', { account: actor });
+  deps.securityLog.record('sessions ended', { account: actor, address });
 }
 
 /**
@@ -221,6 +225,7 @@ export async function logoutEverywhere(deps: Deps, { actor }: Session): Promise<
 export async function refreshToken(
   deps: Deps,
   session: Session,
+  client = SERVER_CLIENT,
 ): Promise<{ token: string; actor: ActorRef }> {
   const { actor, tokenId, expiresAt, generation: own } = session;
   const current = await sessions.findGeneration(deps.db, actor);
@@ -230,6 +235,7 @@ export async function refreshToken(
   const age = await sessions.markRefreshed(deps.db, tokenId, new Date(expiresAt).toISOString());
   if (age > REFRESH_GRACE_MS) {
     await endFamily(deps, session, family);
+    deps.securityLog.record('token reused', { account: actor, address: client.address });
     throw invalidToken();
   }
   // Of the generation that the check has seen, at the latest: all sessions may have been ended since.
@@ -247,5 +253,4 @@ async function endFamily(deps: Deps, { actor, tokenId }: Session, family: Sessio
       if (await sessions.revoke(unit.tx, id, until))
         unit.emit({ type: 'session.ended', account: actor, tokenId: id });
   });
-  deps.securityLog.record('token reused', { account: actor });
 }

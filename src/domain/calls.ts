@@ -13,7 +13,6 @@ import type { ActorView } from '../events/event.ts';
 import type { DeviceId, UserId } from '../ids.ts';
 import type { Deps } from './deps.ts';
 import type { ActorRef, Session } from '../actor.ts';
-import { actorKey } from '../actor.ts';
 
 /** As JSON. Session descriptions have a few thousand bytes. */
 const MAX_SIGNAL_BYTES = 262_144;
@@ -71,7 +70,7 @@ export async function sendSignal(
   actor: ActorRef,
   { to, content }: { readonly to: SignalTarget; readonly content: unknown },
 ): Promise<void> {
-  await deps.rateLimits.consume('signal', actorKey(actor));
+  await deps.rateLimits.consume('signal', { account: actor });
   requireAcceptableSize(content);
   const target = await rows.findTarget(deps.db, actor, parseTarget(to));
   const [sender] = await actors.findActors(deps.db, [actor]);

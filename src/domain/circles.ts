@@ -112,7 +112,11 @@ export async function kickFromCircle(
     await removeFromCircle(unit, user, circle, { cause: 'kicked', by });
     return { result: circle, kicked: user };
   });
-  deps.securityLog.record('member kicked', { account: { kind: 'user', id: kicked.id } });
+  deps.securityLog.record('member kicked', {
+    account: { kind: 'user', id: kicked.id },
+    by: actor,
+    topic: circleTopic(input.circleId),
+  });
   await removeUnusedFiles(deps);
   return result;
 }

@@ -9,6 +9,7 @@ import type { BatchedReads } from '../db/batched-reads.ts';
 import type { OperationLimits } from '../services/operation-limits.ts';
 import type { UploadLimits } from '../services/upload-limits.ts';
 import type { RateLimits } from '../services/rate-limits.ts';
+import type { ReportRefusal } from '../services/refusals.ts';
 import type { Mailer } from '../services/mailer.ts';
 import type { LoginAttempts } from '../services/login-attempts.ts';
 import type { Passwords } from '../services/passwords.ts';
@@ -19,9 +20,6 @@ import type { MediaStorage } from '../services/media-storage.ts';
 import type { Tokens } from '../services/tokens.ts';
 import type { TypingPublisher } from '../services/typing-publisher.ts';
 import { openSnapshot as openDatabaseSnapshot } from '../db/database.ts';
-
-/** Limits per hour, by their names in the security log and in the metric of refusals. */
-export type HourlyLimitName = 'invitations' | 'verification mails' | 'e-mail changes';
 
 /** Dependencies of all domain functions. Built once, in `app/services.ts`. */
 export interface Deps {
@@ -45,8 +43,7 @@ export interface Deps {
   /** Undefined unless MAIL_URL is set. */
   readonly mailer: Mailer | undefined;
   readonly securityLog: SecurityLog;
-  /** Counts a refusal by a limit of the domain, in the metric of all refusals. */
-  countRefusal(limit: HourlyLimitName): void;
+  readonly reportRefusal: ReportRefusal;
   /** Demo accounts that are not allowed here: neither their logins nor their tokens are accepted. */
   readonly lockedUsers: ReadonlySet<UserId>;
   readonly sendBatcher: SendBatcher;

@@ -46,7 +46,11 @@ export async function addDevice(
     unit.emit({ type: 'device.added', device: added });
     return added;
   });
-  deps.securityLog.record('device added', { account: deviceRef(device) });
+  deps.securityLog.record('device added', {
+    account: deviceRef(device),
+    by: actor,
+    topic: circleTopic(circleId),
+  });
   return { device, username, password };
 }
 
@@ -90,7 +94,11 @@ export async function removeDevice(deps: Deps, actor: ActorRef, input: DeviceInp
     await forgetClients(unit.tx, actorKey(account));
     return device;
   });
-  deps.securityLog.record('device removed', { account: deviceRef(removed) });
+  deps.securityLog.record('device removed', {
+    account: deviceRef(removed),
+    by: actor,
+    topic: circleTopic(removed.circleId),
+  });
   return removed;
 }
 

@@ -101,9 +101,9 @@ export async function verifyEmail(deps: Deps, actor: ActorRef, token: string): P
       throw invalidInput('token', 'The token is wrong, expired or used, or belongs to an earlier e-mail.');
     await users.setVerifiedEmail(unit.tx, caller.id, caller.email);
     await verifications.remove(unit.tx, caller.id);
-    deps.securityLog.record('e-mail verified', { account: actor });
     return caller;
   });
+  deps.securityLog.record('e-mail verified', { account: actor });
   await deliverInvitations(deps, user.id);
   for (const email of await held.findEmailsByInviter(deps.db, user.id))
     await deliverInvitationsTo(deps, email);

@@ -11,10 +11,10 @@ import { transact } from '../events/unit-of-work.ts';
 import type { MediaId, MessageId } from '../ids.ts';
 import { requireAuthor } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
+import { FileTooLargeError } from '../services/media-storage.ts';
 import type { ByteRange, StoredFile } from '../services/media-storage.ts';
 import { removeUnusedFiles } from '../services/retention.ts';
 import type { ActorRef } from '../actor.ts';
-import { actorKey } from '../actor.ts';
 import { looksEmpty } from '../lib/text.ts';
 
 /** Returns a media. Throws NOT_FOUND unless the actor may read its message. */
@@ -68,13 +68,14 @@ export async function uploadMedia(deps: Deps, actor: ActorRef, upload: Upload): 
 async function store(deps: Deps, actor: ActorRef, content: Readable): Promise<StoredFile> {
   let startedName: string | undefined;
   try {
-    return await deps.uploadLimits.run(actorKey(actor), content, (metered) =>
+    return await deps.uploadLimits.run(actor, content, (metered) =>
       deps.mediaStorage.write(metered, deps.config.MAX_UPLOAD_BYTES, async (name) => {
         await startUpload(deps.db, name);
         startedName = name;
       }),
     );
   } catch (error) {
+    if (error instanceof FileTooLargeError) deps.reportRefusal('upload size', { account: actor });
     // The storage has removed the file. Should this fail, the retention retries.
     if (startedName !== undefined) await finishUpload(deps.db, startedName).catch(() => undefined);
     throw error;

@@ -15,7 +15,6 @@ import type { Send, SentMessage } from './send-batch.ts';
 import { looksEmpty, MAX_FILE_IDENTIFIER_LENGTH, MAX_MESSAGE_LENGTH, parseText } from '../lib/text.ts';
 import { removeUnusedFiles } from '../services/retention.ts';
 import type { ActorRef } from '../actor.ts';
-import { actorKey } from '../actor.ts';
 
 export type { SentMessage } from './send-batch.ts';
 
@@ -38,7 +37,7 @@ export interface SendInput {
  * and CONFLICT if the key was used in another conversation or its message was deleted.
  */
 export async function sendMessage(deps: Deps, actor: ActorRef, input: SendInput): Promise<SentMessage> {
-  await deps.rateLimits.consume('send', actorKey(actor));
+  await deps.rateLimits.consume('send', { account: actor });
   const { conversationId } = input;
   return deps.sendBatcher.send({ actor, conversationId, ...(await requireContent(deps, actor, input)) });
 }
@@ -84,7 +83,7 @@ export async function updateMessage(
   actor: ActorRef,
   { messageId, ...input }: { readonly messageId: MessageId; readonly text: string },
 ): Promise<Message> {
-  await deps.rateLimits.consume('send', actorKey(actor));
+  await deps.rateLimits.consume('send', { account: actor });
   parseMessageText(input.text, true);
   return transact(deps, async (unit) => {
     const { author, message: before } = await lockOwnMessage(unit, actor, messageId);

@@ -90,14 +90,19 @@ export async function kickFromConversation(
   input: TargetInput,
 ): Promise<Conversation> {
   const email = parseEmail('email', input.email);
-  const result = await transact(deps, async (unit) => {
+  const { conversation: result, kicked } = await transact(deps, async (unit) => {
     await unit.lock(conversationTopic(input.conversationId));
     const { conversation } = await requireConversationAdmin(unit.tx, actor, input.conversationId);
     const by = await requireCaller(unit.tx, actor);
     const { user } = await requireTarget(unit.tx, conversation.id, email);
     if (user.id === by.id) throw forbidden('You may leave the conversation, but not kick yourself.');
     await removeFromConversations(unit, user, [conversation.id], { cause: 'kicked', by });
-    return conversation;
+    return { conversation, kicked: user };
+  });
+  deps.securityLog.record('participant kicked', {
+    account: { kind: 'user', id: kicked.id },
+    by: actor,
+    topic: conversationTopic(result.id),
   });
   await removeUnusedFiles(deps);
   return result;
@@ -110,7 +115,7 @@ export async function promoteInConversation(
   input: TargetInput,
 ): Promise<Conversation> {
   const email = parseEmail('email', input.email);
-  return transact(deps, async (unit) => {
+  const { conversation: result, promoted } = await transact(deps, async (unit) => {
     await unit.lock(conversationTopic(input.conversationId));
     const { conversation, participant: own } = await requireConversationAdmin(
       unit.tx,
@@ -123,8 +128,14 @@ export async function promoteInConversation(
     const participant = await conversations.setRole(unit.tx, target.id, 'ADMIN');
     unit.emit({ type: 'participant.promoted', participant, user });
     unit.emit({ type: 'conversation.promoted', userId: user.id, conversation });
-    return conversation;
+    return { conversation, promoted: user };
   });
+  deps.securityLog.record('role changed', {
+    account: { kind: 'user', id: promoted.id },
+    by: actor,
+    topic: conversationTopic(result.id),
+  });
+  return result;
 }
 
 async function requireTarget(

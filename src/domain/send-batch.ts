@@ -15,6 +15,7 @@ import type { ConversationId, MessageId } from '../ids.ts';
 import { createBatcher } from '../lib/batcher.ts';
 import type { ActorRef } from '../actor.ts';
 import { actorKey } from '../actor.ts';
+import type { ReportRefusal } from '../services/refusals.ts';
 
 /** Larger batches delay their first sends, and hold conversation locks for longer than batching saves. */
 const MAX_BATCH_SIZE = 128;
@@ -52,6 +53,7 @@ export interface SendBatcher {
 export interface SendBatcherDeps {
   readonly db: Db;
   readonly bus: Bus;
+  readonly reportRefusal?: ReportRefusal | undefined;
 }
 
 type Outcome = { readonly sent: SentMessage } | { readonly error: unknown };
@@ -65,6 +67,7 @@ export function createSendBatcher(deps: SendBatcherDeps): SendBatcher {
     partitionBy: (send) => send.conversationId,
     maxQueuedSize: MAX_QUEUED_BYTES,
     sizeOf: approximateSize,
+    onFull: ({ actor: account }) => deps.reportRefusal?.('queued writes', { account }),
   });
   return {
     async send(send) {

@@ -19,8 +19,8 @@ export interface LiveSession {
 }
 
 /** Opens the session of a GraphQL connection. Throws UNAUTHENTICATED if the token is invalid. */
-export async function openSession(deps: Deps, token: string): Promise<LiveSession> {
-  const session = await authenticate(deps, token);
+export async function openSession(deps: Deps, token: string, address?: string): Promise<LiveSession> {
+  const session = await authenticate(deps, token, address);
   let ended: EndReason | undefined;
   let notify = (reason: EndReason): void => void (ended = reason);
   const unfollow = await followSession(deps, session, (reason) => notify(reason));
@@ -47,8 +47,13 @@ export async function openSession(deps: Deps, token: string): Promise<LiveSessio
  * Opens a session of the same account with a new token. The caller closes the current one afterwards, so that the
  * account stays online. Throws UNAUTHENTICATED if the token is invalid, FORBIDDEN if it is of another account.
  */
-export async function renewSession(deps: Deps, current: Session, token: string): Promise<LiveSession> {
-  const renewed = await openSession(deps, token);
+export async function renewSession(
+  deps: Deps,
+  current: Session,
+  token: string,
+  address?: string,
+): Promise<LiveSession> {
+  const renewed = await openSession(deps, token, address);
   if (sameActor(current.actor, renewed.session.actor)) return renewed;
   renewed.close();
   throw forbidden('The token belongs to another account.');

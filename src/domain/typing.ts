@@ -20,7 +20,7 @@ export async function setTyping(
   actor: ActorRef,
   { conversationId, isTyping }: { readonly conversationId: ConversationId; readonly isTyping: boolean },
 ): Promise<void> {
-  await deps.rateLimits.consume('typing', actorKey(actor));
+  await deps.rateLimits.consume('typing', { account: actor });
   await deps.typing.set({ actor, conversationId, isTyping });
 }
 

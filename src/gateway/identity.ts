@@ -21,16 +21,16 @@ export interface Identity<Session> {
  * an outage.
  */
 export async function identify<Session>(
-  { connectionSlots }: Pick<Ports, 'connectionSlots'>,
-  { socket }: IncomingMessage,
+  { addressOf, connectionSlots }: Pick<Ports, 'addressOf' | 'connectionSlots'>,
+  request: IncomingMessage,
   found: FoundToken | undefined,
-  authenticate: (token: string) => Promise<Session>,
+  authenticate: (token: string, address: string) => Promise<Session>,
 ): Promise<Identity<Session>> {
   if (found === undefined) return {};
   if (found.token === undefined) return { tokenProblem: found.problem };
   try {
-    const session = await authenticate(found.token);
-    connectionSlots.identify(socket);
+    const session = await authenticate(found.token, addressOf(request));
+    connectionSlots.identify(request.socket);
     return { session, presentedToken: found.token };
   } catch (error) {
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED')

@@ -25,12 +25,12 @@ export interface Ports {
   readonly turnClock: TurnClock;
   readonly connectionSlots: ConnectionSlots;
   readonly ledgers: ByteLedgers;
-  /** Verifies a token for one request. Throws UNAUTHENTICATED. */
-  authenticate(token: string): Promise<Session>;
+  /** Verifies a token that a client at the address sent for one request. Throws UNAUTHENTICATED. */
+  authenticate(token: string, address: string): Promise<Session>;
   /** Verifies a token and follows its session until that is closed. Throws UNAUTHENTICATED. */
-  openSession(token: string): Promise<LiveSession>;
+  openSession(token: string, address: string): Promise<LiveSession>;
   /** Opens a session with a new token of the same account. Throws FORBIDDEN for a token of another account. */
-  renewSession(former: Session, token: string): Promise<LiveSession>;
+  renewSession(former: Session, token: string, address: string): Promise<LiveSession>;
   uploadMedia(actor: ActorRef, upload: Upload): Promise<unknown>;
   openMedia(actor: ActorRef, id: MediaId): Promise<OpenedMedia>;
 }

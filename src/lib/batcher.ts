@@ -24,6 +24,8 @@ export interface BatcherOptions<Item> {
   readonly maxQueuedSize?: number;
   /** Default: 1. */
   readonly sizeOf?: (item: Item) => number;
+  /** Called for each item that finds the queue full. */
+  readonly onFull?: (item: Item) => void;
 }
 
 interface Queued<Item, Result> {
@@ -44,7 +46,7 @@ export function createBatcher<Item, Result>(
   options: BatcherOptions<Item>,
 ): Batcher<Item, Result> {
   const { maxBatchSize, concurrency = 1, extraWhenSlow = 0, slowAfterMs = Infinity } = options;
-  const { partitionBy = () => undefined, maxQueuedSize = Infinity, sizeOf = () => 1 } = options;
+  const { partitionBy = () => undefined, maxQueuedSize = Infinity, sizeOf = () => 1, onFull } = options;
   /** Queued items by partition, in order of arrival. */
   const queues = new Map<unknown, Queued<Item, Result>[]>();
   const busyPartitions = new Set<unknown>();
@@ -120,10 +122,12 @@ export function createBatcher<Item, Result>(
 
   return {
     async submit(item) {
-      if (queuedSize + sizeOf(item) > maxQueuedSize)
+      if (queuedSize + sizeOf(item) > maxQueuedSize) {
+        onFull?.(item);
         throw new DomainError('RATE_LIMITED', 'Too many requests are queued. Try again later.', {
           retryAfterMs: RETRY_AFTER_MS,
         });
+      }
       queuedSize += sizeOf(item);
       const partition = partitionBy(item);
       const { promise, resolve, reject } = Promise.withResolvers<Result>();

@@ -6,7 +6,7 @@ export interface KeyedQueueOptions {
   /** Max tasks queued of one key. */
   readonly maxQueuedPerKey: number;
   /** Creates the error of a task that finds the queue full, or is removed from it. */
-  readonly createError: () => Error;
+  readonly createError: (key: string) => Error;
 }
 
 interface Queued {
@@ -46,10 +46,10 @@ export class KeyedQueue {
   async #enqueue(key: string): Promise<void> {
     const { maxQueued, maxQueuedPerKey, createError } = this.#options;
     const own = this.#queues.get(key) ?? [];
-    if (own.length >= maxQueuedPerKey) throw createError();
-    if (this.#queuedCount >= maxQueued && !this.#makeRoom(own.length)) throw createError();
+    if (own.length >= maxQueuedPerKey) throw createError(key);
+    if (this.#queuedCount >= maxQueued && !this.#makeRoom(own.length)) throw createError(key);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    own.push({ start: resolve, refuse: () => reject(createError()) });
+    own.push({ start: resolve, refuse: () => reject(createError(key)) });
     this.#queues.set(key, own);
     this.#queuedCount += 1;
     await promise;

@@ -218,7 +218,7 @@ builder.mutationFields((t) => ({
     description:
       'Revokes the token of this request and disconnects every connection that uses it, on every node. Other tokens of the account stay valid. Returns true. Errors: UNAUTHENTICATED.',
     resolve: async (_root, _args, context) => {
-      await accounts.logout(context.deps, requireSession(context));
+      await accounts.logout(context.deps, requireSession(context), clientOf(context));
       return true;
     },
   }),
@@ -226,7 +226,7 @@ builder.mutationFields((t) => ({
     description:
       'Revokes all tokens of your account, the token of this request included, and disconnects every connection that uses one, on every node. Returns true. Errors: UNAUTHENTICATED.',
     resolve: async (_root, _args, context) => {
-      await accounts.logoutEverywhere(context.deps, requireSession(context));
+      await accounts.logoutEverywhere(context.deps, requireSession(context), clientOf(context));
       return true;
     },
   }),
@@ -235,7 +235,7 @@ builder.mutationFields((t) => ({
     description:
       'Issues a new token for the same login. Call it before the current token expires. UNAUTHENTICATED once 30 days (90 days for a device) have passed since the login, and if the token was refreshed more than a minute ago already: then all tokens of the login are revoked. If sent over a WebSocket, the connection and its subscriptions continue with the new token. Errors: UNAUTHENTICATED.',
     resolve: async (_root, _args, context) => {
-      const refreshed = await accounts.refreshToken(context.deps, requireSession(context));
+      const refreshed = await accounts.refreshToken(context.deps, requireSession(context), clientOf(context));
       await context.renewSession?.(refreshed.token);
       return refreshed;
     },
@@ -248,12 +248,17 @@ builder.mutationFields((t) => ({
       input: t.arg({ type: UpdateAccountInput, required: true, description: 'The changes.' }),
     },
     resolve: (_root, { input }, context) =>
-      accounts.updateAccount(context.deps, requireActor(context), {
-        email: input.email ?? undefined,
-        firstName: input.firstName ?? undefined,
-        lastName: input.lastName ?? undefined,
-        birthday: input.birthday,
-      }),
+      accounts.updateAccount(
+        context.deps,
+        requireActor(context),
+        {
+          email: input.email ?? undefined,
+          firstName: input.firstName ?? undefined,
+          lastName: input.lastName ?? undefined,
+          birthday: input.birthday,
+        },
+        clientOf(context),
+      ),
   }),
   changePassword: t.field({
     type: User,

@@ -13,6 +13,7 @@ import { KeyedQueue } from '../lib/keyed-queue.ts';
 import { emailKey } from '../lib/text.ts';
 import type { OperationLimits } from './operation-limits.ts';
 import type { HashCaller } from './passwords.ts';
+import type { ReportRefusal } from './refusals.ts';
 import type { SecurityLog } from './security-log.ts';
 
 /**
@@ -110,6 +111,7 @@ export interface LoginAttemptsOptions {
   readonly db: Db;
   readonly enabled: boolean;
   readonly securityLog: SecurityLog;
+  readonly reportRefusal?: ReportRefusal | undefined;
   readonly databaseShares: DatabaseShares;
   /** Charges a stranger, by its address. */
   readonly operationLimits: Pick<OperationLimits, 'charge'>;
@@ -120,6 +122,7 @@ export function createLoginAttempts({
   db,
   enabled,
   securityLog,
+  reportRefusal,
   databaseShares,
   operationLimits,
   answerDelayMs = ANSWER_DELAY_MS,
@@ -136,7 +139,11 @@ export function createLoginAttempts({
     maxBatchSize: 200,
   });
   const rememberedAt = new LRUCache<string, number>({ max: MAX_CACHED });
-  const queue = new KeyedQueue({ ...ATTEMPTS, createError: () => delayedError(1_000) });
+  const queueFullError = (): DomainError => {
+    reportRefusal?.('queued logins');
+    return delayedError(1_000);
+  };
+  const queue = new KeyedQueue({ ...ATTEMPTS, createError: queueFullError });
 
   const remainingDelay = async (subjects: readonly Subject[]): Promise<[LoginLimit, number] | undefined> => {
     const cached = longest(
@@ -164,6 +171,7 @@ export function createLoginAttempts({
     const [limit, remainingMs] = delay;
     if (limit === 'knownClient' && remainingMs <= MAX_WAIT_MS) return sleep(remainingMs);
     const { account, client } = attempt;
+    reportRefusal?.('failed logins');
     securityLog.record('login delayed', { account, address: client.address, detail: limit });
     throw delayedError(remainingMs);
   };

@@ -58,7 +58,7 @@ export function inspectContent(maxBytes: number): ContentInspector {
       for await (const part of chunks) {
         const chunk = typeof part === 'string' ? Buffer.from(part) : part;
         size += chunk.length;
-        if (size > maxBytes) throw fileTooLargeError(maxBytes);
+        if (size > maxBytes) throw new FileTooLargeError(maxBytes);
         if (head.length < SNIFFED_BYTES) head = Buffer.concat([head, chunk]).subarray(0, SNIFFED_BYTES);
         yield chunk;
       }
@@ -73,7 +73,8 @@ async function detectType(head: Buffer): Promise<string> {
   return type === undefined || ACTIVE_TYPES.test(type.mime) ? UNKNOWN_TYPE : type.mime;
 }
 
-const fileTooLargeError = (maxBytes: number): DomainError =>
-  new DomainError('LIMIT_EXCEEDED', `A file may have at most ${maxBytes} bytes.`, {
-    limit: 'MAX_UPLOAD_BYTES',
-  });
+export class FileTooLargeError extends DomainError {
+  constructor(maxBytes: number) {
+    super('LIMIT_EXCEEDED', `A file may have at most ${maxBytes} bytes.`, { limit: 'MAX_UPLOAD_BYTES' });
+  }
+}

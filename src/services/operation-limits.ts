@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { actorKey, keyOfPayer } from '../actor.ts';
 import type { Payer } from '../actor.ts';
 import { DomainError } from '../errors.ts';
+import type { ReportRefusal } from './refusals.ts';
 
 /** A budget of points. It refills steadily, up to `burst` points. */
 export interface Budget {
@@ -69,12 +70,12 @@ export interface OperationLimits {
 export interface OperationLimitsOptions {
   /** Without, budgets and the count of subscriptions refuse nothing; the concurrency stays bounded. */
   readonly enabled: boolean;
-  readonly onRefusal?: ((limit: RefusalKind, payer: Payer) => void) | undefined;
+  readonly reportRefusal?: ReportRefusal | undefined;
   readonly budgets?: Readonly<Record<BudgetKind, Budget>>;
 }
 
 export function createOperationLimits(options: OperationLimitsOptions): OperationLimits {
-  const { enabled, onRefusal, budgets = BUDGETS } = options;
+  const { enabled, reportRefusal, budgets = BUDGETS } = options;
   const buckets = {
     account: new Buckets(budgets.account),
     connection: new Buckets(budgets.connection),
@@ -86,7 +87,7 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
 
   const refuse = (limit: RefusalKind, payer: Payer, retryAfterMs: number): never => {
     const wholeMs = Math.max(1, Math.ceil(retryAfterMs));
-    onRefusal?.(limit, payer);
+    reportRefusal?.(limit, payer);
     throw new DomainError('RATE_LIMITED', 'Too many requests. Try again later.', { retryAfterMs: wholeMs });
   };
   const accountsOf = ({ account, address, connection }: Payer): readonly [BudgetKind, string][] => {

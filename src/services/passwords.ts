@@ -1,6 +1,7 @@
 import { argon2, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { DomainError } from '../errors.ts';
 import { KeyedQueue } from '../lib/keyed-queue.ts';
+import type { ReportRefusal } from './refusals.ts';
 import { isTooLongForPassword, normalizePassword, passwordForms } from '../lib/text.ts';
 
 /** Argon2id at the parameters that the OWASP Password Storage Cheat Sheet recommends. */
@@ -44,6 +45,7 @@ export interface PasswordOptions {
   readonly memoryKib?: number | undefined;
   /** Whether accounts may have scrypt hashes. A failed check then takes as long as one of either kind. */
   readonly hasScryptHashes?: boolean | undefined;
+  readonly reportRefusal?: ReportRefusal | undefined;
 }
 
 interface Argon2Hash {
@@ -70,10 +72,17 @@ const SERVER: HashCaller = { lane: 'known', key: 'server' };
 export function createPasswords({
   memoryKib = DEFAULT_MEMORY_KIB,
   hasScryptHashes = false,
+  reportRefusal,
 }: PasswordOptions = {}): Passwords {
-  const createLane = (options: (typeof LANES)['known']): KeyedQueue =>
-    new KeyedQueue({ ...options, createError: laneFullError });
-  const lanes = { known: createLane(LANES.known), strangers: createLane(LANES.strangers) };
+  const createLane = (lane: HashCaller['lane']): KeyedQueue =>
+    new KeyedQueue({
+      ...LANES[lane],
+      createError(key) {
+        reportRefusal?.('queued logins', lane === 'strangers' ? { address: key } : {});
+        return laneFullError();
+      },
+    });
+  const lanes = { known: createLane('known'), strangers: createLane('strangers') };
   const run = <Result>({ lane, key }: HashCaller, task: () => Promise<Result>): Promise<Result> =>
     lanes[lane].run(key, task);
   const blank = { salt: Buffer.alloc(SALT_BYTES), key: Buffer.alloc(KEY_BYTES) };

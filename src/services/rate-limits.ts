@@ -1,5 +1,7 @@
 import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { actorKey } from '../actor.ts';
 import { DomainError } from '../errors.ts';
+import type { RefusedClient, ReportRefusal } from './refusals.ts';
 
 interface Limit {
   /** Points per window that are always available. */
@@ -21,21 +23,20 @@ const LIMITS = {
 export type LimitKind = keyof typeof LIMITS;
 
 /**
- * Rate limits, counted in memory on this node. RATE_LIMITED has other sources, too: the full queues of `lib/batcher.ts`,
- * `login-attempts.ts`, `passwords.ts` and `gateway/websocket/operation-ids.ts`.
+ * Rate limits, counted in memory on this node. `refusals.ts` lists all limits.
  */
 export interface RateLimits {
   /** Consumes a point. Throws RATE_LIMITED with `retryAfterMs` when none is left. */
-  consume(kind: LimitKind, key: string): Promise<void>;
+  consume(kind: LimitKind, user: RefusedClient): Promise<void>;
 }
 
 export interface RateLimitsOptions {
   readonly enabled: boolean;
-  readonly onRefused?: ((kind: LimitKind) => void) | undefined;
+  readonly reportRefusal?: ReportRefusal | undefined;
 }
 
 /** Creates the limits of this node. With `enabled: false` nothing is ever rejected. */
-export function createRateLimits({ enabled, onRefused }: RateLimitsOptions): RateLimits {
+export function createRateLimits({ enabled, reportRefusal }: RateLimitsOptions): RateLimits {
   if (!enabled) return { consume: async () => undefined };
   const limiters = {
     signUp: createBurstLimiter(LIMITS.signUp),
@@ -45,17 +46,20 @@ export function createRateLimits({ enabled, onRefused }: RateLimitsOptions): Rat
     typing: createBurstLimiter(LIMITS.typing),
   };
   return {
-    async consume(kind, key) {
+    async consume(kind, user) {
       try {
-        await limiters[kind].consume(key);
+        await limiters[kind].consume(kind === 'allSignUps' ? 'all' : keyOf(user));
       } catch (error) {
         if (!(error instanceof RateLimiterRes)) throw error;
-        onRefused?.(kind);
+        reportRefusal?.(kind, user);
         throw rateLimitedError(error, kind);
       }
     },
   };
 }
+
+const keyOf = ({ account, address = '' }: RefusedClient): string =>
+  account === undefined ? address : actorKey(account);
 
 const createLimiter = ({ points, windowSeconds }: Limit): RateLimiterMemory =>
   new RateLimiterMemory({ points, duration: windowSeconds });

@@ -7,6 +7,7 @@ import type { Bus } from '../events/bus.ts';
 import { conversationTopic } from '../events/event.ts';
 import type { ConversationId } from '../ids.ts';
 import { createBatcher } from '../lib/batcher.ts';
+import type { ReportRefusal } from './refusals.ts';
 import { createTypingExpiry } from './typing-expiry.ts';
 import type { Typing, TypingExpiry } from './typing-expiry.ts';
 
@@ -31,9 +32,10 @@ export interface TypingPublisher extends Pick<TypingExpiry, 'endAll' | 'onReceiv
 export interface TypingPublisherOptions {
   readonly db: Db;
   readonly bus: Bus;
+  readonly reportRefusal?: ReportRefusal | undefined;
 }
 
-export function createTypingPublisher({ db, bus }: TypingPublisherOptions): TypingPublisher {
+export function createTypingPublisher({ db, bus, reportRefusal }: TypingPublisherOptions): TypingPublisher {
   const expiry = createTypingExpiry({ bus });
   const batcher = createBatcher<TypingUpdate, boolean>(
     async (updates) => {
@@ -52,7 +54,11 @@ export function createTypingPublisher({ db, bus }: TypingPublisherOptions): Typi
       for (const typing of newest.values()) expiry.onPublished(typing);
       return accesses.map((access) => access !== undefined);
     },
-    { maxBatchSize: MAX_BATCH_SIZE, maxQueuedSize: MAX_QUEUED_UPDATES },
+    {
+      maxBatchSize: MAX_BATCH_SIZE,
+      maxQueuedSize: MAX_QUEUED_UPDATES,
+      onFull: ({ actor: account }) => reportRefusal?.('queued writes', { account }),
+    },
   );
   return {
     ...expiry,

@@ -1,11 +1,14 @@
 import { pipeline, Transform } from 'node:stream';
 import type { Readable } from 'node:stream';
+import { actorKey } from '../actor.ts';
+import type { ActorRef } from '../actor.ts';
 import type { Db } from '../db/database.ts';
 import { addUsage, readUsage } from '../db/uploads.ts';
 import { DomainError } from '../errors.ts';
 import { startTimer as startSystemTimer } from '../lib/timeout.ts';
 import type { StartTimer } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
+import type { LimitName, ReportRefusal } from './refusals.ts';
 
 /** More than the files of one message, which clients upload concurrently. */
 const MAX_CONCURRENT_UPLOADS = 32;
@@ -20,6 +23,7 @@ export interface UploadLimitsOptions {
   readonly log: Logger;
   /** Bytes that an account may upload per day. */
   readonly quotaBytes: number;
+  readonly reportRefusal?: ReportRefusal | undefined;
   readonly startTimer?: StartTimer;
 }
 
@@ -30,7 +34,7 @@ export interface UploadLimits {
    * uploads and above the daily quota, LIMIT_EXCEEDED for an upload that is too slow.
    */
   run<Result>(
-    account: string,
+    account: ActorRef,
     content: Readable,
     store: (content: Readable) => Promise<Result>,
   ): Promise<Result>;
@@ -47,37 +51,39 @@ export function createUploadLimits({
   db,
   log,
   quotaBytes,
+  reportRefusal,
   startTimer = startSystemTimer,
 }: UploadLimitsOptions): UploadLimits {
   const inFlight = new Map<string, Uploads>();
 
+  const refuse = (limit: LimitName, account: ActorRef, error: DomainError): DomainError => {
+    reportRefusal?.(limit, { account });
+    return error;
+  };
+
   const runCounted = async <Result>(
-    account: string,
+    account: ActorRef,
     own: Uploads,
     content: Readable,
     store: (content: Readable) => Promise<Result>,
   ): Promise<Result> => {
     // An error before the pipeline starts is passed on by it.
     content.on('error', () => undefined);
-    const { bytes: usedBytes, msUntilReset } = await readUsage(db, account);
-    const quotaError = new DomainError(
-      'RATE_LIMITED',
-      'The daily upload quota is used up. Try again later.',
-      {
-        retryAfterMs: msUntilReset,
-      },
-    );
-    if (usedBytes + own.bytes >= quotaBytes) throw quotaError;
+    const key = actorKey(account);
+    const { bytes: usedBytes, msUntilReset } = await readUsage(db, key);
+    const refuseQuota = () => refuse('upload quota', account, quotaError(msUntilReset));
+    if (usedBytes + own.bytes >= quotaBytes) throw refuseQuota();
     let received = 0;
     const metered = new Transform({
       highWaterMark: BUFFER_BYTES,
       transform(chunk: Buffer, _encoding, callback) {
         received += chunk.length;
         own.bytes += chunk.length;
-        callback(usedBytes + own.bytes > quotaBytes ? quotaError : null, chunk);
+        callback(usedBytes + own.bytes > quotaBytes ? refuseQuota() : null, chunk);
       },
     });
-    const watch = watchRate(metered, () => received, startTimer);
+    const onTooSlow = () => metered.destroy(refuse('upload rate', account, tooSlowError()));
+    const watch = watchRate(metered, { received: () => received, onTooSlow, startTimer });
     // Errors reach the reader of `metered`.
     pipeline(content, metered, () => undefined);
     try {
@@ -85,7 +91,7 @@ export function createUploadLimits({
     } finally {
       watch[Symbol.dispose]();
       metered.destroy();
-      await addUsage(db, account, received).catch((error: unknown) =>
+      await addUsage(db, key, received).catch((error: unknown) =>
         log.warn({ err: error }, 'failed to persist upload usage'),
       );
       own.bytes -= received;
@@ -94,31 +100,37 @@ export function createUploadLimits({
 
   return {
     async run(account, content, store) {
-      const own = inFlight.get(account) ?? { count: 0, bytes: 0 };
+      const key = actorKey(account);
+      const own = inFlight.get(key) ?? { count: 0, bytes: 0 };
       if (own.count >= MAX_CONCURRENT_UPLOADS)
-        throw new DomainError('RATE_LIMITED', 'Too many concurrent uploads. Try again later.', {
-          retryAfterMs: RETRY_AFTER_MS,
-        });
+        throw refuse('concurrent uploads', account, tooManyUploadsError());
       own.count += 1;
-      inFlight.set(account, own);
+      inFlight.set(key, own);
       try {
         return await runCounted(account, own, content, store);
       } finally {
         own.count -= 1;
-        if (own.count === 0) inFlight.delete(account);
+        if (own.count === 0) inFlight.delete(key);
       }
     },
   };
 }
 
-/** Destroys the stream when it receives too few bytes within a window. */
-function watchRate(stream: Transform, received: () => number, startTimer: StartTimer): Disposable {
+interface RateWatchOptions {
+  /** Returns the bytes received so far. */
+  readonly received: () => number;
+  readonly onTooSlow: () => void;
+  readonly startTimer: StartTimer;
+}
+
+/** Calls back when the stream, until it has ended, receives too few bytes within a window. */
+function watchRate(stream: Transform, { received, onTooSlow, startTimer }: RateWatchOptions): Disposable {
   let receivedBefore = 0;
   let cancel = (): unknown => undefined;
   const startWindow = (): void => {
     cancel = startTimer(WINDOW_MS, () => {
       if (stream.writableEnded) return;
-      if (received() - receivedBefore < MIN_WINDOW_BYTES) return void stream.destroy(tooSlowError());
+      if (received() - receivedBefore < MIN_WINDOW_BYTES) return onTooSlow();
       receivedBefore = received();
       startWindow();
     });
@@ -126,6 +138,14 @@ function watchRate(stream: Transform, received: () => number, startTimer: StartT
   startWindow();
   return { [Symbol.dispose]: () => void cancel() };
 }
+
+const quotaError = (retryAfterMs: number): DomainError =>
+  new DomainError('RATE_LIMITED', 'The daily upload quota is used up. Try again later.', { retryAfterMs });
+
+const tooManyUploadsError = (): DomainError =>
+  new DomainError('RATE_LIMITED', 'Too many concurrent uploads. Try again later.', {
+    retryAfterMs: RETRY_AFTER_MS,
+  });
 
 const tooSlowError = (): DomainError =>
   new DomainError(

@@ -153,7 +153,7 @@ export async function startFakeBridge(
     identifyConnection: () => undefined,
     // Tests count turns of the event loop: work must not be put off to later ones because the machine is busy.
     turnClock: new TurnClock(Number.POSITIVE_INFINITY),
-    onRefused: () => undefined,
+    reportRefusal: () => undefined,
     ledgers: createByteLedgers(() => undefined),
     limits,
     tails: {

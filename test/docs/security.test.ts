@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { LOGIN_LIMITS } from '../../src/services/login-attempts.ts';
+import { LIMITS } from '../../src/services/refusals.ts';
 import { SECURITY_EVENTS } from '../../src/services/security-log.ts';
 
 const operations = await readFile(new URL('../../docs/operations.md', import.meta.url), 'utf8');
@@ -13,6 +14,19 @@ const formatMs = (ms: number): string => {
 test('every event of the security log is documented', () => {
   const section = operations.split('## Security log')[1]?.split('\n## ')[0] ?? '';
   for (const event of Object.keys(SECURITY_EVENTS)) expect(section).toContain(`\`${event}\``);
+});
+
+test('every limit is documented, with whether its refusals are recorded', () => {
+  const section = operations.split('## Refusals')[1]?.split('\n## ')[0] ?? '';
+  const rows = section.split('\n').filter((line) => line.startsWith('| `'));
+  const documented = rows.flatMap((row) => {
+    const [, names = '', , recorded = ''] = row.split('|');
+    const fate = recorded.trim() === 'yes' ? 'recorded' : 'counted';
+    return [...names.matchAll(/`([^`]+)`/g)]
+      .map(([, name]) => [name, fate])
+      .slice(names.includes('`limit`') ? 1 : 0);
+  });
+  expect(Object.fromEntries(documented)).toEqual(LIMITS);
 });
 
 test('the limits of failed logins are documented as they are', () => {

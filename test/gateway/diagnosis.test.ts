@@ -2,12 +2,9 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
-import { Writable } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
-import { startApp } from '../../src/app.ts';
-import { readConfig } from '../../src/config.ts';
 import type { EventLog } from '../../src/db/event-log.ts';
 import { createBus } from '../../src/events/bus.ts';
 import type { DetachedReader, EventStream, StreamItem } from '../../src/events/stream.ts';
@@ -17,75 +14,16 @@ import { createFanOut } from '../../src/gateway/execution/fan-out.ts';
 import type { Receiver } from '../../src/gateway/execution/fan-out.ts';
 import { createMetrics } from '../../src/gateway/metrics.ts';
 import { createLogger } from '../../src/log.ts';
-import { createTestAccount } from '../../src/testing/account.ts';
-import { createGraphqlClient } from '../../src/testing/index.ts';
-import type { NewAccount, TestGateway } from '../../src/testing/index.ts';
 import { openTestDatabase } from '../harness/database.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import type { GraphqlSocket } from '../harness/graphql-socket.ts';
+import { startLoggedApp } from '../harness/logged-app.ts';
 
 // docs/diagnosis.md names these log lines and metrics, and how to follow a connection by its id.
 
 const INFO = 30;
 const DEBUG = 20;
-
-type LogLine = Readonly<Record<string, unknown>>;
-
-interface LoggedApp extends TestGateway {
-  /** Returns the whole log as text. */
-  text(): string;
-  /** Returns the log lines that have all of these fields. */
-  lines(fields: LogLine): readonly LogLine[];
-  metrics(): Promise<string>;
-}
-
-/** Starts a gateway that logs at level debug, and captures its log. */
-async function startLoggedApp(): Promise<LoggedApp> {
-  let text = '';
-  const destination = new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      text += chunk.toString();
-      done();
-    },
-  });
-  await using stack = new AsyncDisposableStack();
-  const config = readConfig({
-    DATA_DIR: 'memory',
-    HOST: '127.0.0.1',
-    PORT: '0',
-    RATE_LIMITS: 'off',
-    DEMO: 'off',
-    PRESENCE_GRACE_MS: '200',
-  });
-  const app = stack.use(
-    await startApp({
-      config,
-      log: createLogger('debug', destination),
-      database: await openTestDatabase(),
-      passwordMemoryKib: 8,
-    }),
-  );
-  const graphql = stack.use(createGraphqlClient(app.url));
-  const accounts = stack.use(new AsyncDisposableStack());
-  const owned = stack.move();
-  return {
-    url: app.url,
-    graphql,
-    createAccount: async (values?: NewAccount) =>
-      accounts.use(await createTestAccount(app.url, graphql, values)),
-    connectLegacy: () => Promise.reject(new Error('The test needs no legacy client.')),
-    text: () => text,
-    lines: (fields) =>
-      text
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as LogLine)
-        .filter((line) => Object.entries(fields).every(([name, value]) => line[name] === value)),
-    metrics: async () => (await fetch(`${app.url}/metrics`)).text(),
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  };
-}
 
 const createEventsQuery = (id: string, name: string) =>
   `subscription ${name} { conversationEvents(conversationId: "${id}") { __typename ... on MessageSent { message { text } } } }`;

@@ -85,7 +85,7 @@ export async function createTestDeps({
       answerDelayMs: 0,
     }),
     securityLog,
-    countRefusal: () => undefined,
+    reportRefusal: () => undefined,
     lockedUsers: new Set(),
     sendBatcher: createSendBatcher({ db, bus }),
     typing: createTypingPublisher({ db, bus }),

@@ -14,11 +14,11 @@ const rateLimited = expect.objectContaining({
 /** Consumes points until the limit rejects. Returns their number. */
 async function countUses(
   kind: LimitKind,
-  key: string,
+  address: string,
   limits = createRateLimits({ enabled: true }),
 ): Promise<number> {
   for (let uses = 0; ; uses += 1) {
-    const [result] = await Promise.allSettled([limits.consume(kind, key)]);
+    const [result] = await Promise.allSettled([limits.consume(kind, { address })]);
     if (result.status === 'fulfilled') continue;
     expect(result.reason).toEqual(rateLimited);
     return uses;
@@ -43,16 +43,19 @@ test.each([
 test('limits are separate per account and per kind', async () => {
   const limits = createRateLimits({ enabled: true });
   expect(await countUses('signUp', 'a', limits)).toBe(60);
-  await limits.consume('signUp', 'b');
-  await limits.consume('typing', 'a');
+  await limits.consume('signUp', { address: 'b' });
+  await limits.consume('typing', { address: 'a' });
 });
 
-test('each refusal is reported with its limit', async () => {
-  const refused: LimitKind[] = [];
-  const limits = createRateLimits({ enabled: true, onRefused: (kind) => void refused.push(kind) });
+test('each refusal is reported with its limit and client', async () => {
+  const refusals: unknown[] = [];
+  const limits = createRateLimits({ enabled: true, reportRefusal: (...refusal) => refusals.push(refusal) });
   await countUses('signUp', 'a', limits);
-  await expect(limits.consume('signUp', 'a')).rejects.toThrow(rateLimited);
-  expect(refused).toEqual(['signUp', 'signUp']);
+  await expect(limits.consume('signUp', { address: 'a' })).rejects.toThrow(rateLimited);
+  expect(refusals).toEqual([
+    ['signUp', { address: 'a' }],
+    ['signUp', { address: 'a' }],
+  ]);
 });
 
 test('the limit allows requests again after retryAfterMs', async () => {
@@ -61,9 +64,9 @@ test('the limit allows requests again after retryAfterMs', async () => {
     const limits = createRateLimits({ enabled: true });
     expect(await countUses('signUp', 'a', limits)).toBe(60);
     await vi.advanceTimersByTimeAsync(59_000);
-    await expect(limits.consume('signUp', 'a')).rejects.toThrow(rateLimited);
+    await expect(limits.consume('signUp', { address: 'a' })).rejects.toThrow(rateLimited);
     await vi.advanceTimersByTimeAsync(1_100);
-    await limits.consume('signUp', 'a');
+    await limits.consume('signUp', { address: 'a' });
     expect(await countUses('typing', 'a', limits)).toBe(300);
     await vi.advanceTimersByTimeAsync(1_100);
     expect(await countUses('typing', 'a', limits)).toBe(50);
@@ -74,7 +77,7 @@ test('the limit allows requests again after retryAfterMs', async () => {
 
 test('disabled limits reject nothing', async () => {
   const limits = createRateLimits({ enabled: false });
-  for (let count = 0; count < 5_000; count += 1) await limits.consume('signUp', 'a');
+  for (let count = 0; count < 5_000; count += 1) await limits.consume('signUp', { address: 'a' });
 });
 
 test('excessive typing is limited per account', async () => {

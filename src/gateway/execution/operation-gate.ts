@@ -36,7 +36,8 @@ const UNKNOWN = 'unknown';
 export function createOperationGate({
   operationLimits: limits,
   databaseShares,
-}: Pick<Deps, 'operationLimits' | 'databaseShares'>): OperationGate {
+  reportRefusal,
+}: Pick<Deps, 'operationLimits' | 'databaseShares' | 'reportRefusal'>): OperationGate {
   const cost = createOperationCost();
   const largeOperations = new LargeOperations();
   const unknownDocuments = new FairQueue({ concurrency: 1 });
@@ -76,7 +77,10 @@ export function createOperationGate({
       const operationCost = cost.of(document, operationName, variables);
       const turn = await begin(payer, operationCost);
       try {
-        if (operationCost.statements > MAX_STATEMENTS) throw tooManyStatementsError();
+        if (operationCost.statements > MAX_STATEMENTS) {
+          reportRefusal('statements', payer);
+          throw tooManyStatementsError();
+        }
         const key = keyOfPayer(payer);
         const runAsPayer = () => databaseShares.run(key, work);
         return await largeOperations.run(key, operationCost, operation.context, runAsPayer);

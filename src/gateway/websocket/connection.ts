@@ -124,7 +124,7 @@ export function createConnection(
 /** Opens the session of the connection. Returns false if the token was not accepted. */
 export async function logIn(ports: Ports, connection: WebSocketConnection, token: string): Promise<boolean> {
   try {
-    setSession(connection, await ports.openSession(token));
+    setSession(connection, await ports.openSession(token, connection.address));
     ports.connectionSlots.identify(connection.stream);
   } catch (error) {
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED') return false;
@@ -146,7 +146,8 @@ export async function renewSession(
 ): Promise<Session> {
   if (connection.liveSession === undefined)
     throw unauthenticated('The connection has no session to renew. Log in with `connection_init`.');
-  const renewedSession = await ports.renewSession(connection.liveSession.session, token);
+  const { session } = connection.liveSession;
+  const renewedSession = await ports.renewSession(session, token, connection.address);
   connection.liveSession.close();
   setSession(connection, renewedSession);
   releaseIfClosed(connection);
@@ -165,7 +166,7 @@ export async function openOwnSession(
   key: OperationKey,
   token: string,
 ): Promise<LiveSession> {
-  const liveSession = await ports.openSession(token);
+  const liveSession = await ports.openSession(token, connection.address);
   connection.ownSessions ??= new Map();
   connection.ownSessions.set(key, liveSession);
   releaseIfClosed(connection);

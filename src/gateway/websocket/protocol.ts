@@ -36,6 +36,14 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
   const { deps, engine, formatError, metrics } = ports;
   /** graphql-ws passes `execute` and `subscribe` the context of an operation, but not its connection and id. */
   const sources = new WeakMap<Context, OperationSource>();
+  const refuse = (
+    limit: 'operations' | 'variables',
+    { address, id, liveSession }: WebSocketConnection,
+    error: DomainError,
+  ): DomainError => {
+    deps.reportRefusal(limit, payerOf(liveSession?.session ?? null, address, id));
+    return error;
+  };
   return {
     connectionInitWaitTimeout: INIT_TIMEOUT_MS,
     async onConnect(connecting) {
@@ -68,13 +76,14 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
         return [
           formatError(typeof reason === 'string' ? streamEnded(reason as EndReason) : unauthenticated()),
         ];
-      if (extra.operations.size > MAX_OPERATIONS) return [formatError(tooManyOperationsError())];
+      if (extra.operations.size > MAX_OPERATIONS)
+        return [formatError(refuse('operations', extra, tooManyOperationsError()))];
       const document = await resolveDocument(ports, extra, documentRequest);
       if (Array.isArray(document)) return document;
       const operation = getOperationAST(document, operationName);
       if (operation == null) return [formatError(new GraphQLError('The document has no such operation.'))];
       if (operation.operation === 'subscription' && extra.operations.retainedLength > MAX_RETAINED_LENGTH)
-        return [formatError(tooManyVariablesError())];
+        return [formatError(refuse('variables', extra, tooManyVariablesError()))];
       try {
         const contextValue = await retry(() => createOperationContext(ports, extra, payload), {
           // During an outage a subscription waits for the database; a query receives UNAVAILABLE.

@@ -109,6 +109,11 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       connection.endReason ??= 'PROTOCOL';
       if (isUnexpectedFrame(error)) return socket.close(CloseCode.BadRequest, 'Invalid message received');
       const code = codeOf(formatError(error)) ?? 'INTERNAL';
+      if (code === 'RATE_LIMITED')
+        deps.reportRefusal('operation ids', {
+          account: connection.liveSession?.session.actor,
+          address: connection.address,
+        });
       const row = ERROR_CODES[code];
       socket.close('close' in row ? row.close : CloseCode.InternalServerError, code);
     };
