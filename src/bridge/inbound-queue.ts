@@ -1,6 +1,17 @@
 import type { Priority, TurnClock } from '../lib/turn-clock.ts';
+import type { ConnectionLimits } from './connection-limits.ts';
 
-type Work = () => Promise<void>;
+/** A received event. */
+export interface LegacyEvent {
+  readonly name: unknown;
+  readonly argument: unknown;
+  /** Acknowledges the event; undefined if the client requests no acknowledgement. */
+  readonly ack?: (() => void) | undefined;
+  /** Size of its packets, attachments included. */
+  readonly bytes: number;
+  /** Whether it is the token of the handshake, and was not sent as an event. */
+  readonly isHandshake?: boolean;
+}
 
 /** Queued events beyond which the client's socket is not read until only `RESUME_SHARE` of them are left. */
 const HIGH_WATER_MARKS = {
@@ -9,83 +20,97 @@ const HIGH_WATER_MARKS = {
 } as const satisfies Record<Priority, { events: number; bytes: number }>;
 const RESUME_SHARE = 0.5;
 
-/** The received events of one client, handled strictly one after the other. */
-export interface InboundQueue {
-  readonly length: number;
-  readonly bytes: number;
-  /** Queues the work. Returns false if the queue is full. */
-  push(bytes: number, work: Work): boolean;
-  /** Checks whether the queue is long, and the socket may be left unread. */
-  checkLength(): void;
-  /** Runs the work after everything that is queued. */
-  finish(work: Work): void;
-  /** Drops the work that has not started, except that of `finish`. */
-  drop(): void;
-  /** Resolves when the queue is empty and nothing is running. */
-  whenIdle(): Promise<void>;
-}
-
 export interface InboundQueueOptions {
   readonly turnClock: TurnClock;
+  readonly limits: Pick<ConnectionLimits, 'queuedEvents' | 'queuedBytes'>;
   readonly priority: () => Priority;
-  readonly maxEvents: number;
-  readonly maxBytes: number;
-  /** Whether the socket may be left unread. */
-  readonly canPause: () => boolean;
+  /** Handles an event. If it fails, the queue continues. */
+  readonly handle: (event: LegacyEvent) => Promise<void>;
   /** Called when an event has been taken from the queue. */
   readonly onTaken: () => void;
+  /** Whether the socket may be left unread. */
+  readonly canPause: () => boolean;
   /** Called when the queue is so long that no more should be read, and when it is short again. */
   readonly onLong: () => void;
   readonly onShort: () => void;
-  /** Called with the error of failed work; the queue continues. */
   readonly onError: (error: unknown) => void;
 }
 
-export function createInboundQueue({
-  turnClock,
-  priority,
-  maxEvents,
-  maxBytes,
-  canPause,
-  onTaken,
-  onLong,
-  onShort,
-  onError,
-}: InboundQueueOptions): InboundQueue {
-  let queued: { readonly bytes: number; readonly work: Work }[] = [];
-  let finalWork: Work | undefined;
-  let bytes = 0;
-  let running: Promise<void> | undefined;
-  let isLong = false;
+/** The received events of one client, handled strictly one after the other. */
+export class InboundQueue {
+  readonly #options: InboundQueueOptions;
+  #events: LegacyEvent[] = [];
+  #bytes = 0;
+  #finalWork: (() => Promise<void>) | undefined;
+  #running: Promise<void> | undefined;
+  #isLong = false;
 
-  const exceeds = (share: number): boolean => {
-    const { events, bytes: marks } = HIGH_WATER_MARKS[priority()];
-    return canPause() && (queued.length > events * share || bytes > marks * share);
-  };
-  const checkLength = (): void => {
-    if (isLong === exceeds(isLong ? RESUME_SHARE : 1)) return;
-    isLong = !isLong;
-    if (isLong) onLong();
-    else onShort();
-  };
+  constructor(options: InboundQueueOptions) {
+    this.#options = options;
+  }
 
-  const takeNext = (): Work | undefined => {
-    const entry = queued.shift();
-    if (entry !== undefined) {
-      bytes -= entry.bytes;
-      if (isLong) checkLength();
-      onTaken();
-      return entry.work;
-    }
-    const work = finalWork;
-    finalWork = undefined;
-    return work;
-  };
-  const runAll = async (): Promise<void> => {
+  get length(): number {
+    return this.#events.length;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Queues the event. Returns false if the queue is full. */
+  push(event: LegacyEvent): boolean {
+    const { queuedEvents, queuedBytes } = this.#options.limits;
+    if (this.#events.length >= queuedEvents || this.#bytes + event.bytes > queuedBytes) return false;
+    this.#events.push(event);
+    this.#bytes += event.bytes;
+    this.checkLength();
+    this.#startIfIdle();
+    return true;
+  }
+
+  /** Checks whether the queue is long, and the socket may be left unread. */
+  checkLength(): void {
+    if (this.#isLong === this.#exceeds(this.#isLong ? RESUME_SHARE : 1)) return;
+    this.#isLong = !this.#isLong;
+    if (this.#isLong) this.#options.onLong();
+    else this.#options.onShort();
+  }
+
+  /** Runs the work after all queued events. */
+  finish(work: () => Promise<void>): void {
+    this.#finalWork = work;
+    this.#startIfIdle();
+  }
+
+  /** Drops the events that have not started, but not the work of `finish`. */
+  drop(): void {
+    this.#events = [];
+    this.#bytes = 0;
+    if (this.#isLong) this.checkLength();
+  }
+
+  /** Resolves when the queue is empty and nothing is running. */
+  async whenIdle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  #exceeds(share: number): boolean {
+    const { priority, canPause } = this.#options;
+    const { events, bytes } = HIGH_WATER_MARKS[priority()];
+    return canPause() && (this.#events.length > events * share || this.#bytes > bytes * share);
+  }
+
+  #startIfIdle(): void {
+    this.#running ??= Promise.resolve().then(() => this.#runAll());
+  }
+
+  async #runAll(): Promise<void> {
+    const { turnClock, priority, handle, onError } = this.#options;
     for (;;) {
       if (turnClock.isOver()) await turnClock.nextTurn(priority());
       // After the wait, during which the queue may have been dropped.
-      const work = takeNext();
+      const event = this.#takeEvent();
+      const work = event === undefined ? this.#takeFinalWork() : () => handle(event);
       if (work === undefined) break;
       try {
         await work();
@@ -93,39 +118,21 @@ export function createInboundQueue({
         onError(error);
       }
     }
-    running = undefined;
-  };
-  const startIfIdle = (): void => {
-    running ??= Promise.resolve().then(runAll);
-  };
+    this.#running = undefined;
+  }
 
-  return {
-    get length() {
-      return queued.length;
-    },
-    get bytes() {
-      return bytes;
-    },
-    push(size, work) {
-      if (queued.length >= maxEvents || bytes + size > maxBytes) return false;
-      queued.push({ bytes: size, work });
-      bytes += size;
-      checkLength();
-      startIfIdle();
-      return true;
-    },
-    checkLength,
-    finish(work) {
-      finalWork = work;
-      startIfIdle();
-    },
-    drop() {
-      queued = [];
-      bytes = 0;
-      if (isLong) checkLength();
-    },
-    async whenIdle() {
-      while (running !== undefined) await running;
-    },
-  };
+  #takeEvent(): LegacyEvent | undefined {
+    const event = this.#events.shift();
+    if (event === undefined) return undefined;
+    this.#bytes -= event.bytes;
+    if (this.#isLong) this.checkLength();
+    this.#options.onTaken();
+    return event;
+  }
+
+  #takeFinalWork(): (() => Promise<void>) | undefined {
+    const work = this.#finalWork;
+    this.#finalWork = undefined;
+    return work;
+  }
 }

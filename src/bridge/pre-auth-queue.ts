@@ -1,19 +1,18 @@
+import type { ConnectionLimits } from './connection-limits.ts';
+import type { LegacyEvent } from './inbound-queue.ts';
+
 export interface QueuedEvent {
+  readonly event: LegacyEvent;
   readonly needsLogin: boolean;
-  readonly bytes: number;
-  readonly work: () => Promise<void>;
   /** Acknowledges the event; set if the client may send nothing more before that. */
   readonly acknowledge?: (() => void) | undefined;
 }
 
 export interface PreAuthQueueOptions {
-  /** Longest time that an event is queued, from the connect. */
-  readonly timeoutMs: number;
-  /** Beyond either limit the queue is flushed: its events are then rejected like any event before a login. */
-  readonly maxEvents: number;
-  readonly maxBytes: number;
+  /** Beyond the limits the queue is flushed: its events are then rejected like any event before a login. */
+  readonly limits: Pick<ConnectionLimits, 'preAuthTimeoutMs' | 'preAuthEvents' | 'preAuthBytes'>;
   /** Called with each queued event, in order, when the queue is flushed. */
-  readonly onFlush: (event: QueuedEvent) => void;
+  readonly onFlush: (event: LegacyEvent) => void;
 }
 
 /** Time without another event after which the client is assumed to wait for an acknowledgement. */
@@ -28,7 +27,7 @@ export class PreAuthQueue {
   readonly #options: PreAuthQueueOptions;
   readonly #timer: NodeJS.Timeout;
   #quietTimer: NodeJS.Timeout | undefined;
-  #events: QueuedEvent[] = [];
+  #events: LegacyEvent[] = [];
   #bytes = 0;
   #isClosed = false;
   /** The client waits for each acknowledgement before it sends the next event. */
@@ -38,7 +37,7 @@ export class PreAuthQueue {
     this.#options = options;
     // When the event loop was blocked, timers run before sockets are read: `setImmediate` lets an `authenticate` that
     // has arrived be read first.
-    this.#timer = setTimeout(() => setImmediate(() => this.flush()), options.timeoutMs);
+    this.#timer = setTimeout(() => setImmediate(() => this.flush()), options.limits.preAuthTimeoutMs);
     this.#timer.unref();
   }
 
@@ -46,13 +45,13 @@ export class PreAuthQueue {
    * Queues an event. Returns false if the event must run now: after a flush, or if the queue is empty and the event needs
    * no login. Behind other events, one that needs no login is queued as well, which preserves the order.
    */
-  add(event: QueuedEvent): boolean {
-    if (this.#isClosed || (this.#events.length === 0 && !event.needsLogin)) return false;
+  add({ event, needsLogin, acknowledge }: QueuedEvent): boolean {
+    if (this.#isClosed || (this.#events.length === 0 && !needsLogin)) return false;
     this.#events.push(event);
     this.#bytes += event.bytes;
-    const { maxEvents, maxBytes } = this.#options;
-    if (this.#events.length > maxEvents || this.#bytes > maxBytes) this.flush();
-    else this.#acknowledgeWhenQuiet(event);
+    const { preAuthEvents, preAuthBytes } = this.#options.limits;
+    if (this.#events.length > preAuthEvents || this.#bytes > preAuthBytes) this.flush();
+    else this.#acknowledgeWhenQuiet(acknowledge);
     return true;
   }
 
@@ -82,7 +81,7 @@ export class PreAuthQueue {
   }
 
   /** With `retries`, socket.io-client sends no `authenticate` before its previous event is acknowledged. */
-  #acknowledgeWhenQuiet({ acknowledge }: QueuedEvent): void {
+  #acknowledgeWhenQuiet(acknowledge: QueuedEvent['acknowledge']): void {
     clearTimeout(this.#quietTimer);
     if (acknowledge === undefined) return void (this.#isSerial = false);
     if (this.#isSerial) return acknowledge();

@@ -6,6 +6,10 @@ const SLICE_MS = 5;
 /** Loops of anonymous clients wait in a queue of their own, and so do not delay those of accounts. */
 export type Priority = 'account' | 'anonymous';
 
+/** Returns the priority of a client by its login, which is undefined or null for an anonymous one. */
+export const priorityOfLogin = (login: object | null | undefined): Priority =>
+  login == null ? 'anonymous' : 'account';
+
 /**
  * Divides the time of the event loop among the loops that drain queues of clients. Once they have worked for `SLICE_MS`
  * in one turn of the event loop, the others wait for later turns, in order, while requests and timers are served.

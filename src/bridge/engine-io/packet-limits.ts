@@ -1,5 +1,6 @@
-import type { Server as EngineServer, Socket as EngineSocket } from 'engine.io';
-import { internalsOf, onTransport } from './internals.ts';
+import type { Server as EngineServer } from 'engine.io';
+import { onTransport } from './internals.ts';
+import type { Transport } from './internals.ts';
 import { countBinaryPackets } from './protocol-3-parser.ts';
 
 /** The parser of protocol 3 passes packets to a callback, that of protocol 4 returns them. */
@@ -24,26 +25,22 @@ export function limitPackets(engine: EngineServer, maxPackets: number): void {
 export interface PongLimitOptions {
   /** Largest number of bytes that a client may leave unread. */
   readonly maxBytes: number;
-  /** The open connections of the server. */
-  readonly engineSockets: ReadonlySet<EngineSocket>;
-  /** Called before a WebSocket is terminated, with its connection; undefined if none uses it, as during an upgrade. */
-  readonly onTerminate: (conn: EngineSocket | undefined) => void;
+  /** Called before the WebSocket of a transport is terminated. */
+  readonly onTerminate: (transport: Transport) => void;
 }
 
 /**
  * Terminates a WebSocket whose client sends pings without reading the pongs: `ws` replies to each ping without
  * backpressure.
  */
-export function limitPongs(
-  engine: EngineServer,
-  { maxBytes, engineSockets, onTerminate }: PongLimitOptions,
-): void {
-  onTransport(engine, ({ socket }) => {
+export function limitPongs(engine: EngineServer, { maxBytes, onTerminate }: PongLimitOptions): void {
+  onTransport(engine, (transport) => {
+    const { socket } = transport;
     let isTerminated = false;
     socket?.on('ping', () => {
       if (isTerminated || socket.bufferedAmount <= maxBytes) return;
       isTerminated = true;
-      onTerminate([...engineSockets].find((conn) => internalsOf(conn).transport.socket === socket));
+      onTerminate(transport);
       socket.terminate();
     });
   });

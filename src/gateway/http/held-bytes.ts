@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LedgerEntry, MIN_COUNTED_BYTES } from '../../lib/byte-ledger.ts';
+import { priorityOfLogin } from '../../lib/turn-clock.ts';
 import type { Priority } from '../../lib/turn-clock.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
 import { identify } from '../identity.ts';
@@ -65,7 +66,7 @@ function bodyLength(request: IncomingMessage): number {
 async function findPriority(ports: Ports, request: IncomingMessage): Promise<Priority> {
   try {
     const { session } = await identify(ports, request, findTokenInRequest(request), ports.authenticate);
-    return session === undefined ? 'anonymous' : 'account';
+    return priorityOfLogin(session);
   } catch {
     // During an outage. The operation itself reports it.
     return 'anonymous';

@@ -4,6 +4,7 @@ import type { Plugin, YogaInitialContext } from 'graphql-yoga';
 import { payerOf } from '../../actor.ts';
 import type { Session } from '../../actor.ts';
 import { DomainError } from '../../errors.ts';
+import { priorityOfLogin } from '../../lib/turn-clock.ts';
 import { createContext } from '../../schema/context.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
 import type { Operation } from '../execution/operation.ts';
@@ -62,7 +63,7 @@ export function createYogaPlugin(
     const { request, req, ...operation } = operationOf(args);
     try {
       const { session = null, ...identity } = await identifyRequest(req);
-      if (turnClock.isOver()) await turnClock.nextTurn(session === null ? 'anonymous' : 'account');
+      if (turnClock.isOver()) await turnClock.nextTurn(priorityOfLogin(session));
       const origin = originOf(req);
       const { address } = origin;
       const context = createContext({ deps, session, address, ...identity, signal: request.signal });

@@ -1,0 +1,73 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket as EngineSocket } from 'engine.io';
+import { priorityOfLogin } from '../lib/turn-clock.ts';
+import type { Priority } from '../lib/turn-clock.ts';
+import type { LegacyConnection } from './connection.ts';
+import { internalsOf } from './engine-io/internals.ts';
+import { sidOf } from './engine-io/server.ts';
+
+/** The open Engine.IO sessions of this node, each with the legacy connection that it carries. */
+export class EngineSessions {
+  readonly #byId = new Map<string, EngineSocket>();
+  readonly #byTransport = new WeakMap<object, EngineSocket>();
+  /** Sessions whose client has never logged in, in the order of their arrival. */
+  readonly #anonymous = new Set<EngineSocket>();
+  readonly #authenticated = new WeakSet<EngineSocket>();
+  readonly #connections = new WeakMap<EngineSocket, LegacyConnection>();
+
+  add(conn: EngineSocket): void {
+    this.#byId.set(sidOf(conn), conn);
+    this.#byTransport.set(internalsOf(conn).transport, conn);
+    this.#anonymous.add(conn);
+    conn.on('upgrade', (transport: object) => this.#byTransport.set(transport, conn));
+  }
+
+  delete(conn: EngineSocket): void {
+    this.#byId.delete(sidOf(conn));
+    this.#anonymous.delete(conn);
+  }
+
+  setConnection(conn: EngineSocket, connection: LegacyConnection): void {
+    this.#connections.set(conn, connection);
+  }
+
+  connectionOf(conn: EngineSocket): LegacyConnection | undefined {
+    return this.#connections.get(conn);
+  }
+
+  /** Marks the session as that of a client that has logged in. */
+  markAuthenticated(conn: EngineSocket): void {
+    this.#anonymous.delete(conn);
+    this.#authenticated.add(conn);
+  }
+
+  isAuthenticated(conn: EngineSocket): boolean {
+    return this.#authenticated.has(conn);
+  }
+
+  /** Takes the oldest session off the list of those without a login, and returns it, if there are more than `max`. */
+  takeExcess(max: number): EngineSocket | undefined {
+    const [oldest] = this.#anonymous;
+    if (oldest === undefined || this.#anonymous.size <= max) return undefined;
+    this.#anonymous.delete(oldest);
+    return oldest;
+  }
+
+  /** Returns the session of a polling request or upgrade; undefined for a handshake. */
+  findByRequest({ url }: IncomingMessage): EngineSocket | undefined {
+    return this.#byId.get(/[?&]sid=([^&]+)/.exec(url ?? '')?.[1] ?? '');
+  }
+
+  /** Returns the session that uses the transport; undefined during a handshake or an upgrade. */
+  findByTransport(transport: object): EngineSocket | undefined {
+    return this.#byTransport.get(transport);
+  }
+
+  priorityOf(conn: EngineSocket | undefined): Priority {
+    return priorityOfLogin(conn && this.#connections.get(conn)?.actor);
+  }
+
+  [Symbol.iterator](): Iterator<EngineSocket> {
+    return this.#byId.values();
+  }
+}
