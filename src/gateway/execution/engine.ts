@@ -7,14 +7,7 @@ import {
   validate,
   validateSubscriptionArgs,
 } from 'graphql';
-import type {
-  DocumentNode,
-  ExecutionArgs,
-  ExecutionResult,
-  GraphQLError,
-  GraphQLSchema,
-  ValidatedSubscriptionArgs,
-} from 'graphql';
+import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError, GraphQLSchema } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { Payer } from '../../actor.ts';
 import { streamEnded, unauthenticated } from '../../errors.ts';
@@ -111,24 +104,29 @@ export function createEngine(options: EngineOptions): Engine {
     }
   };
 
-  const openSource = async (operation: Operation, args: ValidatedSubscriptionArgs) => {
-    const open = async () => createSourceEventStream(args);
+  /** Opens the source of a subscription. Checks the variables in there, so that invalid ones are charged. */
+  const openSource = async (operation: Operation) => {
+    const open = async () => {
+      const args = validateSubscriptionArgs(argsOf(operation));
+      if (!('schema' in args)) return { errors: args };
+      const source = await createSourceEventStream(args);
+      return Symbol.asyncIterator in source ? { args, source } : source;
+    };
     return gate === undefined ? open() : gate.run(operation, open);
   };
 
   const openSubscription = async (operation: Operation): Promise<ResultStream | ExecutionResult> => {
     const { document, context, semaphore } = operation;
-    const args = validateSubscriptionArgs(argsOf(operation));
-    if (!('schema' in args)) return formatResult({ errors: args }, document);
     gate?.openSubscription(operation);
-    const source = await openSource(operation, args).catch((error: unknown) => {
+    const opened = await openSource(operation).catch((error: unknown) => {
       gate?.closeSubscription(operation);
       throw error;
     });
-    if (!(Symbol.asyncIterator in source)) {
+    if (!('source' in opened)) {
       gate?.closeSubscription(operation);
-      return formatResult(source, document);
+      return formatResult(opened, document);
     }
+    const { args, source } = opened;
     const topic = topicOf(source);
     const executeEvent = async (rootValue: unknown): Promise<ExecutionResult> => {
       const executeOnce = async (): Promise<ExecutionResult> => {
