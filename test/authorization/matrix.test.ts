@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CHANNELS } from '../../src/bridge/contract/channels.ts';
 import type { Database } from '../../src/db/database.ts';
@@ -7,6 +6,7 @@ import { schema } from '../../src/schema/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 import { openTestDatabase } from '../harness/database.ts';
+import { readDigests } from '../harness/table-digests.ts';
 import { ACTOR_NAMES, WITHOUT_SESSION } from './actors.ts';
 import type { ActorName } from './actors.ts';
 import { AUTH_SECRET, MARKER, createFixture } from './fixture.ts';
@@ -31,28 +31,6 @@ afterAll(async () => {
   await adminClient[Symbol.asyncDispose]();
   await app[Symbol.asyncDispose]();
 });
-
-const TABLES = [
-  'users',
-  'circles',
-  'devices',
-  'memberships',
-  'invitations',
-  'conversations',
-  'participants',
-  'messages',
-  'media',
-  'events',
-];
-
-/** Returns a digest of the rows of each table. */
-async function readDigests(): Promise<readonly unknown[]> {
-  const digests = TABLES.map(
-    (table) =>
-      sql`select ${table} as name, md5(string_agg(row::text, ',' order by row::text)) as digest from ${sql.table(table)} row`,
-  );
-  return (await sql<object>`${sql.join(digests, sql` union all `)}`.execute(database.db)).rows;
-}
 
 const isDestructive = ({ operation }: Row): boolean =>
   'isDestructive' in operation && operation.isDestructive;
@@ -84,9 +62,9 @@ describe.for(Object.values(SECTIONS))('$title', ({ rows }) => {
       ACTOR_NAMES.filter((actor) => row.outcomes[actor] === 'yes'),
       ACTOR_NAMES.filter((actor) => row.outcomes[actor] !== 'yes'),
     ];
-    const digests = await readDigests();
+    const digests = await readDigests(database.db);
     await Promise.all(denied.map((actor) => expectOutcome(row, actor)));
-    expect(await readDigests(), 'an operation that was denied has changed data').toEqual(digests);
+    expect(await readDigests(database.db), 'an operation that was denied has changed data').toEqual(digests);
     for (const actor of allowed)
       await expectOutcome(row, actor, isDestructive(row) ? await createFixture(app) : fixture);
   });
