@@ -11,7 +11,7 @@ const once = [
   'test/domain/ice-urls.test.ts',
   'test/events/cursor.test.ts',
   'test/gateway/{bearer-token,client-address,cors,graphiql,graphql-ws-internals,keep-alive,logs,operation-ids,persisted-operations}.test.ts',
-  'test/gateway/{program,refresh,request-forms,several-gateways,sse-proxies,subscription-key,upload-names,ws-internals}.test.ts',
+  'test/gateway/{program,refresh,request-forms,several-gateways,sse-proxies,subscription-key,transport-limits,upload-names,ws-internals}.test.ts',
   'test/schema/{contract,descriptions,pagination,scalars}.test.ts',
   'test/services/{passwords,security-log,tokens}.test.ts',
 ];

@@ -26,6 +26,7 @@ import { createGraphqlSockets } from './gateway/websocket/server.ts';
 import { requireForStartup } from './lib/startup-error.ts';
 import { withTimeout } from './lib/timeout.ts';
 import type { Logger } from './log.ts';
+import type { OperationBudgets } from './services/operation-limits.ts';
 
 /** Time for connections to close during shutdown before they are destroyed. */
 const DRAIN_TIMEOUT_MS = 2_000;
@@ -39,6 +40,8 @@ export interface AppOptions {
   readonly legacyLimits?: Partial<ConnectionLimits> | undefined;
   /** Memory of Argon2id for new password hashes, in KiB; tests lower it. */
   readonly passwordMemoryKib?: number | undefined;
+  /** Overrides the budgets of operations. */
+  readonly operationBudgets?: OperationBudgets | undefined;
 }
 
 /** A running gateway. Disposal drains it: streams and connections end with the reason DRAINING. */

@@ -30,6 +30,7 @@ import type { MediaStorage } from '../services/media-storage.ts';
 import { createPasswords } from '../services/passwords.ts';
 import { createPresence } from '../services/presence.ts';
 import { createOperationLimits } from '../services/operation-limits.ts';
+import type { OperationBudgets } from '../services/operation-limits.ts';
 import { createRateLimits } from '../services/rate-limits.ts';
 import { createReportRefusal } from '../services/refusals.ts';
 import { startRetention } from '../services/retention.ts';
@@ -49,6 +50,7 @@ export interface ServicesOptions {
   /** An open database to use instead of the configured one. */
   readonly database?: Database | undefined;
   readonly passwordMemoryKib?: number | undefined;
+  readonly operationBudgets?: OperationBudgets | undefined;
 }
 
 export interface Services {
@@ -99,6 +101,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const mediaStorage = await openMediaStorage(config, dataDir, kind, stack);
   const operationLimits = createOperationLimits({
     enabled: config.RATE_LIMITS === 'on',
+    budgets: options.operationBudgets,
     reportRefusal,
   });
   const passwords = createPasswords({

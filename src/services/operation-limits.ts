@@ -33,6 +33,7 @@ export const CONCURRENCY = {
 export const MAX_SUBSCRIPTIONS = 20_000;
 
 export type BudgetKind = keyof typeof BUDGETS;
+export type OperationBudgets = Readonly<Record<BudgetKind, Budget>>;
 export type RefusalKind = BudgetKind | 'concurrency' | 'subscriptions';
 
 /** A running operation. */
@@ -71,7 +72,7 @@ export interface OperationLimitsOptions {
   /** Without, budgets and the count of subscriptions refuse nothing; the concurrency stays bounded. */
   readonly enabled: boolean;
   readonly reportRefusal?: ReportRefusal | undefined;
-  readonly budgets?: Readonly<Record<BudgetKind, Budget>>;
+  readonly budgets?: OperationBudgets | undefined;
 }
 
 export function createOperationLimits(options: OperationLimitsOptions): OperationLimits {

@@ -7,6 +7,7 @@ import {
 } from '../../src/testing/index.ts';
 import type { Entity, GraphqlClient, TestAccount } from '../../src/testing/index.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
+import type { Examples } from './operations.ts';
 
 /** Two users and a device with a conversation, on a server in another process. */
 export interface FuzzAccounts extends AsyncDisposable {
@@ -57,5 +58,39 @@ export async function createFuzzAccounts(url: string): Promise<FuzzAccounts> {
     async [Symbol.asyncDispose]() {
       for (const client of [anonymous, ann, bob, device]) await client[Symbol.asyncDispose]();
     },
+  };
+}
+
+/** How often the right id is drawn, rather than any. */
+const WEIGHT = 20;
+
+/** Lists values of arguments that refer to the accounts and their objects. */
+export function listExamples(accounts: FuzzAccounts): Examples {
+  const { ann, bob, device, circle, conversation, message, media, cursors } = accounts;
+  const quote = (text: string) => JSON.stringify(text);
+  const entities = [ann, bob, device, circle, conversation, message, media, { id: 'CircleMembership:1' }];
+  const ids = entities.map(({ id }) => quote(id));
+  const mostly = ({ id }: { readonly id: string }) => [...Array<string>(WEIGHT).fill(quote(id)), ...ids];
+  return {
+    ID: ids,
+    'circle.id': mostly(circle),
+    'conversation.id': mostly(conversation),
+    'message.id': mostly(message),
+    circleId: mostly(circle),
+    conversationId: mostly(conversation),
+    messageId: mostly(message),
+    deviceId: mostly(device),
+    userId: mostly(ann),
+    mediaId: mostly(media),
+    email: [quote(ann.login), quote(bob.login), '"nobody@example.com"'],
+    emails: [quote(bob.login)],
+    username: [quote(device.login)],
+    password: ['"correct horse"', ...Array<string>(WEIGHT).fill('"x"')],
+    birthday: ['"2000-02-29"', '"2001-02-29"', '"0000-01-01"'],
+    Cursor: cursors.map(quote),
+    after: ['""'],
+    before: ['""'],
+    content: ['{ type: "offer" }', '[1, [2, [3]]]', '1.5'],
+    idempotencyKey: ['"a"', '"b"', '""'],
   };
 }

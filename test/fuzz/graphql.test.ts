@@ -4,14 +4,13 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { schema } from '../../src/schema/index.ts';
 import type { GraphqlClient, GraphqlError } from '../../src/testing/index.ts';
-import { createFuzzAccounts } from './accounts.ts';
+import { createFuzzAccounts, listExamples } from './accounts.ts';
 import type { FuzzAccounts } from './accounts.ts';
 import { expectDocumented, expectDocumentedResponse } from './documented.ts';
 import { drawEdited, draws } from './draw.ts';
 import type { Draw } from './draw.ts';
 import { TIMEOUT_MS, fuzz } from './fuzz.ts';
 import { drawOperation } from './operations.ts';
-import type { Examples } from './operations.ts';
 import { startFuzzServer } from './server.ts';
 import type { FuzzServer } from './server.ts';
 
@@ -38,41 +37,8 @@ async function renewAccounts(): Promise<void> {
   accounts = await createFuzzAccounts(server.url);
 }
 
-/** How often the right id is drawn, rather than any. */
-const WEIGHT = 20;
-
-const listExamples = (): Examples => {
-  const { ann, bob, device, circle, conversation, message, media, cursors } = accounts;
-  const quote = (text: string) => JSON.stringify(text);
-  const entities = [ann, bob, device, circle, conversation, message, media, { id: 'CircleMembership:1' }];
-  const ids = entities.map(({ id }) => quote(id));
-  const mostly = ({ id }: { readonly id: string }) => [...Array<string>(WEIGHT).fill(quote(id)), ...ids];
-  return {
-    ID: ids,
-    'circle.id': mostly(circle),
-    'conversation.id': mostly(conversation),
-    'message.id': mostly(message),
-    circleId: mostly(circle),
-    conversationId: mostly(conversation),
-    messageId: mostly(message),
-    deviceId: mostly(device),
-    userId: mostly(ann),
-    mediaId: mostly(media),
-    email: [quote(ann.login), quote(bob.login), '"nobody@example.com"'],
-    emails: [quote(bob.login)],
-    username: [quote(device.login)],
-    password: ['"correct horse"', ...Array<string>(WEIGHT).fill('"x"')],
-    birthday: ['"2000-02-29"', '"2001-02-29"', '"0000-01-01"'],
-    Cursor: cursors.map(quote),
-    after: ['""'],
-    before: ['""'],
-    content: ['{ type: "offer" }', '[1, [2, [3]]]', '1.5'],
-    idempotencyKey: ['"a"', '"b"', '""'],
-  };
-};
-
 const drawDocument = (draw: Draw, type: 'query' | 'mutation' | 'subscription'): string => {
-  const valid = drawOperation(draw, schema, type, listExamples(), ['logout']);
+  const valid = drawOperation(draw, schema, type, listExamples(accounts), ['logout']);
   return draw.oneIn(5) ? drawEdited(draw, valid) : valid;
 };
 
