@@ -4,6 +4,7 @@ import type { Socket as EngineSocket } from 'engine.io';
 import { Server } from 'socket.io';
 import type { WebSocket } from 'ws';
 import { actorKey } from '../actor.ts';
+import type { ErrorCode } from '../errors.ts';
 import { parseInTurn, replyToPing, requireReceiverInternals } from '../lib/websocket-receiver.ts';
 import { exceedsSendLimitsWithMargin } from './backpressure.ts';
 import { DEFAULT_LIMITS } from './connection-limits.ts';
@@ -32,10 +33,23 @@ const DRAIN_TIMEOUT_MS = 1_500;
 /** Interval at which open connections are counted, for the usage reports of other nodes. */
 const USAGE_INTERVAL_MS = 3_600_000;
 
+const DRAINING = {
+  status: 503,
+  code: 'UNAVAILABLE',
+  message: 'The node is shutting down. Connect again.',
+} as const;
+
+/** Responds to the request of an upgrade with an error, and closes its connection. */
+type RejectUpgrade = (error: {
+  readonly status: number;
+  readonly code: ErrorCode;
+  readonly message: string;
+}) => void;
+
 /** The Socket.IO server for legacy clients. The HTTP server routes `/socket.io/` to it. */
 export interface Bridge {
   handleRequest(request: IncomingMessage, response: ServerResponse): void;
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, reject: RejectUpgrade): void;
   /** Handles `GET /legacy-report?days=30`. */
   readonly handleReport: ReportHandler;
   /** Returns the open connections, and those whose last events still run. */
@@ -49,16 +63,24 @@ export function createBridge(deps: BridgeDeps): Bridge {
   const limits = { ...DEFAULT_LIMITS, ...deps.limits };
   requireReceiverInternals();
   let isClosing = false;
-  const engine = createEngineIo({
-    pingInterval: limits.pingIntervalMs,
-    pingTimeout: limits.pingTimeoutMs,
-    maxHttpBufferSize: limits.payloadBytes,
-    transports: ['polling', 'websocket'],
-    // CORS protects neither WebSockets nor JSONP: the origin is checked here as well.
-    allowRequest: (request, callback) => callback(null, !isClosing && deps.isOriginAllowed(request)),
-    cors: (request, callback) =>
-      callback(null, { origin: deps.isOriginAllowed(request as IncomingMessage), credentials: true }),
-  });
+  const rejections = new WeakMap<IncomingMessage, RejectUpgrade>();
+  const rejectUpgrade = (request: IncomingMessage, message: string): void =>
+    rejections.get(request)?.(
+      isClosing ? DRAINING : { status: 400, code: 'INVALID_INPUT', message: `${message}.` },
+    );
+  const engine = createEngineIo(
+    {
+      pingInterval: limits.pingIntervalMs,
+      pingTimeout: limits.pingTimeoutMs,
+      maxHttpBufferSize: limits.payloadBytes,
+      transports: ['polling', 'websocket'],
+      // CORS protects neither WebSockets nor JSONP: the origin is checked here as well.
+      allowRequest: (request, callback) => callback(null, !isClosing && deps.isOriginAllowed(request)),
+      cors: (request, callback) =>
+        callback(null, { origin: deps.isOriginAllowed(request as IncomingMessage), credentials: true }),
+    },
+    rejectUpgrade,
+  );
   const io = new Server({ path: '/socket.io/', serveClient: false, parser });
   const rooms = createRooms({
     tails: deps.tails,
@@ -149,7 +171,8 @@ export function createBridge(deps: BridgeDeps): Bridge {
       heldBytes.countBody(request, response, limits.payloadBytes);
       engine.handleRequest(request, response);
     },
-    handleUpgrade(request, socket, head) {
+    handleUpgrade(request, socket, head, reject) {
+      rejections.set(request, reject);
       identifyPoll(request);
       engine.handleUpgrade(request, socket, head);
     },

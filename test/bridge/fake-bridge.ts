@@ -227,7 +227,9 @@ export async function startFakeBridge(
 
   const bridge = createBridge(deps);
   const http = createServer((request, response) => bridge.handleRequest(request, response));
-  http.on('upgrade', (request, socket, head) => bridge.handleUpgrade(request, socket, head));
+  http.on('upgrade', (request, socket, head) =>
+    bridge.handleUpgrade(request, socket, head, ({ status }) => socket.end(`HTTP/1.1 ${status} \r\n\r\n`)),
+  );
   await new Promise<void>((resolve) => {
     http.listen(0, '127.0.0.1', resolve);
   });

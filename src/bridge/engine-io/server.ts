@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Server as EngineServer } from 'engine.io';
 import { WebSocketServer } from 'ws';
@@ -22,14 +23,22 @@ import type { EngineRequest, OutgoingPacket } from './internals.ts';
  * - engine.io stops the ping timeout at an upgrade, so that a silent client stays connected. The timeout is set again
  *   (`resetPingTimeout`).
  *
+ * `rejectUpgrade` responds to a rejected WebSocket handshake, which engine.io and `ws` would do each in their own way.
+ *
  * For both protocols, JSONP responses are sent as scripts, and a close packet on a WebSocket, which the Swift client
  * sends, closes the connection immediately.
  *
  * Not worked around: 1.0 encodes twice over WebSockets too, where it cannot be distinguished from 1.3.
  */
-export function createEngineIo(options: ServerOptions): EngineServer {
+export function createEngineIo(
+  options: ServerOptions,
+  rejectUpgrade?: (request: IncomingMessage, message: string) => void,
+): EngineServer {
   requireInternals();
-  const engine = new EngineServer({ ...options, allowEIO3: true, wsEngine: EngineWebSocketServer });
+  const wsEngine = createWebSocketServerClass(rejectUpgrade);
+  const engine = new EngineServer({ ...options, allowEIO3: true, wsEngine });
+  // Emitted before engine.io responds with text, which it leaves out when the socket has been ended.
+  engine.on('connection_error', ({ req, message }: ConnectionError) => rejectUpgrade?.(req, message));
   adaptTransports(engine);
   engine.on('headers', (headers: Record<string, string>, request: EngineRequest) => {
     // engine.io 6.6.12 sends scripts as text, which browsers do not run from responses with `nosniff`.
@@ -112,12 +121,20 @@ export const resumeReading = (conn: EngineSocket): void => internalsOf(conn).tra
 
 const MAX_FRAGMENTS = 1_024;
 
-/** Engine.IO's server of WebSockets. It does not reply to pings itself: `replyToPing` does, without a reply to each. */
-class EngineWebSocketServer extends WebSocketServer {
-  constructor(options: WebSocketServerOptions) {
-    super({ ...options, autoPong: false, maxFragments: MAX_FRAGMENTS });
-  }
+interface ConnectionError {
+  readonly req: IncomingMessage;
+  readonly message: string;
 }
+
+/** Creates Engine.IO's server of WebSockets. It does not reply to pings itself: `replyToPing` does, without a reply to each. */
+const createWebSocketServerClass = (rejectUpgrade?: (request: IncomingMessage, message: string) => void) =>
+  class extends WebSocketServer {
+    constructor(options: WebSocketServerOptions) {
+      super({ ...options, autoPong: false, maxFragments: MAX_FRAGMENTS });
+      if (rejectUpgrade !== undefined)
+        this.on('wsClientError', ({ message }, _socket, request) => rejectUpgrade(request, message));
+    }
+  };
 
 /** Assumed size of a packet without text, in bytes. */
 const BINARY_PACKET_BYTES = 64;

@@ -12,7 +12,7 @@ export const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?',
 
 /**
  * Normalises the target, `Host` and `Content-Type` of a request in place, as the router, Yoga and Engine.IO compare them as
- * text. Returns false when the host is malformed.
+ * text. Returns false when the host is malformed, or missing although HTTP/1.1 requires it.
  */
 export function normalizeHead(request: IncomingMessage): boolean {
   const { headers } = request;
@@ -20,6 +20,7 @@ export function normalizeHead(request: IncomingMessage): boolean {
   request.url = normalizeTarget(rest ?? request.url ?? '/');
   // The authority of an absolute target overrides the `Host` header.
   const host = authority ?? headers.host;
+  if (headers.host === undefined && request.httpVersion === '1.1') return false;
   if (host === undefined || host === '') delete headers.host;
   else if (isHost(host)) headers.host = host;
   else return false;

@@ -1,8 +1,8 @@
-import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GraphQLError } from 'graphql';
 import type { ErrorCode } from '../../errors.ts';
 import { challengeOf } from '../identity.ts';
+import { setHeaders } from './response-headers.ts';
 
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 const MAX_DRAIN_MS = 30_000;
@@ -14,10 +14,11 @@ export interface HttpErrorResponse {
   readonly message: string;
   /** With RATE_LIMITED. */
   readonly retryAfterMs?: number;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Includes `errors`, as GraphQL clients parse the body as a result. */
-const bodyOf = ({ code, message, retryAfterMs }: HttpErrorResponse): object => ({
+export const bodyOf = ({ code, message, retryAfterMs }: HttpErrorResponse): object => ({
   message,
   code,
   errors: [{ message, extensions: { code, retryAfterMs } }],
@@ -25,24 +26,8 @@ const bodyOf = ({ code, message, retryAfterMs }: HttpErrorResponse): object => (
 
 export function sendHttpError(response: ServerResponse, error: HttpErrorResponse): void {
   setRetryAfter(response, [{ extensions: { retryAfterMs: error.retryAfterMs } }]);
+  setHeaders(response, error.headers ?? {});
   sendJson(response, error.status, bodyOf(error));
-}
-
-/** Encodes the response as text, for an upgrade request, which has no `ServerResponse`. */
-export function encodeHttpError(
-  error: HttpErrorResponse,
-  headers: Readonly<Record<string, string>> = {},
-): string {
-  const body = JSON.stringify(bodyOf(error));
-  return [
-    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}`,
-    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
-    'Connection: close',
-    'Content-Type: application/json; charset=utf-8',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    '',
-    body,
-  ].join('\r\n');
 }
 
 /** Sends a JSON response that must not be cached; status 401 with a challenge. */

@@ -25,14 +25,16 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
 /** One year, as for the preload lists of browsers. Subdomains are not ours to decide about. */
 const STRICT_TRANSPORT_SECURITY = 'max-age=31536000';
 
-/** Returns the headers that every response to the request has. */
-export type SecurityHeadersOf = (request: IncomingMessage) => Readonly<Record<string, string>>;
+/** Returns the headers that every response has, those to malformed requests included. */
+export type SecurityHeadersOf = (request?: IncomingMessage) => Readonly<Record<string, string>>;
 
 /** Creates the function that returns the security headers, with HSTS for requests that reached a trusted proxy by TLS. */
 export function createSecurityHeaders(trustedProxies: readonly string[]): SecurityHeadersOf {
   const isTrusted = createProxyCheck(trustedProxies);
   const withHsts = { ...SECURITY_HEADERS, 'strict-transport-security': STRICT_TRANSPORT_SECURITY };
-  return ({ headers, socket }) => {
+  return (request) => {
+    if (request === undefined) return SECURITY_HEADERS;
+    const { headers, socket } = request;
     // The gateway itself serves no TLS.
     const isSecure =
       headers['x-forwarded-proto'] !== undefined &&

@@ -2,7 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { HttpPolicy } from './policy.ts';
 import { encodingOf, normalizeHead, pathOf } from './request-head.ts';
-import { encodeHttpError, drainRequest, sendHttpError } from './respond.ts';
+import { sendRawError } from './raw-errors.ts';
+import type { RejectUpgrade } from './raw-errors.ts';
+import { drainRequest, sendHttpError } from './respond.ts';
 import type { HttpErrorResponse } from './respond.ts';
 import { setHeaders } from './response-headers.ts';
 
@@ -11,7 +13,7 @@ export interface Route {
   readonly path: string;
   readonly methods?: readonly string[];
   handle?(request: IncomingMessage, response: ServerResponse): void | Promise<void>;
-  upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer, reject: RejectUpgrade): void;
   /** Whether the body of a request may be a file, and so may take as long as the slowest upload. */
   isUpload?(request: IncomingMessage): boolean;
   /** Whether the handler sets the CORS headers itself. */
@@ -51,7 +53,10 @@ export function createRouter(routes: readonly Route[], policy: HttpPolicy): Rout
     async handle(request, response) {
       const isWellFormed = normalizeHead(request);
       setHeaders(response, policy.securityHeadersOf(request));
-      if (!isWellFormed) return sendHttpError(response, MALFORMED_HOST);
+      if (!isWellFormed || hasUnknownExpectation(request)) {
+        response.shouldKeepAlive = false;
+        return sendHttpError(response, isWellFormed ? EXPECTATION_FAILED : MALFORMED_HOST);
+      }
       const found = find(request);
       const access = found?.isForOperators === true ? policy.operatorAccess(request) : 'allowed';
       const route = access === 'hidden' ? undefined : found;
@@ -92,10 +97,8 @@ export function createRouter(routes: readonly Route[], policy: HttpPolicy): Rout
     },
     upgrade(request, socket, head) {
       const isWellFormed = normalizeHead(request);
-      const reject = (error: HttpErrorResponse): void => {
-        // Destroyed after the response: the client may never end its half of the connection.
-        socket.end(encodeHttpError(error, policy.securityHeadersOf(request)), () => socket.destroy());
-      };
+      const reject = (error: HttpErrorResponse): void =>
+        sendRawError(socket, error, policy.securityHeadersOf(request));
       if (!isWellFormed) return reject(MALFORMED_HOST);
       const route = find(request);
       if (route?.upgrade === undefined) return reject(PATH_NOT_FOUND);
@@ -103,7 +106,7 @@ export function createRouter(routes: readonly Route[], policy: HttpPolicy): Rout
       if (!cors.isAllowed(request)) return reject(ORIGIN_NOT_ALLOWED);
       // `ws` and Engine.IO compare the whole header, which may list several protocols.
       request.headers.upgrade = 'websocket';
-      route.upgrade(request, socket, head);
+      route.upgrade(request, socket, head, reject);
     },
   };
 }
@@ -111,7 +114,17 @@ export function createRouter(routes: readonly Route[], policy: HttpPolicy): Rout
 const MALFORMED_HOST: HttpErrorResponse = {
   status: 400,
   code: 'INVALID_INPUT',
-  message: 'The Host header is malformed.',
+  message: 'The Host header is missing or malformed.',
+};
+
+/** Whether `Expect` has a value other than the one that Node handles. */
+const hasUnknownExpectation = ({ headers: { expect } }: IncomingMessage): boolean =>
+  expect !== undefined && !/(?:^|\W)100-continue(?:$|\W)/i.test(expect);
+
+const EXPECTATION_FAILED: HttpErrorResponse = {
+  status: 417,
+  code: 'INVALID_INPUT',
+  message: 'The value of Expect is not supported.',
 };
 
 export const PATH_NOT_FOUND: HttpErrorResponse = {

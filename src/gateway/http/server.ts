@@ -1,11 +1,12 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Logger } from '../../log.ts';
 import type { Priority, TurnClock } from '../../lib/turn-clock.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
 import type { ConnectionSlots } from '../connection-slots.ts';
 import type { HttpPolicy } from './policy.ts';
+import { handleRawErrors } from './raw-errors.ts';
 import { headerIncludes, pathOf } from './request-head.ts';
 import { sendHttpError } from './respond.ts';
 import type { HttpErrorResponse } from './respond.ts';
@@ -25,38 +26,54 @@ const MIN_UPLOAD_BYTES_PER_MS = 16;
 /** Pending requests per connection (HTTP/1.1 pipelining). Browsers send one. */
 const MAX_PIPELINED_REQUESTS = 100;
 
+/** Longest time between two checks for headers and requests that did not arrive in time. */
+const MAX_CHECK_INTERVAL_MS = 30_000;
 /** Checks per body timeout. */
 const BODY_CHECKS = 6;
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** The requests of a connection that have arrived. */
+interface RequestQueue {
+  /** The response to the request that is handled. */
+  readonly response: ServerResponse;
+  readonly waiting: Parameters<Handler>[];
+}
+
+interface SerialHandler {
+  readonly handle: Handler;
+  /** Whether bytes of a response have been sent on the connection since it was idle. */
+  hasResponse(socket: Duplex): boolean;
+}
 
 /**
  * Handles the requests of a connection one after the other. Node emits pipelined requests concurrently, and would hold
  * the responses of all of them for a client that does not read: here a request starts when the response before it has
  * been handed to the operating system. Destroys a connection with too many pending requests.
  */
-function createSerialHandler(handle: Handler): Handler {
-  /** The requests behind the one that is handled, by connection; no entry for an idle connection. */
-  const queues = new WeakMap<Socket, Parameters<Handler>[]>();
+function createSerialHandler(handle: Handler): SerialHandler {
+  /** By connection; no entry for an idle one. */
+  const queues = new WeakMap<Duplex, RequestQueue>();
   const run: Handler = (request, response) => {
     const { socket } = request;
     // Also emitted when the connection is lost, for the response that it would have sent.
     response.once('close', () => {
-      const next = socket.writable ? queues.get(socket)?.shift() : undefined;
+      const { waiting = [] } = queues.get(socket) ?? {};
+      const next = socket.writable ? waiting.shift() : undefined;
       if (next === undefined) queues.delete(socket);
       else run(...next);
     });
+    queues.set(socket, { response, waiting: queues.get(socket)?.waiting ?? [] });
     handle(request, response);
   };
-  return (request, response) => {
-    const { socket } = request;
-    const queue = queues.get(socket);
-    if (queue === undefined) {
-      queues.set(socket, []);
-      run(request, response);
-    } else if (queue.push([request, response]) >= MAX_PIPELINED_REQUESTS) {
-      socket.destroy();
-    }
+  return {
+    handle(request, response) {
+      const { socket } = request;
+      const waiting = queues.get(socket)?.waiting;
+      if (waiting === undefined) run(request, response);
+      else if (waiting.push([request, response]) >= MAX_PIPELINED_REQUESTS) socket.destroy();
+    },
+    hasResponse: (socket) => queues.get(socket)?.response.headersSent === true,
   };
 }
 
@@ -145,31 +162,38 @@ export function createHttpServer({
   let isClosing = false;
   /** When each request in flight was received. */
   const receivedAt = new Map<ServerResponse, number>();
+  const serialHandler = createSerialHandler((request, response) => {
+    // `Connection: close` keeps the client from reusing a connection that is about to close.
+    if (isClosing) response.shouldKeepAlive = false;
+    receivedAt.set(response, performance.now());
+    response.once('close', () => {
+      receivedAt.delete(response);
+      // `server.close()` closes idle connections only once: those that become idle later are closed here.
+      if (isClosing) setImmediate(() => server.closeIdleConnections());
+    });
+    handleInTurn(request, response).catch((error: unknown) => {
+      log.error({ err: error, path: pathOf(request) }, 'request failed');
+      if (response.headersSent) response.destroy();
+      else sendHttpError(response, { status: 500, code: 'INTERNAL', message: 'Unexpected error.' });
+    });
+  });
   const server = createServer(
     {
       keepAliveTimeout: timeouts.keepAliveMs,
       keepAliveTimeoutBuffer: KEEP_ALIVE_BUFFER_MS,
       headersTimeout: timeouts.headersMs,
       requestTimeout: timeouts.requestMs,
+      connectionsCheckingInterval: Math.min(MAX_CHECK_INTERVAL_MS, timeouts.headersMs / 2),
+      // The router responds to a request without one.
+      requireHostHeader: false,
       // Some clients offer `Upgrade: h2c` with their first request; it is served as plain HTTP/1.1.
       shouldUpgradeCallback: ({ headers }) => headerIncludes(headers.upgrade, 'websocket'),
     },
-    createSerialHandler((request, response) => {
-      // `Connection: close` keeps the client from reusing a connection that is about to close.
-      if (isClosing) response.shouldKeepAlive = false;
-      receivedAt.set(response, performance.now());
-      response.once('close', () => {
-        receivedAt.delete(response);
-        // `server.close()` closes idle connections only once: those that become idle later are closed here.
-        if (isClosing) setImmediate(() => server.closeIdleConnections());
-      });
-      handleInTurn(request, response).catch((error: unknown) => {
-        log.error({ err: error, path: pathOf(request) }, 'request failed');
-        if (response.headersSent) response.destroy();
-        else sendHttpError(response, { status: 500, code: 'INTERNAL', message: 'Unexpected error.' });
-      });
-    }),
+    serialHandler.handle,
   );
+  // Node would respond itself to values other than `100-continue`.
+  server.on('checkExpectation', serialHandler.handle);
+  handleRawErrors(server, { policy, hasResponse: serialHandler.hasResponse });
   const endSlowBodies = (): void => {
     const now = performance.now();
     for (const [response, time] of receivedAt) {

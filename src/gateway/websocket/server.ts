@@ -8,6 +8,8 @@ import { ERROR_CODES, unauthenticated } from '../../errors.ts';
 import type { EndReason } from '../../errors.ts';
 import { findToken, findTokenInUpgrade } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
+import type { RejectUpgrade } from '../http/raw-errors.ts';
+import type { HttpErrorResponse } from '../http/respond.ts';
 import type { Ports } from '../ports.ts';
 import { parseInTurn, replyToPing, requireReceiverInternals } from '../../lib/websocket-receiver.ts';
 import { pauseUnread, resumeRead, sendFrame } from './backpressure.ts';
@@ -35,7 +37,7 @@ const MAX_FRAGMENTS = 1_024;
 const TRANSPORT = { transport: 'graphql-ws' } as const;
 
 export interface GraphqlSockets {
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, reject: RejectUpgrade): void;
   /** Closes every connection with the reason, once its queries and mutations have their results. */
   close(reason: EndReason): void;
 }
@@ -53,6 +55,11 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     autoPong: false,
     maxFragments: MAX_FRAGMENTS,
   });
+  const rejections = new WeakMap<IncomingMessage, RejectUpgrade>();
+  wss.on('wsClientError', ({ message }, _socket, request) =>
+    rejections.get(request)?.(handshakeErrorOf(request, message)),
+  );
+  let isClosing = false;
   const connections = new Set<WebSocketConnection>();
   let connectionCount = 0;
   const checkTimer = setInterval(() => {
@@ -183,15 +190,32 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   wss.on('connection', open);
 
   return {
-    handleUpgrade(request, socket, head) {
+    handleUpgrade(request, socket, head, reject) {
+      if (isClosing) return reject(DRAINING);
+      rejections.set(request, reject);
       wss.handleUpgrade(request, socket, head, (webSocket) => wss.emit('connection', webSocket, request));
     },
     close(reason) {
+      isClosing = true;
       clearInterval(checkTimer);
       for (const connection of connections) endConnection(connection, reason);
       wss.close();
     },
   };
+}
+
+const DRAINING: HttpErrorResponse = {
+  status: 503,
+  code: 'UNAVAILABLE',
+  message: 'The node is shutting down. Connect again.',
+};
+
+function handshakeErrorOf({ method, headers }: IncomingMessage, message: string): HttpErrorResponse {
+  const error = { code: 'INVALID_INPUT', message: `${message}.` } as const;
+  if (method !== 'GET') return { ...error, status: 405, headers: { Allow: 'GET' } };
+  const version = headers['sec-websocket-version'];
+  if (version === '13' || version === '8') return { ...error, status: 400 };
+  return { ...error, status: 426, headers: { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13, 8' } };
 }
 
 const accountOf = ({ liveSession }: WebSocketConnection): string | undefined =>
