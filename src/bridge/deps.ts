@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Config } from '../config.ts';
-import type { ConnectionEnd, DomainError, EndReason } from '../errors.ts';
+import type { ConnectionEnd, EndReason } from '../errors.ts';
 import type { EventStream, StreamRequest } from '../events/stream.ts';
 import type { Tails } from '../events/tail.ts';
 import type { Executor } from '../gateway/execution/executor.ts';
@@ -37,8 +37,8 @@ export interface EventBudgets {
   chargeAfterwards(payer: Payer, points: number): void;
   /** Throws RATE_LIMITED while the budget of an anonymous connection itself is exhausted. */
   requireConnectionBudget(payer: Payer): void;
-  /** Waits after a refusal, so that a client that ignores it is slowed down. */
-  pauseAfter(refusal: DomainError): Promise<void>;
+  /** Waits for the `retryAfterMs` of a refusal, at most 1 s, so that a client that ignores it is slowed down. */
+  pause(ms: number | undefined): Promise<void>;
 }
 
 /** The dependencies of the bridge, passed in by `app.ts`. */

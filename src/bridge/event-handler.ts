@@ -43,7 +43,7 @@ export class EventHandler {
       await this.#send(channel, event, reply);
     }
     if (socket.connected) event.ack?.();
-    if (refusal !== undefined) await deps.budgets.pauseAfter(refusal);
+    if (refusal !== undefined) await deps.budgets.pause(refusal.details.retryAfterMs);
   }
 
   async #dispatch(channel: Channel, argument: unknown): Promise<Reply> {

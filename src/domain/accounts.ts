@@ -77,8 +77,8 @@ export async function signUp(
   return createAccount(deps, input, client);
 }
 
-async function limitSignUps({ loginAttempts, rateLimits }: Deps, { address }: Client): Promise<void> {
-  await loginAttempts.slowly(async () => {
+async function limitSignUps({ operationLimits, rateLimits }: Deps, { address }: Client): Promise<void> {
+  await operationLimits.slowly(async () => {
     await rateLimits.consume('signUp', { address });
     await rateLimits.consume('allSignUps', { address });
   });

@@ -10,7 +10,7 @@ import type { Deps } from './deps.ts';
 import { provisionUser } from './provisioning.ts';
 import { isText } from '../lib/text.ts';
 import { continueFamily } from '../services/tokens.ts';
-import type { LoginClient } from '../services/login-attempts.ts';
+import type { LoginClient } from '../services/known-clients.ts';
 import type { HashCaller } from '../services/passwords.ts';
 import type { ActorRef, Session, SessionFamily } from '../actor.ts';
 import { sameActor } from '../actor.ts';

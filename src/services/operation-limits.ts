@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { actorKey, keyOfPayer } from '../actor.ts';
 import type { Payer } from '../actor.ts';
 import { DomainError } from '../errors.ts';
@@ -54,10 +54,13 @@ export interface OperationLimits {
   /** Throws RATE_LIMITED while the budget of the connection alone is exhausted. Charges nothing. */
   requireConnectionBudget(payer: Payer): void;
   /**
-   * Waits for the `retryAfterMs` of a refusal, at most 1 s. Connections bound their operations and events in progress, so a
-   * client that ignores refusals is slowed down instead of being answered as fast as it sends.
+   * Runs the work. If it throws RATE_LIMITED, waits for its `retryAfterMs`, at most 1 s, before it throws. Connections bound
+   * their operations and events in progress, so a client that ignores refusals is slowed down instead of being answered as
+   * fast as it sends.
    */
-  pauseAfter(refusal: DomainError): Promise<void>;
+  slowly<Result>(work: () => Result | Promise<Result>): Promise<Result>;
+  /** Waits for this time, at most 1 s: the `retryAfterMs` of a refusal that has been sent. */
+  pause(ms: number | undefined): Promise<void>;
   /**
    * Starts an operation, once few enough statements of the same payer are running. Throws RATE_LIMITED when too many
    * operations are queued.
@@ -73,10 +76,11 @@ export interface OperationLimitsOptions {
   readonly enabled: boolean;
   readonly reportRefusal?: ReportRefusal | undefined;
   readonly budgets?: OperationBudgets | undefined;
+  readonly maxPauseMs?: number;
 }
 
 export function createOperationLimits(options: OperationLimitsOptions): OperationLimits {
-  const { enabled, reportRefusal, budgets = BUDGETS } = options;
+  const { enabled, reportRefusal, budgets = BUDGETS, maxPauseMs = MAX_PAUSE_MS } = options;
   const buckets = {
     account: new Buckets(budgets.account),
     connection: new Buckets(budgets.connection),
@@ -99,6 +103,9 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
     ];
     return connection === undefined ? anonymous : [['connection', connection], ...anonymous];
   };
+  const pause = async (ms = 0): Promise<void> => {
+    await sleep(Math.min(ms, maxPauseMs), undefined, { ref: false });
+  };
   const requireBudget = (payer: Payer, kind: BudgetKind, key: string, now: number): number => {
     const delayMs = buckets[kind].delay(key, now);
     const { maxDelayMs } = budgets[kind];
@@ -113,7 +120,7 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
       let delayMs = 0;
       for (const [kind, key] of accounts) delayMs = Math.max(delayMs, requireBudget(payer, kind, key, now));
       for (const [kind, key] of accounts) buckets[kind].add(key, points, now);
-      return delayMs === 0 ? undefined : pause(delayMs, undefined, { ref: false });
+      return delayMs === 0 ? undefined : sleep(delayMs, undefined, { ref: false });
     },
     chargeAfterwards(payer, points) {
       if (!enabled) return;
@@ -132,9 +139,16 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
       if (own.queued >= limits.queuedOperations) refuse('concurrency', payer, QUEUE_RETRY_MS);
       return own.start(Math.max(1, statements));
     },
-    async pauseAfter({ details }) {
-      await pause(Math.min(details.retryAfterMs ?? 0, MAX_PAUSE_MS), undefined, { ref: false });
+    async slowly(work) {
+      try {
+        return await work();
+      } catch (error) {
+        if (error instanceof DomainError && error.code === 'RATE_LIMITED')
+          await pause(error.details.retryAfterMs);
+        throw error;
+      }
     },
+    pause,
     openSubscription(payer) {
       const key = keyOfPayer(payer);
       const count = subscriptions.get(key) ?? 0;

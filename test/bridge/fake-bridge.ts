@@ -180,7 +180,7 @@ export async function startFakeBridge(
       charge: () => undefined,
       chargeAfterwards: () => undefined,
       requireConnectionBudget: () => undefined,
-      pauseAfter: async () => undefined,
+      pause: async () => undefined,
     },
     executor: { execute } as unknown as BridgeDeps['executor'],
     presence: {

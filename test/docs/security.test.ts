@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { LOGIN_LIMITS } from '../../src/services/login-attempts.ts';
+import { LOGIN_LIMITS } from '../../src/services/login-delays.ts';
 import { LIMITS } from '../../src/services/refusals.ts';
 import { SECURITY_EVENTS } from '../../src/services/security-log.ts';
 

@@ -53,7 +53,7 @@ async function readRetryAfter(deps: Deps, email: string, client: accounts.Client
 /** Creates the services of another node with the same database. */
 const createOtherNode = (deps: Deps): Deps => ({
   ...deps,
-  loginAttempts: createLoginAttempts({ ...deps, enabled: true, answerDelayMs: 0 }),
+  loginAttempts: createLoginAttempts({ ...deps, enabled: true }),
 });
 
 const logIn = (deps: Deps, client: accounts.Client): Promise<string | undefined> =>

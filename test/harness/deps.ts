@@ -58,7 +58,7 @@ export async function createTestDeps({
     }),
   );
   const securityLog = stack.use(createSecurityLog({ log, nodeId: 'test' }));
-  const operationLimits = createOperationLimits({ enabled: rateLimits });
+  const operationLimits = createOperationLimits({ enabled: rateLimits, maxPauseMs: 0 });
   const deps: Deps = {
     db,
     databaseShares: shares,
@@ -82,7 +82,6 @@ export async function createTestDeps({
       securityLog,
       databaseShares: shares,
       operationLimits,
-      answerDelayMs: 0,
     }),
     securityLog,
     reportRefusal: () => undefined,

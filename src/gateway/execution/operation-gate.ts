@@ -42,32 +42,21 @@ export function createOperationGate({
   const largeOperations = new LargeOperations();
   const unknownDocuments = new FairQueue({ concurrency: 1 });
 
-  const slowDown = async (error: unknown): Promise<unknown> => {
-    if (error instanceof DomainError && error.code === 'RATE_LIMITED') await limits.pauseAfter(error);
-    return error;
-  };
-
-  const begin = async (payer: Payer, { statements, points }: Cost): Promise<Turn> => {
-    try {
+  const begin = (payer: Payer, { statements, points }: Cost): Promise<Turn> =>
+    limits.slowly(() => {
       const delay = limits.charge(payer, points);
-      if (delay !== undefined) await delay;
-      return await limits.begin(payer, statements);
-    } catch (error) {
-      throw await slowDown(error);
-    }
-  };
+      return delay === undefined
+        ? limits.begin(payer, statements)
+        : delay.then(() => limits.begin(payer, statements));
+    });
 
   return {
     async admitDocument(text, payer) {
       if (mayBeLogin(text)) return;
-      try {
-        await limits.charge(payer, pointsOfDocument(text));
-        // Parsing follows immediately: one document per turn of the event loop.
-        const slot = await unknownDocuments.acquire(keyOfPayer(payer));
-        setImmediate(() => slot.release());
-      } catch (error) {
-        throw await slowDown(error);
-      }
+      await limits.slowly(() => limits.charge(payer, pointsOfDocument(text)));
+      // Parsing follows immediately: one document per turn of the event loop.
+      const slot = await unknownDocuments.acquire(keyOfPayer(payer));
+      setImmediate(() => slot.release());
     },
     async run(operation, work) {
       const { document, operationName, variables } = operation;
