@@ -5,13 +5,11 @@ import { z } from 'zod';
 import { payerOf } from '../../actor.ts';
 import { ERROR_CODES, invalidInput } from '../../errors.ts';
 import { createContext } from '../../schema/context.ts';
-import { findTokenInRequest } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
-import { identify, rejectWithoutLogin } from '../identity.ts';
+import { rejectWithoutLogin } from '../identity.ts';
 import { receiveFile } from './multipart.ts';
 import type { IncomingFile } from './multipart.ts';
-import type { OriginOf } from './operation-origin.ts';
-import type { Ports } from '../ports.ts';
+import type { GraphqlHttpPorts } from './graphql-ports.ts';
 import { drainRequest, sendJson, setRetryAfter } from './respond.ts';
 
 const operationsSchema = z.object({
@@ -31,20 +29,14 @@ const mapSchema = z.record(z.string(), z.tuple([z.string().regex(/^variables\.[_
  * (https://github.com/jaydenseric/graphql-multipart-request-spec). The resolver streams the file while it arrives.
  */
 export async function executeMultipart(
-  ports: Ports,
-  originOf: OriginOf,
+  ports: GraphqlHttpPorts,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   ports.metrics.operations.inc({ transport: 'http' });
   try {
-    const { session = null, ...identity } = await identify(
-      ports,
-      request,
-      findTokenInRequest(request),
-      ports.authenticate,
-    );
-    const origin = originOf(request);
+    const { session = null, ...identity } = await ports.identifyRequest(request);
+    const origin = ports.originOf(request);
     const { address } = origin;
     const context = createContext({ deps: ports.deps, session, address, ...identity });
     const result = await receiveFile(request, async (file) => {

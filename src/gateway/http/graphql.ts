@@ -10,10 +10,12 @@ import { createEventStreams } from './event-streams.ts';
 import { createGraphiqlHandler } from './graphiql.ts';
 import { countHeldBytes } from './held-bytes.ts';
 import { executeMultipart } from './graphql-multipart.ts';
+import type { GraphqlHttpPorts } from './graphql-ports.ts';
 import { isMultipart } from './multipart.ts';
 import { createOperationOrigins } from './operation-origin.ts';
 import { drainRequest, sendHttpError } from './respond.ts';
 import { isUnpreflighted, PREFLIGHT_REQUIRED } from './preflight.ts';
+import { createIdentifyRequest } from './request-identity.ts';
 import { createYogaPlugin } from './yoga-plugin.ts';
 import type { ServerContext } from './yoga-plugin.ts';
 
@@ -24,14 +26,18 @@ export interface GraphqlHttp {
 }
 
 /** Creates the handler of GraphQL over HTTP, with Server-Sent Events for subscriptions and GraphiQL for browsers. */
-export function createGraphqlHttp(ports: Ports, cors: Cors): GraphqlHttp {
+export function createGraphqlHttp(gatewayPorts: Ports, cors: Cors): GraphqlHttp {
+  const ports: GraphqlHttpPorts = {
+    ...gatewayPorts,
+    originOf: createOperationOrigins(gatewayPorts.addressOf),
+    identifyRequest: createIdentifyRequest(gatewayPorts),
+  };
   const drainController = new AbortController();
   // Every event stream listens; the default limit would print a warning.
   setMaxListeners(0, drainController.signal);
-  const originOf = createOperationOrigins(ports.addressOf);
   const yoga = createYoga<ServerContext>({
     schema: ports.engine.schema,
-    plugins: [createYogaPlugin(ports, createEventStreams(ports, drainController.signal), originOf)],
+    plugins: [createYogaPlugin(ports, createEventStreams(ports, drainController.signal))],
     graphqlEndpoint: '/graphql',
     landingPage: false,
     cors: false,
@@ -56,7 +62,7 @@ export function createGraphqlHttp(ports: Ports, cors: Cors): GraphqlHttp {
       await countHeldBytes(ports, request, response);
       if (response.headersSent || response.closed) return;
       if (request.method === 'POST' && isMultipart(request))
-        return executeMultipart(ports, originOf, request, response);
+        return executeMultipart(ports, request, response);
       const error = negotiate(request);
       if (error === undefined && sendGraphiql !== undefined && acceptsHtml(request))
         return sendGraphiql(request, response);

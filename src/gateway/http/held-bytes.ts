@@ -2,11 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LedgerEntry, MIN_COUNTED_BYTES } from '../../lib/byte-ledger.ts';
 import { priorityOfLogin } from '../../lib/turn-clock.ts';
 import type { Priority } from '../../lib/turn-clock.ts';
-import { findTokenInRequest } from '../bearer-token.ts';
-import { identify } from '../identity.ts';
-import type { Ports } from '../ports.ts';
+import type { GraphqlHttpPorts } from './graphql-ports.ts';
 import { isMultipart } from './multipart.ts';
 import { MAX_BODY_BYTES } from './request-body.ts';
+import type { IdentifyRequest } from './request-identity.ts';
 import { sendHttpError } from './respond.ts';
 import type { HttpErrorResponse } from './respond.ts';
 
@@ -19,12 +18,12 @@ const UPLOAD_BYTES = 128 * 1024;
  * response that has been held for the longest time is disconnected.
  */
 export async function countHeldBytes(
-  ports: Ports,
+  { ledgers, identifyRequest }: Pick<GraphqlHttpPorts, 'ledgers' | 'identifyRequest'>,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const { socket } = request;
-  const { inbound, outbound } = ports.ledgers;
+  const { inbound, outbound } = ledgers;
   const evict = (): void => {
     if (response.headersSent) return void socket.destroy();
     response.once('close', () => socket.destroy());
@@ -33,7 +32,7 @@ export async function countHeldBytes(
   };
   response.once('prefinish', () => {
     if (socket.writableLength < MIN_COUNTED_BYTES) return;
-    void findPriority(ports, request).then((priority) => {
+    void findPriority(identifyRequest, request).then((priority) => {
       if (response.closed) return;
       const entry = new LedgerEntry(outbound, () => priority, evict);
       response.once('close', () => entry.release());
@@ -42,7 +41,7 @@ export async function countHeldBytes(
   });
   const length = bodyLength(request);
   if (length < MIN_COUNTED_BYTES) return;
-  const priority = await findPriority(ports, request);
+  const priority = await findPriority(identifyRequest, request);
   if (response.closed) return;
   const entry = new LedgerEntry(inbound, () => priority, evict);
   response.once('close', () => entry.release());
@@ -63,9 +62,9 @@ function bodyLength(request: IncomingMessage): number {
   return Math.min(Number(request.headers['content-length'] ?? MAX_BODY_BYTES), MAX_BODY_BYTES);
 }
 
-async function findPriority(ports: Ports, request: IncomingMessage): Promise<Priority> {
+async function findPriority(identifyRequest: IdentifyRequest, request: IncomingMessage): Promise<Priority> {
   try {
-    const { session } = await identify(ports, request, findTokenInRequest(request), ports.authenticate);
+    const { session } = await identifyRequest(request);
     return priorityOfLogin(session);
   } catch {
     // During an outage. The operation itself reports it.

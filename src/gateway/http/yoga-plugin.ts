@@ -2,21 +2,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { Plugin, YogaInitialContext } from 'graphql-yoga';
 import { payerOf } from '../../actor.ts';
-import type { Session } from '../../actor.ts';
 import { DomainError } from '../../errors.ts';
 import { priorityOfLogin } from '../../lib/turn-clock.ts';
 import { createContext } from '../../schema/context.ts';
-import { findTokenInRequest } from '../bearer-token.ts';
 import type { Operation } from '../execution/operation.ts';
 import { idsInUrl, withoutIds } from '../execution/document-resolver.ts';
 import type { ResultStream } from '../execution/result-stream.ts';
-import { challengeOf, identify, rejectWithoutLogin } from '../identity.ts';
-import type { Identity } from '../identity.ts';
-import type { Ports } from '../ports.ts';
+import { challengeOf, rejectWithoutLogin } from '../identity.ts';
 import { acceptsEventStream, EVENT_STREAM } from './content-negotiation.ts';
 import type { EventStreams, SseRequest } from './event-streams.ts';
 import { withCodes, withStatus } from './error-status.ts';
-import type { OriginOf } from './operation-origin.ts';
+import type { GraphqlHttpPorts } from './graphql-ports.ts';
 import { limitBody } from './request-body.ts';
 
 const EVENT_STREAM_HEADERS = {
@@ -34,11 +30,11 @@ export interface ServerContext {
 
 /** Creates the plugin that replaces Yoga's parser, validation, execution and error codes by those of the engine. */
 export function createYogaPlugin(
-  ports: Ports,
+  ports: GraphqlHttpPorts,
   eventStreams: EventStreams,
-  originOf: OriginOf,
 ): Plugin<object, ServerContext> {
-  const { deps, documentResolver, engine, formatError, metrics, turnClock } = ports;
+  const { deps, documentResolver, engine, formatError, identifyRequest, metrics, originOf, turnClock } =
+    ports;
   const operationOf = (args: ExecutionArgs): Omit<Operation, 'context'> & SseRequest => {
     metrics.operations.inc({ transport: 'http' });
     const { request, req } = args.contextValue as YogaInitialContext & ServerContext;
@@ -49,14 +45,6 @@ export function createYogaPlugin(
       request,
       req,
     };
-  };
-
-  /** Identities of requests whose document was not cached, which were needed to charge for it. */
-  const identities = new WeakMap<IncomingMessage, Promise<Identity<Session>>>();
-  const identifyRequest = (req: IncomingMessage): Promise<Identity<Session>> => {
-    const identity = identities.get(req) ?? identify(ports, req, findTokenInRequest(req), ports.authenticate);
-    identities.set(req, identity);
-    return identity;
   };
 
   const execute = async (args: ExecutionArgs): Promise<ExecutionResult> => {
