@@ -44,7 +44,7 @@ test('a request whose body takes long, or whose check has failed, is authenticat
     () => nowMs,
   );
   const request = new IncomingMessage(new Socket());
-  request.url = '/graphql?token=token';
+  request.url = '/graphql?token=abc';
   expect(await identifyRequest(request)).toMatchObject({ session: SESSION });
   result = () => Promise.reject(unauthenticated());
   nowMs = 1_000;
