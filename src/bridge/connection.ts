@@ -48,7 +48,7 @@ export class LegacyConnection {
     this.id = socket.id;
     this.#socket = socket;
     const kind = detectClient(socket.handshake.query, socket.handshake.headers);
-    const onSlow = (cause: string) => this.#disconnectSlow(cause);
+    const onSlow = (cause: string) => this.disconnectSlow(cause);
     const usage = createUsageCounter(deps, kind);
     const log = new ConnectionLog(deps, socket.id, kind);
     const outbound = new OutboundQueue({
@@ -131,7 +131,8 @@ export class LegacyConnection {
     await waitAtMost(timeoutMs, released);
   }
 
-  #disconnectSlow(cause: string): void {
+  /** Disconnects a client that is too slow, or holds too much, without waiting for it. */
+  disconnectSlow(cause: string): void {
     if (!this.#events.isOpen) return;
     const { conn } = this.#socket;
     this.#log.disconnecting(cause, {

@@ -11,14 +11,10 @@ export interface EventMetadata {
 
 /** Tracks the packets that a connection receives, to attach their size and acknowledgement ids to events. */
 export class PacketTracker {
+  /** Bytes received since the last event. */
   #bytes = 0;
   /** Acknowledgement ids of the events that are received and not taken yet. */
   #ackIds: number[] = [];
-
-  /** Bytes received since the last event: attachments are buffered until the last of them arrives. */
-  get bytes(): number {
-    return this.#bytes;
-  }
 
   /** Tracks a received packet. A packet `4` without content has no data. */
   track(data: string | Buffer | undefined): void {

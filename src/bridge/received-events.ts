@@ -39,7 +39,7 @@ export class ReceivedEvents {
   readonly #packetTracker = new PacketTracker();
   readonly #preAuthQueue: PreAuthQueue;
   readonly #queue: InboundQueue;
-  /** The bytes of the queues and of the packet being received. */
+  /** The bytes of the queues. */
   readonly #heldBytes: LedgerEntry;
   #isOpen = true;
 
@@ -105,16 +105,11 @@ export class ReceivedEvents {
     return this.#queue.whenIdle();
   }
 
-  readonly #trackPacket = (data?: string | Buffer): void => {
-    this.#packetTracker.track(data);
-    this.#countBytes();
-    const { limits, onSlow } = this.#options;
-    if (this.#packetTracker.bytes > limits.queuedBytes) onSlow('incomplete packet too large');
-  };
+  readonly #trackPacket = (data?: string | Buffer): void => this.#packetTracker.track(data);
 
   #countBytes(): void {
     const events = this.#queue.length + this.#preAuthQueue.length;
-    const bytes = this.#packetTracker.bytes + this.#queue.bytes + this.#preAuthQueue.bytes;
+    const bytes = this.#queue.bytes + this.#preAuthQueue.bytes;
     this.#heldBytes.update(bytes + events * EVENT_OVERHEAD_BYTES);
   }
 
@@ -142,13 +137,14 @@ export class ReceivedEvents {
     if (name === 'authenticate') {
       this.#enqueue(event);
       this.#preAuthQueue.flush();
-      return;
+      return this.#countBytes();
     }
     const needsLogin = (findChannel(name)?.unauthenticatedError ?? null) !== null;
     // Clients count acknowledgement ids from 0 over all their connections: a greater id means that the client was connected
     // before, and so it will send `authenticate` again, once this event is acknowledged.
     const acknowledge = this.#options.mayRetry && ackId > 0 ? ack : undefined;
     if (!this.#preAuthQueue.add({ event, needsLogin, acknowledge })) this.#enqueue(event);
+    this.#countBytes();
   }
 
   #enqueue(event: LegacyEvent): void {

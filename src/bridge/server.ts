@@ -24,6 +24,7 @@ import {
 import { parser } from './engine-io/socket-io-parser.ts';
 import { EngineSessions } from './engine-sessions.ts';
 import { countUnread, HeldBytes } from './held-bytes.ts';
+import { IncompletePackets } from './incomplete-packets.ts';
 import { createRooms } from './rooms.ts';
 import { createReportHandler } from './usage-report.ts';
 import type { ReportHandler } from './usage-report.ts';
@@ -89,6 +90,16 @@ export function createBridge(deps: BridgeDeps): Bridge {
   const sessions = new EngineSessions();
   const heldBytes = new HeldBytes(deps.ledgers, sessions);
   const connections = new Set<LegacyConnection>();
+  const incompletePackets = new IncompletePackets({
+    ledgers: deps.ledgers,
+    sessions,
+    maxBytes: limits.queuedBytes,
+    onTooLarge(conn) {
+      sessions.connectionOf(conn)?.disconnectSlow('incomplete packet too large');
+      // It may have no connection, or one that has ended.
+      terminate(conn);
+    },
+  });
 
   const logDisconnecting = (conn: EngineSocket | undefined, cause: string): void => {
     const connection = conn && sessions.connectionOf(conn);
@@ -127,6 +138,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
   engine.on('connection', (conn: EngineSocket) => {
     sessions.add(conn);
     limitAnonymousSessions();
+    incompletePackets.count(conn);
     const unread = heldBytes.openUnread(conn);
     // The outbound queue checks the limits for frames. This covers the packets that it does not send.
     conn.on('packetCreate', () => {
@@ -138,6 +150,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
     deps.metrics.connections.inc({ transport: 'socket.io' });
     conn.once('close', () => {
       sessions.delete(conn);
+      incompletePackets.release(conn);
       unread.release();
       deps.metrics.connections.dec({ transport: 'socket.io' });
     });

@@ -6,6 +6,7 @@ import { WebSocket } from 'ws';
 import { createDataFolder } from '../harness/data-folder.ts';
 import { logIn } from '../harness/demo-server.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
 import { PROGRAM_ENV, SERVER_COMMAND, startProgram, waitUntilListening } from '../harness/program.ts';
 
 // Floods by clients without a login, against a server process: the tests check its memory, and that it still serves others.
@@ -142,14 +143,27 @@ test('fragments of messages that do not end are bounded in all', () =>
     }),
   ));
 
-test('attachments of events that do not end are bounded in all', () =>
+const openConnected = async (): Promise<WebSocket> => (await openPacketSocket(url, 4)).socket;
+
+const openDisconnected = async (): Promise<WebSocket> => {
+  const connection = await openPacketSocket(url, 4);
+  connection.emit('disconnect');
+  await connection.next('41');
+  return connection.socket;
+};
+
+test.for([
+  ['before the connect', () => openSocket('/socket.io/?EIO=4&transport=websocket')],
+  ['of a connected client', openConnected],
+  ['after a disconnect', openDisconnected],
+] as const)('attachments that do not end are bounded in all: %s', ([, open]) =>
   expectHarmless(() =>
     repeat(30, async () => {
-      const socket = await openSocket('/socket.io/?EIO=4&transport=websocket');
-      socket.send('40');
-      socket.send('4520-["message",{"a":{"_placeholder":true,"num":0}}]');
-      for (let count = 1; count < 14; count += 1) socket.send(Buffer.alloc(1_000_000));
-      await new Promise((resolve) => socket.send(Buffer.alloc(1_000_000), resolve));
+      const socket = await open();
+      socket.send('4510-["message",{"a":{"_placeholder":true,"num":0}}]');
+      for (let count = 1; count < 9; count += 1) socket.send(Buffer.alloc(1_600_000));
+      await new Promise((resolve) => socket.send(Buffer.alloc(1_600_000), resolve));
       return socket;
     }),
-  ));
+  ),
+);
