@@ -4,6 +4,7 @@ import { isOutage } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import type { DomainEvent, Ephemeral } from '../events/event.ts';
 import { retry } from '../lib/backoff.ts';
+import { approximateJsonSize } from '../lib/binary-json.ts';
 import type { BridgeDeps } from './deps.ts';
 import type { Frame } from './contract/encoders.ts';
 import { framesOf, framesOfEphemeral } from './contract/event-frames.ts';
@@ -11,6 +12,8 @@ import type { ForwardChannels } from './contract/event-frames.ts';
 
 /** Most events whose lookup is pending, and most signals queued before `start`. */
 const MAX_PENDING_ITEMS = 1_000;
+/** Bytes of the signals queued before `start`. */
+const MAX_QUEUED_SIGNAL_BYTES = 1024 * 1024;
 
 export interface AccountDeliveryOptions {
   readonly forward: ForwardChannels;
@@ -33,8 +36,9 @@ export class AccountDelivery {
   readonly #options: AccountDeliveryOptions;
   readonly #started = Promise.withResolvers<number>();
   #leaseId: number | undefined;
-  /** Signals received before `start`; above the limit they are dropped. */
+  /** Signals received before `start`; above the limits they are dropped. */
   #queuedSignals: Signal[] = [];
+  #queuedSignalBytes = 0;
   /** The last pending delivery: deliveries run one after the other, in the order of events. */
   #last: Promise<unknown> = this.#started.promise;
   #pendingEvents = 0;
@@ -56,9 +60,9 @@ export class AccountDelivery {
 
   /** Delivers the frames of a signal if it names the lease of this connection. */
   deliverSignal(signal: Signal): void {
-    if (this.#leaseId === undefined)
-      this.#queuedSignals = [...this.#queuedSignals, signal].slice(0, MAX_PENDING_ITEMS);
-    else if (signal.legacyLease === this.#leaseId && !this.#isStopped)
+    if (this.#isStopped) return;
+    if (this.#leaseId === undefined) this.#queueSignal(signal);
+    else if (signal.legacyLease === this.#leaseId)
       this.#options.onFrames(framesOfEphemeral(signal, this.#options.forward));
   }
 
@@ -73,6 +77,13 @@ export class AccountDelivery {
 
   stop(): void {
     this.#isStopped = true;
+    this.#queuedSignals = [];
+  }
+
+  #queueSignal(signal: Signal): void {
+    this.#queuedSignalBytes += approximateJsonSize(signal.content);
+    if (this.#queuedSignals.length < MAX_PENDING_ITEMS && this.#queuedSignalBytes <= MAX_QUEUED_SIGNAL_BYTES)
+      this.#queuedSignals.push(signal);
   }
 
   async #deliverIfNewest(event: DomainEvent): Promise<void> {

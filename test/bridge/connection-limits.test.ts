@@ -167,6 +167,29 @@ test('a login that times out and succeeds after the close leaves no lease', asyn
   expect(fake.leases.size).toBe(0);
 });
 
+test('signals that arrive during a login are queued up to a megabyte', async () => {
+  await using fake = await startFakeBridge();
+  const leaseGate = Promise.withResolvers<void>();
+  fake.beforeLease = leaseGate.promise;
+  await using client = await openPacketSocket(fake.url);
+  client.emit('authenticate', { token: 'user:7' });
+  await waitUntil(() => fake.countFollowers('user:7') === 1);
+  for (let number = 0; number < 10; number += 1)
+    fake.publishEphemeral({
+      type: 'signal',
+      topic: 'user:7',
+      sender: sampleEvent('message.sent').author,
+      content: { number, text: 'x'.repeat(200_000) },
+      legacyLease: 1,
+    });
+  leaseGate.resolve();
+  const packets = await client.request('leave_circle', { circle_id: 1 });
+  expect(packets.flatMap((packet) => /webrtc_forward.*"number":(\d)/.exec(packet)?.[1] ?? [])).toEqual([
+    '0',
+    '1',
+  ]);
+});
+
 test('a join that times out and is permitted after the close follows no topic', async () => {
   await using fake = await startFakeBridge({ eventTimeoutMs: 50 });
   const permission = Promise.withResolvers<{ data: unknown }>();
