@@ -49,6 +49,7 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
     metrics,
     connectionSlots: new ConnectionSlots({
       max: deps.config.MAX_CONNECTIONS,
+      ...(deps.config.RATE_LIMITS === 'off' && { maxPerAccount: Infinity }),
       isProxy: createProxyCheck(deps.config.TRUSTED_PROXIES),
       onRefused: (address) => deps.reportRefusal('connections', { address }),
     }),
@@ -81,7 +82,7 @@ export function createBridgePorts(
   return {
     addressOf,
     turnClock,
-    identifyConnection: (socket) => connectionSlots.identify(socket),
+    identifyConnection: (socket, account) => connectionSlots.identify(socket, account),
     ledgers,
     reportRefusal: deps.reportRefusal,
     config,

@@ -19,6 +19,7 @@ import type { HealthOptions } from '../gateway/http/health.ts';
 import type { Metrics } from '../gateway/metrics.ts';
 import { requireForStartup } from '../lib/startup-error.ts';
 import type { Logger } from '../log.ts';
+import { createAccountConnections } from '../services/account-connections.ts';
 import { boundLog } from '../services/bounded-log.ts';
 import { createChannelUsage } from '../services/channel-usage.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
@@ -150,6 +151,10 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
         reportRefusal,
       }),
       operationLimits,
+      accountConnections: createAccountConnections({
+        enabled: config.RATE_LIMITS === 'on',
+        reportRefusal,
+      }),
       passwords,
       mailer,
       loginAttempts: createLoginAttempts({

@@ -27,7 +27,7 @@ export interface CallerOptions {
   readonly queue: OutboundQueue;
   readonly log: ConnectionLog;
   readonly forward: ForwardChannels;
-  readonly onAuthenticated: () => void;
+  readonly onAuthenticated: (account: ActorRef) => void;
   /** Called when the session ends, or with SLOW when too many frames for the account are pending. */
   readonly onEnd: (reason: EndReason) => void;
   /** Called when this node has lost events of a joined room. */
@@ -102,7 +102,7 @@ export class ConnectionCaller implements Caller, RoomMember {
     }
     this.#login = login;
     log.authenticated(login.actor);
-    onAuthenticated();
+    onAuthenticated(login.actor);
     await formerLogin?.close();
   }
 

@@ -25,7 +25,7 @@ export interface ConnectionOptions {
   readonly deps: BridgeDeps;
   readonly rooms: Rooms;
   readonly limits: ConnectionLimits;
-  readonly onAuthenticated: () => void;
+  readonly onAuthenticated: (account: ActorRef) => void;
   /** Called after all received events have run and all resources are released. */
   readonly onReleased: (connection: LegacyConnection) => void;
 }
@@ -109,6 +109,7 @@ export class LegacyConnection {
   /** Closes the connection from the server's side. Sends `User not found` first if its session has ended. */
   end(reason: EndReason): void {
     if (!this.#events.isOpen) return;
+    if (reason === 'SLOW') return this.#terminate();
     const sessionEnded =
       reason === 'LOGGED_OUT' || reason === 'TOKEN_EXPIRED' || reason === 'ACCOUNT_DELETED';
     if (reason === 'ACCOUNT_DELETED') {

@@ -64,8 +64,8 @@ export interface BridgeDeps {
   };
   /** Throws UNAUTHENTICATED unless the token is valid. */
   authenticate(token: string, address: string): Promise<Session>;
-  /** Marks a TCP connection as that of a logged-in client. */
-  identifyConnection(socket: Duplex): void;
+  /** Marks a TCP connection as that of an account. */
+  identifyConnection(socket: Duplex, account: ActorRef): void;
   /** Finds the token of a handshake: in its request, or in the `auth` of a CONNECT packet (Socket.IO protocol 5). */
   findToken(request: IncomingMessage, auth: unknown): HandshakeToken | undefined;
   /** Calls `onEnd` once when logout, expiry or account deletion ends the session. Returns an unsubscribe function. */

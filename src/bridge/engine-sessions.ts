@@ -12,7 +12,6 @@ export class EngineSessions {
   readonly #byTransport = new WeakMap<object, EngineSocket>();
   /** Sessions whose client has never logged in, in the order of their arrival. */
   readonly #anonymous = new Set<EngineSocket>();
-  readonly #authenticated = new WeakSet<EngineSocket>();
   readonly #connections = new WeakMap<EngineSocket, LegacyConnection>();
 
   add(conn: EngineSocket): void {
@@ -38,11 +37,6 @@ export class EngineSessions {
   /** Marks the session as that of a client that has logged in. */
   markAuthenticated(conn: EngineSocket): void {
     this.#anonymous.delete(conn);
-    this.#authenticated.add(conn);
-  }
-
-  isAuthenticated(conn: EngineSocket): boolean {
-    return this.#authenticated.has(conn);
   }
 
   /** Takes the oldest session off the list of those without a login, and returns it, if there are more than `max`. */

@@ -4,6 +4,7 @@ import type { Socket as EngineSocket } from 'engine.io';
 import { Server } from 'socket.io';
 import type { WebSocket } from 'ws';
 import { actorKey } from '../actor.ts';
+import type { ActorRef } from '../actor.ts';
 import type { ErrorCode } from '../errors.ts';
 import { parseInTurn, replyToPing, requireReceiverInternals } from '../lib/websocket-receiver.ts';
 import { exceedsSendLimitsWithMargin } from './backpressure.ts';
@@ -157,9 +158,9 @@ export function createBridge(deps: BridgeDeps): Bridge {
   });
   io.on('connection', (socket) => {
     const onReleased = (connection: LegacyConnection) => void connections.delete(connection);
-    const onAuthenticated = (): void => {
+    const onAuthenticated = (account: ActorRef): void => {
       sessions.markAuthenticated(socket.conn);
-      deps.identifyConnection(tcpSocket(socket.conn));
+      deps.identifyConnection(tcpSocket(socket.conn), account);
     };
     const connection = new LegacyConnection({ socket, deps, rooms, limits, onAuthenticated, onReleased });
     connections.add(connection);
@@ -170,7 +171,8 @@ export function createBridge(deps: BridgeDeps): Bridge {
   const identifyPoll = (request: IncomingMessage): void => {
     const conn = sessions.findByRequest(request);
     // Each poll may arrive on another TCP connection.
-    if (conn !== undefined && sessions.isAuthenticated(conn)) deps.identifyConnection(request.socket);
+    const account = conn && sessions.connectionOf(conn)?.actor;
+    if (account !== undefined) deps.identifyConnection(request.socket, account);
   };
   const countUsage = (): void => {
     for (const connection of connections) connection.countUsage();

@@ -6,6 +6,7 @@ import type { Tails } from '../events/tail.ts';
 import type { UserId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 import type { BatchedReads } from '../db/batched-reads.ts';
+import type { AccountConnections } from '../services/account-connections.ts';
 import type { OperationLimits } from '../services/operation-limits.ts';
 import type { UploadLimits } from '../services/upload-limits.ts';
 import type { RateLimits } from '../services/rate-limits.ts';
@@ -38,6 +39,7 @@ export interface Deps {
   readonly uploadLimits: UploadLimits;
   readonly rateLimits: RateLimits;
   readonly operationLimits: OperationLimits;
+  readonly accountConnections: AccountConnections;
   readonly passwords: Passwords;
   readonly loginAttempts: LoginAttempts;
   /** Undefined unless MAIL_URL is set. */

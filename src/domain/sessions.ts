@@ -60,8 +60,8 @@ export async function renewSession(
 }
 
 /**
- * Calls `onEnd` once when the session ends by logout, expiry or deletion of its account, on any node. Returns a
- * function that stops following. Throws UNAUTHENTICATED if the session has already ended.
+ * Calls `onEnd` once when the session ends by logout, expiry or deletion of its account, on any node, and with SLOW when
+ * the account has too many connections on this one. Returns a function that stops following. Throws UNAUTHENTICATED if the session has already ended.
  */
 export async function followSession(
   deps: Deps,
@@ -73,6 +73,7 @@ export async function followSession(
   let closed = false;
   const close = () => {
     closed = true;
+    deps.accountConnections.remove(session.actor, end);
     stopTimer();
     unfollow();
     tail.close();
@@ -104,6 +105,7 @@ export async function followSession(
     close();
     throw error;
   }
+  if (!closed) deps.accountConnections.add(session.actor, end);
   return close;
 }
 

@@ -1,16 +1,21 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { actorKey } from '../actor.ts';
+import type { ActorRef } from '../actor.ts';
 
 /** Anonymous TCP connections, at about 10 KB each: a third of the memory that strangers may occupy. */
 const MAX_ANONYMOUS = 6_000;
 /** Anonymous TCP connections of one address. A proxy that is trusted counts as no address. */
 const MAX_ANONYMOUS_PER_ADDRESS = 5_000;
+/** Connections of one account that are safe from strangers: further ones count as anonymous. */
+const MAX_PER_ACCOUNT = 2_000;
 
 export interface ConnectionSlotsOptions {
   /** Most open TCP connections. */
   readonly max: number;
   readonly maxAnonymous?: number;
   readonly maxAnonymousPerAddress?: number;
+  readonly maxPerAccount?: number;
   /** Whether the peer is a proxy, whose connections are those of many clients. */
   readonly isProxy: (address: string) => boolean;
   /** Called with the address of a connection that was closed to stay within a limit. */
@@ -24,8 +29,9 @@ export interface ConnectionSlotsOptions {
  */
 export class ConnectionSlots {
   readonly #options: Required<ConnectionSlotsOptions>;
-  /** The open connections, with their addresses. */
+  /** The open connections, each with its account, or with its address while it is anonymous. */
   readonly #open = new Map<Duplex, string>();
+  readonly #countByAccount = new Map<string, number>();
   /** In the order of their arrival, as are the sets of `#byAddress`. */
   readonly #anonymous = new Set<Duplex>();
   readonly #byAddress = new Map<string, Set<Duplex>>();
@@ -36,6 +42,7 @@ export class ConnectionSlots {
     this.#options = {
       maxAnonymous: MAX_ANONYMOUS,
       maxAnonymousPerAddress: MAX_ANONYMOUS_PER_ADDRESS,
+      maxPerAccount: MAX_PER_ACCOUNT,
       ...options,
     };
     const remove = (socket: Duplex): void => this.#remove(socket);
@@ -67,13 +74,17 @@ export class ConnectionSlots {
     socket.on('close', this.#onClose);
   }
 
-  /** Marks a connection as that of a logged-in client, for as long as it is open. */
-  identify(socket: Duplex): void {
-    if (!this.#anonymous.delete(socket)) return;
-    const address = this.#open.get(socket) ?? '';
-    const ofAddress = this.#byAddress.get(address);
-    ofAddress?.delete(socket);
-    if (ofAddress?.size === 0) this.#byAddress.delete(address);
+  /** Marks a connection as that of an account, for as long as it is open, unless the account has too many. */
+  identify(socket: Duplex, account: ActorRef): void {
+    const address = this.#open.get(socket);
+    if (address === undefined || !this.#anonymous.has(socket)) return;
+    const key = actorKey(account);
+    const count = this.#countByAccount.get(key) ?? 0;
+    const { isProxy, maxPerAccount } = this.#options;
+    if (count >= maxPerAccount && !isProxy(address)) return;
+    this.#removeAnonymous(socket, address);
+    this.#open.set(socket, key);
+    this.#countByAccount.set(key, count + 1);
   }
 
   destroyAll(): void {
@@ -101,7 +112,19 @@ export class ConnectionSlots {
   }
 
   #remove(socket: Duplex): void {
-    this.identify(socket);
+    const owner = this.#open.get(socket);
+    if (owner === undefined) return;
     this.#open.delete(socket);
+    if (this.#anonymous.has(socket)) return this.#removeAnonymous(socket, owner);
+    const remaining = (this.#countByAccount.get(owner) ?? 1) - 1;
+    if (remaining === 0) this.#countByAccount.delete(owner);
+    else this.#countByAccount.set(owner, remaining);
+  }
+
+  #removeAnonymous(socket: Duplex, address: string): void {
+    this.#anonymous.delete(socket);
+    const ofAddress = this.#byAddress.get(address);
+    ofAddress?.delete(socket);
+    if (ofAddress?.size === 0) this.#byAddress.delete(address);
   }
 }

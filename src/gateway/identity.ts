@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { getOperationAST, Kind } from 'graphql';
 import type { ExecutionResult, OperationDefinitionNode } from 'graphql';
+import type { Session } from '../actor.ts';
+import type { LiveSession } from '../domain/sessions.ts';
 import { DomainError } from '../errors.ts';
 import { findTokenInRequest } from './bearer-token.ts';
 import type { FoundToken } from './bearer-token.ts';
@@ -20,17 +22,18 @@ export interface Identity<Session> {
  * token: its problem is returned, for operations that require a login. Throws when the token cannot be checked because of
  * an outage.
  */
-export async function identify<Session>(
+export async function identify<Found extends Session | LiveSession>(
   { addressOf, connectionSlots }: Pick<Ports, 'addressOf' | 'connectionSlots'>,
   request: IncomingMessage,
   found: FoundToken | undefined,
-  authenticate: (token: string, address: string) => Promise<Session>,
-): Promise<Identity<Session>> {
+  authenticate: (token: string, address: string) => Promise<Found>,
+): Promise<Identity<Found>> {
   if (found === undefined) return {};
   if (found.token === undefined) return { tokenProblem: found.problem };
   try {
     const session = await authenticate(found.token, addressOf(request));
-    connectionSlots.identify(request.socket);
+    const { actor } = 'session' in session ? session.session : session;
+    connectionSlots.identify(request.socket, actor);
     return { session, presentedToken: found.token };
   } catch (error) {
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED')

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { actorKey, keyOfPayer } from '../actor.ts';
 import type { Payer } from '../actor.ts';
 import { DomainError } from '../errors.ts';
+import { OpenSubscriptions } from './open-subscriptions.ts';
+import type { SubscriptionSize } from './open-subscriptions.ts';
 import type { ReportRefusal } from './refusals.ts';
 
 /** A budget of points. It refills steadily, up to `burst` points. */
@@ -29,12 +31,9 @@ export const CONCURRENCY = {
   address: { running: 64, queuedOperations: 2_000 },
 } as const;
 
-/** Open GraphQL subscriptions of one account on this node. */
-export const MAX_SUBSCRIPTIONS = 20_000;
-
 export type BudgetKind = keyof typeof BUDGETS;
 export type OperationBudgets = Readonly<Record<BudgetKind, Budget>>;
-export type RefusalKind = BudgetKind | 'concurrency' | 'subscriptions';
+export type RefusalKind = BudgetKind | 'concurrency' | 'subscriptions' | 'subscription bytes';
 
 /** A running operation. */
 export interface Turn {
@@ -67,8 +66,8 @@ export interface OperationLimits {
    */
   begin(payer: Payer, statements: number): Turn | Promise<Turn>;
   /** Counts a subscription until `closeSubscription` is called. Throws RATE_LIMITED when there are too many. */
-  openSubscription(payer: Payer): void;
-  closeSubscription(payer: Payer): void;
+  openSubscription(payer: Payer, size: SubscriptionSize): void;
+  closeSubscription(payer: Payer, size: SubscriptionSize): void;
 }
 
 export interface OperationLimitsOptions {
@@ -88,7 +87,7 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
     anonymous: new Buckets(budgets.anonymous),
   };
   const turns = new Map<string, Turns>();
-  const subscriptions = new Map<string, number>();
+  const subscriptions = new OpenSubscriptions();
 
   const refuse = (limit: RefusalKind, payer: Payer, retryAfterMs: number): never => {
     const wholeMs = Math.max(1, Math.ceil(retryAfterMs));
@@ -149,18 +148,11 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
       }
     },
     pause,
-    openSubscription(payer) {
-      const key = keyOfPayer(payer);
-      const count = subscriptions.get(key) ?? 0;
-      if (enabled && count >= MAX_SUBSCRIPTIONS) refuse('subscriptions', payer, QUEUE_RETRY_MS);
-      subscriptions.set(key, count + 1);
+    openSubscription(payer, size) {
+      const limit = subscriptions.add(keyOfPayer(payer), size, enabled);
+      if (limit !== undefined) refuse(limit, payer, QUEUE_RETRY_MS);
     },
-    closeSubscription(payer) {
-      const key = keyOfPayer(payer);
-      const remaining = (subscriptions.get(key) ?? 1) - 1;
-      if (remaining === 0) subscriptions.delete(key);
-      else subscriptions.set(key, remaining);
-    },
+    closeSubscription: (payer, size) => subscriptions.remove(keyOfPayer(payer), size),
   };
 }
 

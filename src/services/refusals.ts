@@ -12,6 +12,7 @@ export const LIMITS = {
   anonymous: 'recorded',
   concurrency: 'recorded',
   subscriptions: 'recorded',
+  'subscription bytes': 'recorded',
   statements: 'counted',
   operations: 'recorded',
   variables: 'recorded',

@@ -297,6 +297,14 @@ test.for(['LOGGED_OUT', 'TOKEN_EXPIRED'] as const)(
   },
 );
 
+test('a session that ends with SLOW closes the connection without a packet, so that its client reconnects', async () => {
+  await using client = await connectToRoom('user:7');
+  fake.endSession('user:7', 'SLOW');
+  await client.waitForClose();
+  expect(client.pending()).toEqual([]);
+  expect(fake.endReasons).toEqual(['SLOW']);
+});
+
 test('a deleted account receives the held frames of its rooms, and none of a room that it was joining', async () => {
   await using client = await connectToRoom('user:7');
   const joinOperation = deferOperation('LegacyConversation');

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { MAX_STATEMENTS } from '../../src/gateway/execution/operation-cost.ts';
-import { BUDGETS, CONCURRENCY, MAX_SUBSCRIPTIONS } from '../../src/services/operation-limits.ts';
+import { MAX_ACCOUNT_CONNECTIONS } from '../../src/services/account-connections.ts';
+import { MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTION_BYTES } from '../../src/services/open-subscriptions.ts';
+import { BUDGETS, CONCURRENCY } from '../../src/services/operation-limits.ts';
 
 /** Returns the first cells of the row that begins with a text. */
 function cellsOf(page: string, start: string, count: number): (string | undefined)[] {
@@ -21,6 +23,8 @@ test('docs/operations.md has the limits of operations', async () => {
     'queued operations of one account': CONCURRENCY.account.queuedOperations,
     'queued operations of one address': CONCURRENCY.address.queuedOperations,
     'open subscriptions of one account': MAX_SUBSCRIPTIONS,
+    'bytes of their documents and variables': MAX_SUBSCRIPTION_BYTES,
+    'connections of one account': MAX_ACCOUNT_CONNECTIONS,
   };
   for (const [limit, value] of Object.entries(values)) expect(cellsOf(page, limit, 1)).toEqual([`${value}`]);
 });

@@ -1,10 +1,14 @@
 import { once } from 'node:events';
-import { connect } from 'node:net';
-import type { Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { expect, test } from 'vitest';
+import { ConnectionSlots } from '../../src/gateway/connection-slots.ts';
+import type { UserId } from '../../src/ids.ts';
 import { startTestApp } from '../harness/app.ts';
 
 const MAX_CONNECTIONS = 12;
+
+const userOf = (id: number) => ({ kind: 'user', id: id as UserId }) as const;
 
 /** Opens connections that send nothing, one after the other, and returns those that are still open. */
 async function openIdleConnections(url: string, count: number): Promise<ReadonlySet<Socket>> {
@@ -57,6 +61,41 @@ test('when all connections are logged in, the newest is refused', async () => {
   const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
   await once(socket, 'close');
   for (const stream of [first, second, third]) expect(stream.isOpen()).toBe(true);
+});
+
+test('connections of an account beyond its limit make room as those of strangers do', async () => {
+  const refused: string[] = [];
+  const slots = new ConnectionSlots({
+    max: 4,
+    maxPerAccount: 2,
+    isProxy: () => false,
+    onRefused: (address) => void refused.push(address),
+  });
+  const server = createServer((socket) => slots.add(socket));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const clients: Socket[] = [];
+  const accept = async (): Promise<Socket> => {
+    const accepted = once(server, 'connection') as Promise<[Socket]>;
+    clients.push(connect(port, '127.0.0.1').on('error', () => undefined));
+    return (await accepted)[0];
+  };
+  const [ann, bob] = [userOf(7), userOf(8)];
+  const own = [await accept(), await accept(), await accept()] as const;
+  for (const socket of own) slots.identify(socket, ann);
+  slots.identify(await accept(), bob);
+  await accept();
+  expect(own.map(({ destroyed }) => destroyed)).toEqual([false, false, true]);
+  own[0].destroy();
+  await once(own[0], 'close');
+  const next = await accept();
+  slots.identify(next, ann);
+  await accept();
+  expect([own[1].destroyed, next.destroyed]).toEqual([false, false]);
+  expect(refused).toHaveLength(2);
+  for (const client of clients) client.destroy();
+  server.close();
 });
 
 /** Opens a subscription over SSE on a TCP connection of its own. */

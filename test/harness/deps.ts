@@ -6,6 +6,7 @@ import { readConfig } from '../../src/config.ts';
 import { createBatchedReads } from '../../src/db/batched-reads.ts';
 import type { Db } from '../../src/db/database.ts';
 import type { Deps } from '../../src/domain/deps.ts';
+import { createAccountConnections } from '../../src/services/account-connections.ts';
 import { createOperationLimits } from '../../src/services/operation-limits.ts';
 import { createRateLimits } from '../../src/services/rate-limits.ts';
 import { createPasswords } from '../../src/services/passwords.ts';
@@ -74,6 +75,7 @@ export async function createTestDeps({
     uploadLimits: createUploadLimits({ db, log, quotaBytes: config.UPLOAD_QUOTA_BYTES }),
     rateLimits: createRateLimits({ enabled: rateLimits }),
     operationLimits,
+    accountConnections: createAccountConnections({ enabled: rateLimits }),
     mailer: undefined,
     passwords: createPasswords({ memoryKib: 8 }),
     loginAttempts: createLoginAttempts({

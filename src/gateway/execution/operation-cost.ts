@@ -140,7 +140,7 @@ export const pointsOfDocument = (text: string): number => Math.ceil(text.length 
 const pointsOfVariables = (variables: Variables): number =>
   Math.floor(countCharacters(variables) / VARIABLE_CHARACTERS_PER_POINT);
 
-function countCharacters(value: unknown): number {
+export function countCharacters(value: unknown): number {
   if (typeof value === 'string') return value.length;
   if (typeof value !== 'object' || value === null) return 1;
   let characters = 1;

@@ -3,7 +3,7 @@ import type { Payer } from '../../actor.ts';
 import type { Deps } from '../../domain/deps.ts';
 import { DomainError } from '../../errors.ts';
 import { FairQueue } from '../../lib/fair-queue.ts';
-import { createOperationCost, MAX_STATEMENTS, pointsOfDocument } from './operation-cost.ts';
+import { countCharacters, createOperationCost, MAX_STATEMENTS, pointsOfDocument } from './operation-cost.ts';
 import type { Cost } from './operation-cost.ts';
 import { LargeOperations } from './large-operations.ts';
 import { isLogin, mayBeLogin } from './login-operation.ts';
@@ -79,11 +79,18 @@ export function createOperationGate({
         turn.end();
       }
     },
-    openSubscription: (operation) => limits.openSubscription(payerOfOperation(operation)),
-    closeSubscription: (operation) => limits.closeSubscription(payerOfOperation(operation)),
+    openSubscription: (operation) => limits.openSubscription(payerOfOperation(operation), sizeOf(operation)),
+    closeSubscription: (operation) =>
+      limits.closeSubscription(payerOfOperation(operation), sizeOf(operation)),
     runEvent: (operation, work) => databaseShares.run(keyOfPayer(payerOfOperation(operation)), work),
   };
 }
+
+const sizeOf = ({ document, variables, retainedLength }: Operation) => ({
+  document,
+  documentCharacters: document.loc?.end ?? 0,
+  characters: retainedLength ?? countCharacters(variables),
+});
 
 const tooManyStatementsError = (): DomainError =>
   new DomainError(

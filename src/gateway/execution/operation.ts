@@ -18,6 +18,8 @@ export interface Operation {
   readonly receiver?: Receiver | undefined;
   /** Bounds the results in flight: held from a result's execution until the next result is requested. */
   readonly semaphore?: Semaphore | undefined;
+  /** Characters of the request that a subscription retains. Default: those of its variables. */
+  readonly retainedLength?: number | undefined;
   /** Called when a subscription is accepted, before `stream opened` is logged. */
   readonly onAccepted?: (() => void) | undefined;
 }

@@ -124,8 +124,9 @@ export function createConnection(
 /** Opens the session of the connection. Returns false if the token was not accepted. */
 export async function logIn(ports: Ports, connection: WebSocketConnection, token: string): Promise<boolean> {
   try {
-    setSession(connection, await ports.openSession(token, connection.address));
-    ports.connectionSlots.identify(connection.stream);
+    const liveSession = await ports.openSession(token, connection.address);
+    setSession(connection, liveSession);
+    ports.connectionSlots.identify(connection.stream, liveSession.session.actor);
   } catch (error) {
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED') return false;
     throw error;

@@ -86,14 +86,16 @@ export class OperationTracker {
     return handled.finally(() => progress.settled(bytes));
   }
 
-  markSubscription(id: string): void {
+  /** Marks that the operation is a subscription. Returns the characters of its frame that it retains. */
+  markSubscription(id: string): number {
     const started = this.#byId.get(id)?.started;
-    if (started === undefined || started.isSubscription) return;
+    if (started === undefined || started.isSubscription) return started?.length ?? 0;
     started.isSubscription = true;
     started.progress.settled(started.bytes);
     this.unsettledCount -= 1;
     this.retainedLength += started.length;
     this.#onSettled();
+    return started.length;
   }
 
   /** Marks that the client was sent the last frame of the operation, and so may reuse its id. */

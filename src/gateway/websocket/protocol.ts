@@ -108,11 +108,20 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
       const context = contextValue as Context;
       const source = sources.get(context);
       const origin = source?.connection;
-      if (source !== undefined) source.connection.operations.markSubscription(source.id);
+      const retainedLength = source?.connection.operations.markSubscription(source.id);
       const receiver = source && createReceiver(source.connection, source.id);
       const semaphore = origin?.resultsInFlight;
       return openWhenAvailable(() =>
-        engine.subscribe({ document, operationName, variables, context, origin, receiver, semaphore }),
+        engine.subscribe({
+          document,
+          operationName,
+          variables,
+          context,
+          origin,
+          receiver,
+          semaphore,
+          retainedLength,
+        }),
       );
     },
     onError({ extra }, id, _payload, errors) {
