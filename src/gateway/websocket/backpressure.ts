@@ -70,6 +70,8 @@ const isUnread = (connection: WebSocketConnection): boolean =>
 export function whenRead(connection: WebSocketConnection): Promise<void> | undefined {
   const { stream } = connection;
   if (!isUnread(connection) || stream.destroyed) return undefined;
+  // Each waiting operation listens; the default limit would print a warning.
+  stream.setMaxListeners(0);
   return new Promise((resolve) => {
     const finish = (): void => {
       stream.off('drain', finish).off('close', finish);
