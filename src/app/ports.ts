@@ -21,6 +21,7 @@ import type { Cors } from '../gateway/http/cors.ts';
 import type { Metrics } from '../gateway/metrics.ts';
 import type { Ports } from '../gateway/ports.ts';
 import { createByteLedgers } from '../lib/byte-ledger.ts';
+import type { ByteLedgers } from '../lib/byte-ledger.ts';
 import { TurnClock } from '../lib/turn-clock.ts';
 import { schema } from '../schema/index.ts';
 
@@ -62,7 +63,7 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
         ),
     }),
     turnClock: new TurnClock(),
-    ledgers: createByteLedgers(() => deps.reportRefusal('bytes')),
+    ledgers: createLedgers(deps, metrics),
     authenticate: (token, address) => accounts.authenticate(deps, token, address),
     openSession: (token, address) => openSession(deps, token, address),
     renewSession: (former, token, address) => renewSession(deps, former, token, address),
@@ -71,6 +72,16 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
     openMedia: (actor, id) =>
       deps.databaseShares.run(actorKey(actor), () => media.openMedia(deps, actor, id)),
   };
+}
+
+function createLedgers({ reportRefusal }: Deps, metrics: Metrics): ByteLedgers {
+  const ledgers = createByteLedgers(() => reportRefusal('bytes'));
+  metrics.beforeScrape(() => {
+    for (const direction of ['inbound', 'outbound'] as const)
+      for (const clients of ['account', 'anonymous'] as const)
+        metrics.heldBytes.set({ direction, clients }, ledgers[direction][clients].bytes);
+  });
+  return ledgers;
 }
 
 /** Creates what the bridge may call: it sees neither the schema nor the domain. */

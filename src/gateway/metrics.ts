@@ -22,6 +22,7 @@ export interface Metrics {
   readonly largestGroup: Gauge;
   readonly socketPauses: Counter<'transport'>;
   readonly queuedBytes: Gauge<'queue' | 'transport'>;
+  readonly heldBytes: Gauge<'direction' | 'clients'>;
   readonly logLag: Gauge;
   /** Registers an update of gauges that runs on each scrape, so that keeping them costs nothing in between. */
   beforeScrape(update: () => void): void;
@@ -126,6 +127,12 @@ export function createMetrics(): Metrics {
       name: 'parley_queued_bytes',
       help: 'Bytes buffered for sockets and streams, by transport, and for shared executions.',
       labelNames: ['queue', 'transport'],
+      registers,
+    }),
+    heldBytes: new Gauge({
+      name: 'parley_held_bytes',
+      help: 'Bytes of large requests and frames that are not handled, or sent and not read, of anonymous clients and of accounts.',
+      labelNames: ['direction', 'clients'],
       registers,
     }),
     logLag: new Gauge({
