@@ -322,6 +322,8 @@ test('every metric, log line and statement of docs/diagnosis.md exists', async (
       'gateway/execution/fan-out',
       'bridge/connection-log',
       'bridge/connection',
+      'bridge/event-handler',
+      'bridge/received-events',
       'bridge/server',
     ].map((file) => readFile(`src/${file}.ts`, 'utf8')),
   );
