@@ -28,8 +28,9 @@ export default defineConfig({
     maxWorkers: 4,
     sequence: { sequencer: LongestFirstSequencer },
     setupFiles: ['test/harness/setup.ts'],
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    // Bounds for tests that hang; one on a busy machine needs less.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     reporters: ['default', new SummaryReporter()],
     projects: [
       {

@@ -1,4 +1,5 @@
-const DEFAULT_TIMEOUT_MS = 5_000;
+/** Long enough for a busy machine: only a failure waits for it. */
+const DEFAULT_TIMEOUT_MS = 15_000;
 
 /** A queue of received items that tests take in order or by a predicate. */
 export interface ReceiveQueue<Item> {
@@ -6,7 +7,7 @@ export interface ReceiveQueue<Item> {
   /** Rejects pending reads, and later ones once the queue has no matching item. */
   fail(error: Error): void;
   /**
-   * Takes the first matching item, waiting for it if necessary. Rejects after the timeout (5 s by default), listing the
+   * Takes the first matching item, waiting for it if necessary. Rejects after the timeout (15 s by default), listing the
    * queued items.
    */
   next(matches?: (item: Item) => boolean, timeoutMs?: number): Promise<Item>;
