@@ -50,13 +50,11 @@ export interface Payer {
   readonly address: string;
   /** The connection of an anonymous client; undefined where it has none of its own. */
   readonly connection: string | undefined;
+  /** Under which its work is queued and counted: the account's key, or the address. */
+  readonly key: string;
 }
 
 export const payerOf = (session: Session | null, address: string, connection?: string): Payer =>
   session === null
-    ? { account: undefined, address, connection }
-    : { account: session.actor, address, connection: undefined };
-
-/** Returns the key under which the work of a payer is queued. */
-export const keyOfPayer = ({ account, address }: Payer): string =>
-  account === undefined ? `address:${address}` : actorKey(account);
+    ? { account: undefined, address, connection, key: `address:${address}` }
+    : { account: session.actor, address, connection: undefined, key: actorKey(session.actor) };

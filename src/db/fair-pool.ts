@@ -35,8 +35,8 @@ export function createFairPool(pool: PostgresPool, concurrency: number, timeoutM
         const slot = acquired instanceof Promise ? await acquired : acquired;
         try {
           const client = await pool.connect();
-          const fairClient = clients.get(client) ?? new FairClient(client);
-          clients.set(client, fairClient);
+          let fairClient = clients.get(client);
+          if (fairClient === undefined) clients.set(client, (fairClient = new FairClient(client)));
           fairClient.slot = slot;
           return fairClient;
         } catch (error) {

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
-import { actorKey } from '../actor.ts';
+import { actorKey, payerOf } from '../actor.ts';
 import type { ActorRef } from '../actor.ts';
 import type { Db } from '../db/database.ts';
 import type { DatabaseShares } from '../db/fair-pool.ts';
@@ -148,7 +148,7 @@ export function createLoginAttempts({
     remember: (account, client) => knownClients.remember(account, client),
     async admit(name, client) {
       if (!enabled || client.session !== undefined || knownClients.hasName(name, client)) return;
-      const payer = { account: undefined, address: client.address, connection: undefined };
+      const payer = payerOf(null, client.address);
       await operationLimits.slowly(() => operationLimits.charge(payer, LOGIN_POINTS));
     },
     async run(attempt, check) {

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { actorKey, keyOfPayer } from '../actor.ts';
 import type { Payer } from '../actor.ts';
 import { DomainError } from '../errors.ts';
 import { OpenSubscriptions } from './open-subscriptions.ts';
@@ -57,7 +56,7 @@ export interface OperationLimits {
    * their operations and events in progress, so a client that ignores refusals is slowed down instead of being answered as
    * fast as it sends.
    */
-  slowly<Result>(work: () => Result | Promise<Result>): Promise<Result>;
+  slowly<Result>(work: () => Result | Promise<Result>): Result | Promise<Result>;
   /** Waits for this time, at most 1 s: the `retryAfterMs` of a refusal that has been sent. */
   pause(ms: number | undefined): Promise<void>;
   /**
@@ -94,13 +93,18 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
     reportRefusal?.(limit, payer);
     throw new DomainError('RATE_LIMITED', 'Too many requests. Try again later.', { retryAfterMs: wholeMs });
   };
-  const accountsOf = ({ account, address, connection }: Payer): readonly [BudgetKind, string][] => {
-    if (account !== undefined) return [['account', actorKey(account)]];
+  const accountsOf = ({ account, address, connection, key }: Payer): readonly [BudgetKind, string][] => {
+    if (account !== undefined) return [['account', key]];
     const anonymous: [BudgetKind, string][] = [
       ['address', address],
       ['anonymous', ''],
     ];
     return connection === undefined ? anonymous : [['connection', connection], ...anonymous];
+  };
+  const holdBack = async (error: unknown): Promise<never> => {
+    if (error instanceof DomainError && error.code === 'RATE_LIMITED')
+      await pause(error.details.retryAfterMs);
+    throw error;
   };
   const pause = async (ms = 0): Promise<void> => {
     await sleep(Math.min(ms, maxPauseMs), undefined, { ref: false });
@@ -131,28 +135,27 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
       requireBudget(payer, 'connection', payer.connection, performance.now());
     },
     begin(payer, statements) {
-      const key = keyOfPayer(payer);
+      const key = payer.key;
       const limits = payer.account === undefined ? CONCURRENCY.address : CONCURRENCY.account;
       const own = turns.get(key) ?? new Turns(limits.running, () => turns.delete(key));
       turns.set(key, own);
       if (own.queued >= limits.queuedOperations) refuse('concurrency', payer, QUEUE_RETRY_MS);
       return own.start(Math.max(1, statements));
     },
-    async slowly(work) {
+    slowly(work) {
       try {
-        return await work();
+        const result = work();
+        return result instanceof Promise ? result.catch(holdBack) : result;
       } catch (error) {
-        if (error instanceof DomainError && error.code === 'RATE_LIMITED')
-          await pause(error.details.retryAfterMs);
-        throw error;
+        return holdBack(error);
       }
     },
     pause,
     openSubscription(payer, size) {
-      const limit = subscriptions.add(keyOfPayer(payer), size, enabled);
+      const limit = subscriptions.add(payer.key, size, enabled);
       if (limit !== undefined) refuse(limit, payer, QUEUE_RETRY_MS);
     },
-    closeSubscription: (payer, size) => subscriptions.remove(keyOfPayer(payer), size),
+    closeSubscription: (payer, size) => subscriptions.remove(payer.key, size),
   };
 }
 

@@ -156,8 +156,6 @@ export function createEngine(options: EngineOptions): Engine {
     });
   };
 
-  const isCached = (text: string): boolean => persistedDocuments.has(text) || documentCache.has(text);
-
   const validateDocument = (document: DocumentNode): readonly GraphQLError[] => {
     const tooRepetitive = checkOverlap(document);
     if (tooRepetitive !== undefined) return [tooRepetitive];
@@ -169,9 +167,9 @@ export function createEngine(options: EngineOptions): Engine {
   return {
     schema,
 
-    isCached,
+    isCached: (text) => persistedDocuments.has(text) || documentCache.has(text),
 
-    admitDocument: (text, payer) => (isCached(text) ? undefined : gate?.admitDocument(text, payer)),
+    admitDocument: (text, payer) => gate?.admitDocument(text, payer),
 
     parse(text) {
       const known = persistedDocuments.get(text) ?? documentCache.get(text);

@@ -1,6 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FairQueue } from '../../lib/fair-queue.ts';
-import type { Context } from '../../schema/context.ts';
 import type { Cost } from './operation-cost.ts';
 
 /** An operation with more statements is large: it takes several milliseconds of CPU. */
@@ -20,21 +19,28 @@ export class LargeOperations {
   /** Payers whose queries read many rows, with the time of the last one. */
   readonly #lastAt = new Map<string, number>();
 
-  async run<Result>(
-    payer: string,
-    { isQuery, statements }: Pick<Cost, 'isQuery' | 'statements'>,
-    context: Context,
-    work: () => Promise<Result>,
-  ): Promise<Result> {
-    const isLarge = statements > LARGE_STATEMENTS || (isQuery && this.#isExpected(payer));
-    if (!isLarge) return this.#observe(payer, context, work);
+  isLarge(payer: string, { isQuery, statements }: Pick<Cost, 'isQuery' | 'statements'>): boolean {
+    return statements > LARGE_STATEMENTS || (isQuery && this.#isExpected(payer));
+  }
+
+  /** Runs a large operation in its turn. */
+  async run<Result>(payer: string, work: () => Promise<Result>): Promise<Result> {
     const slot = await this.#queue.acquire(payer);
     try {
-      return await this.#observe(payer, context, work);
+      return await work();
     } finally {
       await nextTurn();
       slot.release();
     }
+  }
+
+  /** Remembers a payer whose operation has read many rows. */
+  noteRows(payer: string, rows: number): void {
+    if (rows <= LARGE_ROWS) return;
+    this.#lastAt.delete(payer);
+    this.#lastAt.set(payer, performance.now());
+    const [oldest] = this.#lastAt.keys();
+    if (this.#lastAt.size > MAX_PAYERS && oldest !== undefined) this.#lastAt.delete(oldest);
   }
 
   #isExpected(payer: string): boolean {
@@ -43,20 +49,5 @@ export class LargeOperations {
     if (performance.now() - lastAt < MEMORY_MS) return true;
     this.#lastAt.delete(payer);
     return false;
-  }
-
-  async #observe<Result>(payer: string, context: Context, work: () => Promise<Result>): Promise<Result> {
-    try {
-      return await work();
-    } finally {
-      if (context.loadedRows > LARGE_ROWS) this.#remember(payer);
-    }
-  }
-
-  #remember(payer: string): void {
-    this.#lastAt.delete(payer);
-    this.#lastAt.set(payer, performance.now());
-    const [oldest] = this.#lastAt.keys();
-    if (this.#lastAt.size > MAX_PAYERS && oldest !== undefined) this.#lastAt.delete(oldest);
   }
 }

@@ -1,4 +1,4 @@
-import { keyOfPayer, payerOf } from '../../actor.ts';
+import { payerOf } from '../../actor.ts';
 import type { Payer } from '../../actor.ts';
 import type { Deps } from '../../domain/deps.ts';
 import { DomainError } from '../../errors.ts';
@@ -42,7 +42,7 @@ export function createOperationGate({
   const largeOperations = new LargeOperations();
   const unknownDocuments = new FairQueue({ concurrency: 1 });
 
-  const begin = (payer: Payer, { statements, points }: Cost): Promise<Turn> =>
+  const begin = (payer: Payer, { statements, points }: Cost): Turn | Promise<Turn> =>
     limits.slowly(() => {
       const delay = limits.charge(payer, points);
       return delay === undefined
@@ -55,7 +55,7 @@ export function createOperationGate({
       if (mayBeLogin(text)) return;
       await limits.slowly(() => limits.charge(payer, pointsOfDocument(text)));
       // Parsing follows immediately: one document per turn of the event loop.
-      const slot = await unknownDocuments.acquire(keyOfPayer(payer));
+      const slot = await unknownDocuments.acquire(payer.key);
       setImmediate(() => slot.release());
     },
     async run(operation, work) {
@@ -64,25 +64,27 @@ export function createOperationGate({
       if (payer.account === undefined && isLogin(document, operationName))
         return databaseShares.run(`logins ${payer.address}`, work);
       const operationCost = cost.of(document, operationName, variables);
-      const turn = await begin(payer, operationCost);
+      const key = payer.key;
+      const begun = begin(payer, operationCost);
+      const turn = begun instanceof Promise ? await begun : begun;
       try {
         if (operationCost.statements > MAX_STATEMENTS) {
           reportRefusal('statements', payer);
           throw tooManyStatementsError();
         }
-        const key = keyOfPayer(payer);
-        const runAsPayer = () => databaseShares.run(key, work);
-        return await largeOperations.run(key, operationCost, operation.context, runAsPayer);
+        if (!largeOperations.isLarge(key, operationCost)) return await databaseShares.run(key, work);
+        return await largeOperations.run(key, () => databaseShares.run(key, work));
       } finally {
         const { loadedRows } = operation.context;
         if (loadedRows >= ROWS_PER_POINT) limits.chargeAfterwards(payer, loadedRows / ROWS_PER_POINT);
+        largeOperations.noteRows(key, loadedRows);
         turn.end();
       }
     },
     openSubscription: (operation) => limits.openSubscription(payerOfOperation(operation), sizeOf(operation)),
     closeSubscription: (operation) =>
       limits.closeSubscription(payerOfOperation(operation), sizeOf(operation)),
-    runEvent: (operation, work) => databaseShares.run(keyOfPayer(payerOfOperation(operation)), work),
+    runEvent: (operation, work) => databaseShares.run(payerOfOperation(operation).key, work),
   };
 }
 

@@ -41,7 +41,7 @@ export async function executeMultipart(
     const context = createContext({ deps: ports.deps, session, address, ...identity });
     const result = await receiveFile(request, async (file) => {
       const { operationName, variables, ...documentRequest } = readOperation(file);
-      if (documentRequest.query != null)
+      if (documentRequest.query != null && !ports.engine.isCached(documentRequest.query))
         await ports.engine.admitDocument(documentRequest.query, payerOf(session, address));
       const document = ports.engine.parse(ports.documentResolver.resolveText(documentRequest) ?? '');
       const errors = ports.engine.validate(document);

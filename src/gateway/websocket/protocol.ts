@@ -78,7 +78,13 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
         ];
       if (extra.operations.size > MAX_OPERATIONS)
         return [formatError(refuse('operations', extra, tooManyOperationsError()))];
-      const document = await resolveDocument(ports, extra, documentRequest);
+      const { query } = documentRequest;
+      const refusals =
+        typeof query === 'string' && !engine.isCached(query)
+          ? await admitDocument(ports, extra, query)
+          : undefined;
+      if (refusals !== undefined) return refusals;
+      const document = resolveDocument(ports, documentRequest);
       if (Array.isArray(document)) return document;
       const operation = getOperationAST(document, operationName);
       if (operation == null) return [formatError(new GraphQLError('The document has no such operation.'))];
@@ -165,15 +171,23 @@ async function createOperationContext(
   });
 }
 
-/** Returns the validated document, or formatted errors if it is rejected. */
-async function resolveDocument(
-  { engine, documentResolver, formatError }: Ports,
+/** Charges for a document that is not cached. Returns formatted errors if it may not be parsed. */
+async function admitDocument(
+  { engine, formatError }: Ports,
   { address, id, liveSession }: WebSocketConnection,
-  request: DocumentRequest,
+  text: string,
 ) {
   try {
-    const payer = payerOf(liveSession?.session ?? null, address, id);
-    if (typeof request.query === 'string') await engine.admitDocument(request.query, payer);
+    await engine.admitDocument(text, payerOf(liveSession?.session ?? null, address, id));
+  } catch (error) {
+    return [formatError(error)];
+  }
+  return undefined;
+}
+
+/** Returns the validated document, or formatted errors if it is rejected. */
+function resolveDocument({ engine, documentResolver, formatError }: Ports, request: DocumentRequest) {
+  try {
     const document = engine.parse(documentResolver.resolveText(request) ?? '');
     const errors = engine.validate(document);
     return errors.length === 0 ? document : [...errors];
