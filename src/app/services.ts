@@ -4,7 +4,7 @@ import { createBatchedReads } from '../db/batched-reads.ts';
 import { openDatabase, pingDatabase } from '../db/database.ts';
 import type { Database } from '../db/database.ts';
 import { fillEmailKeys } from '../db/email-keys.ts';
-import { hasScryptHashes } from '../db/users.ts';
+import { hasScryptHashes } from '../db/passwords.ts';
 import { createEventLog } from '../db/event-log.ts';
 import { findDemoAccounts, isDemoAllowed } from '../domain/demo-policy.ts';
 import type { Deps } from '../domain/deps.ts';

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { DeviceId, UserId } from '../ids.ts';
 import type { Db } from './database.ts';
-import { matchesEmail, emailOrder } from './users.ts';
+import { matchesEmail, emailOrder } from './email-match.ts';
 import type { ActorRef } from '../actor.ts';
 
 /** The address of a call: e-mail, user id or device id. */

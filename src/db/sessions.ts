@@ -1,6 +1,4 @@
-import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
-import type { UserId } from '../ids.ts';
 import type { Db, Tx } from './database.ts';
 import type { Timestamp } from './tables.ts';
 import { now } from './sql.ts';
@@ -100,47 +98,6 @@ export async function markRefreshed(db: Db, tokenId: string, expiresAt: Timestam
   `.execute(db);
   return rows[0]?.age ?? 0;
 }
-
-/** Finds the user of an external identity provider by subject. Undefined if the token is revoked or was ended. */
-export async function findActiveBySubject(
-  db: Db,
-  subject: string,
-  { tokenId, issuedAt }: Pick<Session, 'tokenId' | 'issuedAt'>,
-): Promise<UserId | undefined> {
-  const row = await db
-    .selectFrom('users')
-    .select('id')
-    .where('subject', '=', subject)
-    .where(
-      sql<boolean>`(external_tokens_since is null
-        or external_tokens_since <= to_timestamp(${issuedAt}::float8 / 1000))`,
-    )
-    .where(sql<boolean>`not exists (select from revoked_tokens where token_id = ${tokenId})`)
-    .executeTakeFirst();
-  return row?.id;
-}
-
-/** Records that the account of an external subject was deleted: its tokens issued so far are void. */
-export async function addDeletedSubject(tx: Tx, subject: string): Promise<void> {
-  await tx
-    .insertInto('deletedSubjects')
-    .values({ subjectHash: hashSubject(subject) })
-    .onConflict((conflict) => conflict.column('subjectHash').doUpdateSet({ deletedAt: now }))
-    .execute();
-}
-
-/** Returns when the account of an external subject was last deleted. */
-export async function findDeletedSubject(db: Db, subject: string): Promise<Timestamp | undefined> {
-  const row = await db
-    .selectFrom('deletedSubjects')
-    .select('deletedAt')
-    .where('subjectHash', '=', hashSubject(subject))
-    .executeTakeFirst();
-  return row?.deletedAt;
-}
-
-/** A person who was deleted is not named any more. */
-const hashSubject = (subject: string): string => createHash('sha256').update(subject).digest('base64url');
 
 export async function isRevoked(db: Db, tokenId: string): Promise<boolean> {
   const row = await db

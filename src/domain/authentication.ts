@@ -1,7 +1,8 @@
 import * as devices from '../db/devices.ts';
+import { findActiveBySubject } from '../db/external-subjects.ts';
 import * as sessions from '../db/sessions.ts';
 import type { Device, User } from '../db/tables.ts';
-import * as users from '../db/users.ts';
+import { upgradePasswordHash } from '../db/passwords.ts';
 import { DomainError, forbidden, unauthenticated } from '../errors.ts';
 import { accountTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
@@ -11,7 +12,6 @@ import { provisionUser } from './provisioning.ts';
 import { isText } from '../lib/text.ts';
 import { continueFamily } from '../services/tokens.ts';
 import type { LoginClient } from '../services/known-clients.ts';
-import type { HashCaller } from '../services/passwords.ts';
 import type { ActorRef, Session, SessionFamily } from '../actor.ts';
 import { sameActor } from '../actor.ts';
 
@@ -54,7 +54,7 @@ async function authenticateToken(deps: Deps, token: string): Promise<Session> {
     return { actor, tokenId, issuedAt, expiresAt, family, generation };
   }
   const { identity } = verified;
-  const existingId = await sessions.findActiveBySubject(deps.db, identity.subject, verified);
+  const existingId = await findActiveBySubject(deps.db, identity.subject, verified);
   const id = existingId ?? (await provisionUser(deps, identity, verified));
   return { actor: { kind: 'user', id }, tokenId, issuedAt, expiresAt, isExternal: true };
 }
@@ -79,7 +79,7 @@ export async function login(
     {
       client,
       actorOf: ({ user }) => ({ kind: 'user', id: user.id }),
-      upgrade: ({ user }, hashes) => users.upgradePasswordHash(deps.db, user.id, hashes),
+      upgrade: ({ user }, hashes) => upgradePasswordHash(deps.db, user.id, hashes),
     },
   );
   const { user, generation } = found;
@@ -164,31 +164,6 @@ async function loginClientOf(
   if (presentedToken === undefined) return { address };
   const signed = await tokens.readSigned(presentedToken);
   return signed !== undefined && isOfAccount(signed.actor) ? { address, session: signed.login } : { address };
-}
-
-/**
- * Checks the password of the session's account. Returns undefined if the account has none, otherwise on whose account
- * a new password is hashed. Throws FORBIDDEN if the password is wrong, RATE_LIMITED.
- */
-export async function checkOwnPassword(
-  deps: Deps,
-  { actor, family, tokenId }: Session,
-  password: string,
-  { address }: Client,
-): Promise<HashCaller | undefined> {
-  if (actor.kind !== 'user') throw forbidden('A device may not do this.');
-  const found = await users.findPasswordHash(deps.db, actor.id);
-  if (found === undefined) throw unauthenticated();
-  const { passwordHash } = found;
-  if (passwordHash === null) return undefined;
-  const client = { address, session: family?.id ?? tokenId };
-  const attempt = { account: actor, name: '', password, passwordHash, client };
-  const matched = await deps.loginAttempts.run(attempt, async (caller) =>
-    (await deps.passwords.verify(password, passwordHash, caller)) ? caller : undefined,
-  );
-  if (matched !== undefined) return matched;
-  deps.securityLog.record('password check failed', { account: actor, address });
-  throw forbidden('The password is wrong.');
 }
 
 /** Revokes the session's token; the account's other tokens stay valid. */

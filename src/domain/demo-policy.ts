@@ -2,6 +2,7 @@ import { hostOf, isLoopback } from '../config.ts';
 import type { Config } from '../config.ts';
 import { readSetting } from '../db/settings.ts';
 import type { User } from '../db/tables.ts';
+import { findPasswordHash } from '../db/passwords.ts';
 import * as users from '../db/users.ts';
 import type { UserId } from '../ids.ts';
 import { parseId } from '../ids.ts';
@@ -19,7 +20,7 @@ export const isDemoAllowed = (config: Config): boolean =>
 export async function findDemoAccounts({ db, passwords }: Pick<Deps, 'db' | 'passwords'>): Promise<User[]> {
   const found = await Promise.all(
     (await findDemoIds(db)).map(async (id) => {
-      const stored = await users.findPasswordHash(db, id);
+      const stored = await findPasswordHash(db, id);
       const isPublished = await passwords.verify(DEMO_PASSWORD, stored?.passwordHash ?? null);
       return isPublished ? ((await users.findById(db, id)) ?? []) : [];
     }),

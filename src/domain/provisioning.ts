@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import * as sessions from '../db/sessions.ts';
+import * as subjects from '../db/external-subjects.ts';
+import { isRevoked } from '../db/sessions.ts';
 import type { User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
 import { unauthenticated } from '../errors.ts';
@@ -26,14 +27,14 @@ export async function provisionUser(
   { tokenId, issuedAt }: Pick<Session, 'tokenId' | 'issuedAt'>,
 ): Promise<UserId> {
   const { user, isNew } = await transact(deps, async (unit) => {
-    const deletedAt = await sessions.findDeletedSubject(unit.tx, identity.subject);
+    const deletedAt = await subjects.findDeletedSubject(unit.tx, identity.subject);
     const isVoid = deletedAt !== undefined && !isAfter(issuedAt, deletedAt);
-    if (isVoid || (await sessions.isRevoked(unit.tx, tokenId))) throw invalidToken();
-    const known = await users.findBySubject(unit.tx, identity.subject);
+    if (isVoid || (await isRevoked(unit.tx, tokenId))) throw invalidToken();
+    const known = await subjects.findBySubject(unit.tx, identity.subject);
     if (known !== undefined) {
       // Created by now, or all its sessions were ended after the token was issued.
       if (
-        (await sessions.findActiveBySubject(unit.tx, identity.subject, { tokenId, issuedAt })) === undefined
+        (await subjects.findActiveBySubject(unit.tx, identity.subject, { tokenId, issuedAt })) === undefined
       )
         throw invalidToken();
       return { user: known, isNew: false };
@@ -56,9 +57,13 @@ async function linkAccount(
   { email, emailVerified, subject }: ExternalIdentity,
 ): Promise<User | undefined> {
   if (email === undefined || !emailVerified) return undefined;
-  const user = await users.adoptSubject(unit.tx, email, subject);
-  if (user !== undefined)
-    unit.emit({ type: 'session.ended', account: { kind: 'user', id: user.id }, tokenId: null });
+  const id = await subjects.findUnlinked(unit.tx, email);
+  if (id === undefined) return undefined;
+  const account = { kind: 'user', id } as const;
+  // A change of the password that has begun commits before, and is then undone, or finds that its session has ended.
+  await unit.lock(accountTopic(account));
+  const user = await subjects.adoptSubject(unit.tx, { id, email, subject });
+  if (user !== undefined) unit.emit({ type: 'session.ended', account, tokenId: null });
   return user;
 }
 
@@ -90,7 +95,7 @@ async function createAccount(
       return user;
     }
     // The e-mail is taken, or a concurrent login of the same user has created the account.
-    const existing = await users.findBySubject(unit.tx, subject);
+    const existing = await subjects.findBySubject(unit.tx, subject);
     if (existing !== undefined) return existing;
   }
   throw new Error('The account of an external user could not be created.');

@@ -214,7 +214,7 @@ test('a block names a user that is known to the caller, and not the caller', asy
 test('invitations are limited per hour, by inviter and e-mail, whether an account has it or not', async () => {
   await using testDeps = await createTestDeps({ rateLimits: true });
   const refused: string[] = [];
-  const deps = { ...testDeps, countRefusal: (limit: string) => void refused.push(limit) };
+  const deps = { ...testDeps, reportRefusal: (limit: string) => void refused.push(limit) };
   const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const [known, unknown]: [string[], string[]] = [[], []];
   for (let count = 0; count < 21; count += 1) {
