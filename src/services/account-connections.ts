@@ -23,7 +23,7 @@ export interface AccountConnectionsOptions {
 
 /**
  * Creates the count of this node. The oldest connection makes room: a client that is in use keeps its newest one, while the
- * oldest of so many has mostly been left open by mistake; and whoever else has a token cannot keep the owner out.
+ * oldest of so many has mostly been left open by mistake; and another client with a token cannot keep the owner out.
  */
 export function createAccountConnections({
   enabled,

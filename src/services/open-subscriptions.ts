@@ -10,7 +10,7 @@ export interface SubscriptionSize {
   /** Its parsed document. Subscriptions with the same text share one. */
   readonly document: object;
   readonly documentCharacters: number;
-  /** Of its variables, and of its frame over a WebSocket. */
+  /** Characters of its variables, or of its frame over a WebSocket. */
   readonly characters: number;
 }
 

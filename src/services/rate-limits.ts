@@ -11,10 +11,14 @@ interface Limit {
   readonly burst?: { readonly points: number; readonly windowSeconds: number };
 }
 
-/** `signUp` counts sign-ups per address, and `allSignUps` those of all addresses; the others count operations per account. */
+/**
+ * `signUp` counts sign-ups per address, and `allSignUps` those of all addresses; `connect` counts the logins of connections per
+ * account, and the others its operations.
+ */
 const LIMITS = {
   signUp: { points: 10, windowSeconds: 60, burst: { points: 50, windowSeconds: 600 } },
   allSignUps: { points: 300, windowSeconds: 60, burst: { points: 1_000, windowSeconds: 600 } },
+  connect: { points: 20, windowSeconds: 1, burst: { points: 2_000, windowSeconds: 60 } },
   send: { points: 1_000, windowSeconds: 1, burst: { points: 5_000, windowSeconds: 10 } },
   signal: { points: 200, windowSeconds: 1, burst: { points: 1_000, windowSeconds: 10 } },
   typing: { points: 50, windowSeconds: 1, burst: { points: 250, windowSeconds: 10 } },
@@ -22,9 +26,7 @@ const LIMITS = {
 
 export type LimitKind = keyof typeof LIMITS;
 
-/**
- * Rate limits, counted in memory on this node. `refusals.ts` lists all limits.
- */
+/** Rate limits, counted in memory on this node. `refusals.ts` lists all limits. */
 export interface RateLimits {
   /** Consumes a point. Throws RATE_LIMITED with `retryAfterMs` when none is left. */
   consume(kind: LimitKind, user: RefusedClient): Promise<void>;
@@ -41,6 +43,7 @@ export function createRateLimits({ enabled, reportRefusal }: RateLimitsOptions):
   const limiters = {
     signUp: createBurstLimiter(LIMITS.signUp),
     allSignUps: createBurstLimiter(LIMITS.allSignUps),
+    connect: createBurstLimiter(LIMITS.connect),
     send: createBurstLimiter(LIMITS.send),
     signal: createBurstLimiter(LIMITS.signal),
     typing: createBurstLimiter(LIMITS.typing),

@@ -22,6 +22,7 @@ export const LIMITS = {
   // Recorded as `login delayed`, with the limit of failed logins.
   'failed logins': 'counted',
   'queued logins': 'recorded',
+  connect: 'recorded',
   send: 'recorded',
   signal: 'recorded',
   typing: 'recorded',

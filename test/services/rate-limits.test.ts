@@ -28,6 +28,7 @@ async function countUses(
 test.each([
   ['signUp', 60],
   ['allSignUps', 1_300],
+  ['connect', 2_020],
   ['send', 6_000],
   ['signal', 1_200],
   ['typing', 300],

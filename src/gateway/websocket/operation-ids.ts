@@ -150,6 +150,7 @@ export class OperationTracker {
       throw new DomainError(
         'RATE_LIMITED',
         'Operation ids are reused faster than their operations end. Use a new id for each operation.',
+        { limit: 'operation ids' },
       );
     this.#queuedBytes += bytes;
     // One frame at most waits for an operation: the next one waits for that of this frame.

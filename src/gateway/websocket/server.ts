@@ -4,7 +4,7 @@ import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
 import { actorKey } from '../../actor.ts';
-import { ERROR_CODES, unauthenticated } from '../../errors.ts';
+import { DomainError, ERROR_CODES, unauthenticated } from '../../errors.ts';
 import type { EndReason } from '../../errors.ts';
 import { findToken, findTokenInUpgrade } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
@@ -116,7 +116,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       connection.endReason ??= 'PROTOCOL';
       if (isUnexpectedFrame(error)) return socket.close(CloseCode.BadRequest, 'Invalid message received');
       const code = codeOf(formatError(error)) ?? 'INTERNAL';
-      if (code === 'RATE_LIMITED')
+      if (error instanceof DomainError && error.details.limit === 'operation ids')
         deps.reportRefusal('operation ids', {
           account: connection.liveSession?.session.actor,
           address: connection.address,
