@@ -14,6 +14,8 @@ test('introspection with multiplying lists is rejected in every form, and the st
   expect(await app.graphql.expectError(BOMB)).toBe('LIMIT_EXCEEDED');
   const fragmentBomb = BOMB.replace('{ __schema', '{ ...Z } fragment Z on Query { __schema');
   expect(await app.graphql.expectError(fragmentBomb)).toBe('LIMIT_EXCEEDED');
+  const aliased = `{ __schema { types { fields { ${repeat(300, (n) => `${'x'.repeat(120)}${n}: name`)} } } } }`;
+  expect(await app.graphql.expectError(aliased)).toBe('LIMIT_EXCEEDED');
   const standardQuery = getIntrospectionQuery({
     descriptions: true,
     specifiedByUrl: true,

@@ -156,7 +156,8 @@ test('a document that is too deeply nested, too complex or too long is LIMIT_EXC
     '{ circles(first: 100) { nodes { conversations(first: 100) { nodes { messages(last: 100) { nodes { id } } } } } } }';
   const long = `{ ${'__typename '.repeat(20_000)} }`;
   const deepest = `${'{a'.repeat(201)}${'}'.repeat(201)}`;
-  for (const query of [deep, wide, long, deepest, '{ circles(first: 101) { nodes { id } } }']) {
+  const longName = `query ${'q'.repeat(129)} { __typename }`;
+  for (const query of [deep, wide, long, deepest, longName, '{ circles(first: 101) { nodes { id } } }']) {
     expect(await ann.graphql.expectError(query), query.slice(0, 60)).toBe('LIMIT_EXCEEDED');
   }
 });

@@ -1,5 +1,5 @@
 import { GraphQLError, Kind } from 'graphql';
-import type { DocumentNode, FragmentDefinitionNode, SelectionSetNode } from 'graphql';
+import type { DocumentNode, FieldNode, FragmentDefinitionNode, SelectionSetNode } from 'graphql';
 
 /** About three times the cost of the standard introspection query of GraphiQL and code generators. */
 const MAX_INTROSPECTION_COST = 1_000_000;
@@ -15,6 +15,11 @@ const ESTIMATED_LIST_LENGTHS: Readonly<Record<string, number>> = {
   possibleTypes: 10,
   directives: 6,
 };
+
+/** Length of an alias that costs as much as a field: the result repeats it for each item of a list. */
+const ALIAS_LENGTH = 16;
+
+const aliasCost = ({ alias }: FieldNode): number => Math.floor((alias?.value.length ?? 0) / ALIAS_LENGTH);
 
 /**
  * Returns an error for introspection whose nested lists multiply beyond `MAX_INTROSPECTION_COST`. The complexity limits
@@ -43,7 +48,10 @@ export function checkIntrospection(document: DocumentNode): GraphQLError | undef
         const name = selection.name.value;
         const enters = name === '__schema' || name === '__type';
         if (inside || enters)
-          cost += 1 + (ESTIMATED_LIST_LENGTHS[name] ?? 1) * costOf(selection.selectionSet, true);
+          cost +=
+            1 +
+            aliasCost(selection) +
+            (ESTIMATED_LIST_LENGTHS[name] ?? 1) * costOf(selection.selectionSet, true);
       }
     }
     return cost;

@@ -1,9 +1,12 @@
-import { GraphQLError, Lexer, parse, Source, TokenKind } from 'graphql';
+import { GraphQLError, Lexer, parse, Source, TokenKind, visit } from 'graphql';
 import type { DocumentNode } from 'graphql';
 
 const MAX_TOKENS = 10_000;
 /** Limit of nested brackets: parsing and validation recurse. Far above the depth limit of the schema. */
 const MAX_NESTING = 200;
+
+/** Results and error messages repeat the names and aliases of a document, for each item of a list. */
+const MAX_NAME_LENGTH = 128;
 
 const OPENING: ReadonlySet<string> = new Set([TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L]);
 const CLOSING: ReadonlySet<string> = new Set([TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.PAREN_R]);
@@ -12,7 +15,9 @@ const CLOSING: ReadonlySet<string> = new Set([TokenKind.BRACE_R, TokenKind.BRACK
 export function parseDocument(text: string): DocumentNode {
   try {
     checkNesting(text);
-    return parse(text, { maxTokens: MAX_TOKENS });
+    const document = parse(text, { maxTokens: MAX_TOKENS });
+    if (text.length > MAX_NAME_LENGTH) checkNames(document);
+    return document;
   } catch (error) {
     if (!(error instanceof GraphQLError) || error.extensions['code'] !== undefined) throw error;
     const { message, source, positions } = error;
@@ -34,6 +39,15 @@ function checkNesting(text: string): void {
     if (depth > MAX_NESTING)
       throw documentTooLargeError('The document is nested too deeply.', `${MAX_NESTING} levels`);
   }
+}
+
+function checkNames(document: DocumentNode): void {
+  visit(document, {
+    Name({ value }) {
+      if (value.length > MAX_NAME_LENGTH)
+        throw documentTooLargeError('A name or alias is too long.', `names ${MAX_NAME_LENGTH}`);
+    },
+  });
 }
 
 const documentTooLargeError = (message: string, limit: string): GraphQLError =>
