@@ -11,7 +11,7 @@ export const ERROR_CODES = {
   CURSOR_EXPIRED: { http: 410 },
   CURSOR_INVALID: { http: 400 },
   UNREACHABLE: { http: 409 },
-  LIMIT_EXCEEDED: { http: 400 },
+  LIMIT_EXCEEDED: { http: 400, close: 4400 },
   UNAVAILABLE: { http: 503, close: 1013 },
   INTERNAL: { http: 500, close: 4500 },
   RATE_LIMITED: { http: 429, close: 4429 },

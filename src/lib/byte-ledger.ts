@@ -52,6 +52,13 @@ export class ByteLedger {
     this.#resumeNext();
   }
 
+  /** Whether so many more bytes may be set without an eviction. Counts one otherwise: the caller must not hold them. */
+  admits(bytes: number): boolean {
+    const isFree = this.#bytes + bytes <= this.#limit;
+    if (!isFree) this.#onEvicted();
+    return isFree;
+  }
+
   /**
    * Resolves with true when so many bytes may be set without an eviction, or the signal is aborted. Resolves with false, and
    * counts an eviction, if too many wait already.

@@ -249,6 +249,14 @@ test.for([
   });
 });
 
+test('an event with too many values closes its connection', async () => {
+  await expectHarmless(async () => {
+    await using client = await connectAuthenticated();
+    client.send(`42["message",{"files":[${'{},'.repeat(1_500_000)}{}]}]`);
+    await client.waitForClose();
+  });
+});
+
 test('the attachments of an incomplete packet are limited', async () => {
   await expectHarmless(async () => {
     const clients = await Promise.all(Array.from({ length: 2 }, () => connectAuthenticated()));

@@ -167,3 +167,18 @@ test.for([
     }),
   ),
 );
+
+test('values that are larger in memory than in their JSON are bounded in all', () =>
+  expectHarmless(() =>
+    repeat(500, async () => {
+      const { hostname, port } = new URL(url);
+      const socket = connect(Number(port), hostname);
+      socket.on('error', () => undefined);
+      await once(socket, 'connect');
+      const login = LOGIN.replace('no@', `${String(socket.localPort)}@`);
+      const body = `{"query":"${login.replaceAll('"', '\\"')}","variables":{"password":"","a":[${'{},'.repeat(19_000)}{}]}}`;
+      socket.write(`POST /graphql HTTP/1.1\r\nHost: ${hostname}\r\nContent-Length: ${body.length}\r\n`);
+      socket.write(`Content-Type: application/json\r\n\r\n${body}`);
+      return socket;
+    }),
+  ));

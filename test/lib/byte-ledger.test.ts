@@ -28,6 +28,14 @@ test('beyond the limit, the holder of the longest time is evicted', () => {
   expect(inbound.anonymous.bytes).toBe(60 * KILOBYTE);
 });
 
+test('bytes for which there is no room are not admitted, and those of others stay', () => {
+  const { inbound, evicted, open } = openLedger();
+  open('first').update(60 * KILOBYTE);
+  expect(inbound.anonymous.admits(40 * KILOBYTE)).toBe(true);
+  expect(inbound.anonymous.admits(41 * KILOBYTE)).toBe(false);
+  expect(evicted).toEqual([]);
+});
+
 test('a holder that alone exceeds the limit is evicted itself', () => {
   const { inbound, evicted, open } = openLedger();
   open('large').update(101 * KILOBYTE);

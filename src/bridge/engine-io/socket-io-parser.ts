@@ -1,5 +1,6 @@
 import { Decoder as StockDecoder, Encoder, PacketType } from 'socket.io-parser';
 import type { Packet } from 'socket.io-parser';
+import { MAX_JSON_VALUES, measureJson } from '../../lib/json-weight.ts';
 
 /** The internal name of an event `disconnect` sent by a client: Socket.IO reserves the name itself. */
 export const CLIENT_DISCONNECT = 'client:disconnect';
@@ -23,7 +24,10 @@ class Decoder extends StockDecoder {
 
   override add(packet: unknown): void {
     this.#isBinary = typeof packet !== 'string';
-    super.add(typeof packet === 'string' ? packet.replace(RESERVED_EVENT, '$1client:$2"') : packet);
+    if (typeof packet !== 'string') return super.add(packet);
+    // Closes the connection, too.
+    if (measureJson(packet).values > MAX_JSON_VALUES) throw new Error('The packet has too many values.');
+    super.add(packet.replace(RESERVED_EVENT, '$1client:$2"'));
   }
 }
 

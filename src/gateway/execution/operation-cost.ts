@@ -1,5 +1,7 @@
 import { getOperationAST, Kind } from 'graphql';
 import type { DocumentNode, FieldNode, FragmentDefinitionNode, SelectionSetNode } from 'graphql';
+import { MAX_JSON_DEPTH } from '../../lib/json-weight.ts';
+import { tooDeepError } from '../json-limits.ts';
 
 /** SQL statements that one operation may cause, by the estimate of `Cost.statements`. */
 export const MAX_STATEMENTS = 150;
@@ -140,12 +142,15 @@ export const pointsOfDocument = (text: string): number => Math.ceil(text.length 
 const pointsOfVariables = (variables: Variables): number =>
   Math.floor(countCharacters(variables) / VARIABLE_CHARACTERS_PER_POINT);
 
-export function countCharacters(value: unknown): number {
+/** Throws LIMIT_EXCEEDED for a value that is nested too deep: it may come from a URL, whose JSON is not measured. */
+export function countCharacters(value: unknown, levels = MAX_JSON_DEPTH): number {
   if (typeof value === 'string') return value.length;
   if (typeof value !== 'object' || value === null) return 1;
+  if (levels === 0) throw tooDeepError();
   let characters = 1;
-  if (Array.isArray(value)) for (const item of value) characters += countCharacters(item);
-  else if (isPlain(value)) for (const item of Object.values(value)) characters += countCharacters(item);
+  if (Array.isArray(value)) for (const item of value) characters += countCharacters(item, levels - 1);
+  else if (isPlain(value))
+    for (const item of Object.values(value)) characters += countCharacters(item, levels - 1);
   return characters;
 }
 

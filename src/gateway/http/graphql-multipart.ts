@@ -7,6 +7,7 @@ import { ERROR_CODES, invalidInput } from '../../errors.ts';
 import { createContext } from '../../schema/context.ts';
 import { codeOf } from '../execution/format-error.ts';
 import { rejectWithoutLogin } from '../identity.ts';
+import { countParsedBytes } from './held-bytes.ts';
 import { receiveFile } from './multipart.ts';
 import type { IncomingFile } from './multipart.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
@@ -40,6 +41,8 @@ export async function executeMultipart(
     const { address } = origin;
     const context = createContext({ deps: ports.deps, session, address, ...identity });
     const result = await receiveFile(request, async (file) => {
+      for (const name of ['operations', 'map'])
+        await countParsedBytes(ports, request, response, file.fields.get(name) ?? '');
       const { operationName, variables, ...documentRequest } = readOperation(file);
       if (documentRequest.query != null && !ports.engine.isCached(documentRequest.query))
         await ports.engine.admitDocument(documentRequest.query, payerOf(session, address));

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { DomainError } from '../../errors.ts';
 import { LedgerEntry, MIN_COUNTED_BYTES } from '../../lib/byte-ledger.ts';
 import { priorityOfLogin } from '../../lib/turn-clock.ts';
 import type { Priority } from '../../lib/turn-clock.ts';
+import { weighJson } from '../json-limits.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
 import { isMultipart } from './multipart.ts';
 import { MAX_BODY_BYTES } from './request-body.ts';
@@ -24,12 +26,7 @@ export async function countHeldBytes(
 ): Promise<void> {
   const { socket } = request;
   const { inbound, outbound } = ledgers;
-  const evict = (): void => {
-    if (response.headersSent) return void socket.destroy();
-    response.once('close', () => socket.destroy());
-    response.shouldKeepAlive = false;
-    sendHttpError(response, TOO_MANY_BYTES);
-  };
+  const evict = (): void => evictRequest(response);
   response.once('prefinish', () => {
     if (socket.writableLength < MIN_COUNTED_BYTES) return;
     void findPriority(identifyRequest, request).then((priority) => {
@@ -56,6 +53,43 @@ export async function countHeldBytes(
   inbound[priority].set(evict, 0);
 }
 
+/**
+ * Counts what is parsed next from a JSON text, until the request is over, and waits for a turn of the event loop if it is
+ * large. Throws LIMIT_EXCEEDED for a text that must not be parsed, RATE_LIMITED while there are too many bytes.
+ */
+export function countParsedBytes(
+  ports: Pick<GraphqlHttpPorts, 'ledgers' | 'identifyRequest' | 'turnClock'>,
+  request: IncomingMessage,
+  response: ServerResponse,
+  json: string,
+): Promise<void> | undefined {
+  const bytes = weighJson(json);
+  if (Math.max(json.length, bytes) < MIN_COUNTED_BYTES) return undefined;
+  const count = async (): Promise<void> => {
+    const priority = await findPriority(ports.identifyRequest, request);
+    const { turnClock, ledgers } = ports;
+    if (turnClock.isOver()) await turnClock.nextTurn(priority);
+    if (response.closed || bytes < MIN_COUNTED_BYTES) return;
+    if (!ledgers.inbound[priority].admits(bytes)) throw tooManyBytesError();
+    const entry = new LedgerEntry(
+      ledgers.inbound,
+      () => priority,
+      () => evictRequest(response),
+    );
+    response.once('close', () => entry.release());
+    entry.update(bytes);
+  };
+  return count();
+}
+
+function evictRequest(response: ServerResponse): void {
+  const { socket } = response.req;
+  if (response.headersSent) return void socket.destroy();
+  response.once('close', () => socket.destroy());
+  response.shouldKeepAlive = false;
+  sendHttpError(response, TOO_MANY_BYTES);
+}
+
 /** Returns the most bytes of a body that may be in memory together. */
 function bodyLength(request: IncomingMessage): number {
   if (request.method !== 'POST') return 0;
@@ -72,9 +106,12 @@ async function findPriority(identifyRequest: IdentifyRequest, request: IncomingM
   }
 }
 
-const TOO_MANY_BYTES: HttpErrorResponse = {
+const TOO_MANY_BYTES = {
   status: 429,
   code: 'RATE_LIMITED',
   message: 'Too many large requests. Try again later.',
   retryAfterMs: 1_000,
-};
+} as const satisfies HttpErrorResponse;
+
+const tooManyBytesError = (): DomainError =>
+  new DomainError(TOO_MANY_BYTES.code, TOO_MANY_BYTES.message, { retryAfterMs: TOO_MANY_BYTES.retryAfterMs });

@@ -13,14 +13,16 @@ type RequestParser = Parameters<Parameters<RequestHook>[0]['setRequestParser']>[
 /**
  * Replaces Yoga's parser of a request by one that reads at most `MAX_BODY_BYTES`, as strict UTF-8. Throws a GraphQLError
  * with status 413 for a larger body and 415 for another charset; the parser throws INVALID_INPUT for malformed UTF-8
- * and a body that ends early.
+ * and a body that ends early. `admit` is called with the JSON text before it is parsed, and may throw.
  */
 export function limitBody(
   request: Request,
   parse: RequestParser,
   setParser: (parser: RequestParser) => void,
+  admit: (json: string) => Promise<void> | undefined,
 ): void {
-  requireUtf8(request.headers.get('content-type') ?? '');
+  const type = request.headers.get('content-type') ?? '';
+  requireUtf8(type);
   const length = request.headers.get('content-length');
   if (length !== null && Number(length) > MAX_BODY_BYTES) throw bodyTooLargeError();
   if (request.body === null) return;
@@ -28,6 +30,7 @@ export function limitBody(
     const bytes = length === null ? await readBody(unread) : new Uint8Array(await unread.arrayBuffer());
     if (bytes === undefined) throw bodyTooLargeError();
     const text = decodeUtf8(bytes);
+    await admit(isForm(type) ? (new URLSearchParams(text).get('variables') ?? '') : text);
     // Yoga's parsers read nothing else. Constructing a new Request would cost more than reading the body did.
     return parse(
       Object.assign(unread, {
@@ -57,6 +60,8 @@ async function readBody(request: Request): Promise<Buffer<ArrayBuffer> | undefin
   }
   return length > MAX_BODY_BYTES ? undefined : Buffer.concat(chunks);
 }
+
+const isForm = (type: string): boolean => type.startsWith('application/x-www-form-urlencoded');
 
 /** Throws for a body with another charset: JSON is always UTF-8 (RFC 8259, section 8.1). */
 function requireUtf8(contentType: string): void {

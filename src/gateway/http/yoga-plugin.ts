@@ -13,6 +13,7 @@ import { acceptsEventStream, EVENT_STREAM } from './content-negotiation.ts';
 import type { EventStreams, SseRequest } from './event-streams.ts';
 import { withCodes, withStatus } from './error-status.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
+import { countParsedBytes } from './held-bytes.ts';
 import { limitBody } from './request-body.ts';
 
 const EVENT_STREAM_HEADERS = {
@@ -72,8 +73,9 @@ export function createYogaPlugin(
   };
 
   return {
-    onRequestParse({ request, requestParser, setRequestParser }) {
-      if (requestParser !== undefined) limitBody(request, requestParser, setRequestParser);
+    onRequestParse({ request, requestParser, setRequestParser, serverContext: { req, res } }) {
+      const admit = (json: string) => countParsedBytes(ports, req, res, json);
+      if (requestParser !== undefined) limitBody(request, requestParser, setRequestParser, admit);
     },
     async onParams({ params, setParams, request, context }) {
       // Yoga itself rejects parameters that are not an object.

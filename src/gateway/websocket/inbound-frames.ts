@@ -1,10 +1,12 @@
 import { nextTick } from 'node:process';
 import { WebSocket } from 'ws';
 import { endsStreams } from '../../errors.ts';
+import { MIN_COUNTED_BYTES } from '../../lib/byte-ledger.ts';
 import { afterMicrotasks } from '../../lib/turn-clock.ts';
 import type { TurnClock } from '../../lib/turn-clock.ts';
 import { receivedBytes } from '../../lib/websocket-receiver.ts';
-import { priorityOf } from './connection.ts';
+import { weighJson } from '../json-limits.ts';
+import { closeNow, priorityOf } from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
 import { countHeldBytes } from './held-bytes.ts';
 import type { FrameProgress } from './operation-ids.ts';
@@ -97,10 +99,27 @@ export class InboundFrames implements FrameProgress {
     if (socket.readyState === WebSocket.CLOSED) return;
     // While the server closes the connection it starts nothing new: the client repeats it on its next connection.
     if (closeReason !== undefined && !endsStreams(closeReason)) return;
-    const bytes = data.length;
+    const text = data.toString();
+    const overheadBytes = this.#weigh(text);
+    if (overheadBytes === undefined) return;
+    const bytes = data.length + overheadBytes;
     this.#pendingFrames += 1;
     this.#pendingBytes += bytes;
-    operations.receive(data.toString(), bytes, this).catch(this.#onError);
+    if (overheadBytes >= MIN_COUNTED_BYTES) this.countBytes();
+    operations.receive(text, bytes, this).catch(this.#onError);
+  }
+
+  /** Returns the memory of what will be parsed. Closes the connection and returns undefined if there is none for it. */
+  #weigh(text: string): number | undefined {
+    try {
+      const bytes = weighJson(text);
+      const ledger = this.#connection.ledgers.inbound[priorityOf(this.#connection)];
+      if (bytes < MIN_COUNTED_BYTES || ledger.admits(bytes)) return bytes;
+      closeNow(this.#connection, 'SLOW');
+    } catch (error) {
+      this.#onError(error);
+    }
+    return undefined;
   }
 
   settled(bytes: number): void {

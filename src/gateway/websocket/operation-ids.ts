@@ -21,8 +21,8 @@ interface TrackedOperation {
   /** Whether its client sent `complete`, or was sent `error` or `complete`. */
   isCompleted: boolean;
   isSubscription: boolean;
-  /** Characters of its frame without the document, which subscriptions retain. */
-  readonly length: number;
+  /** The size of its frame without the document, which subscriptions retain. */
+  readonly retainedBytes: number;
   /** The size of its frame. */
   readonly bytes: number;
   readonly progress: FrameProgress;
@@ -46,8 +46,8 @@ export class OperationTracker {
   size = 0;
   /** Operations in flight that are not yet known to be subscriptions. */
   unsettledCount = 0;
-  /** Characters of the frames of open subscriptions, without their documents: mostly variables. */
-  retainedLength = 0;
+  /** The size of the frames of open subscriptions, without their documents: mostly variables. */
+  retainedBytes = 0;
   readonly #handle: Handle;
   readonly #onSettled: () => void;
   readonly #byId = new Map<string, OperationsOfId>();
@@ -75,7 +75,7 @@ export class OperationTracker {
         isStarted: false,
         isCompleted: false,
         isSubscription: false,
-        length: text.length - documentLength(frame),
+        retainedBytes: bytes - documentLength(frame),
         bytes,
         progress,
       };
@@ -86,16 +86,16 @@ export class OperationTracker {
     return handled.finally(() => progress.settled(bytes));
   }
 
-  /** Marks that the operation is a subscription. Returns the characters of its frame that it retains. */
+  /** Marks that the operation is a subscription. Returns the size of what it retains of its frame. */
   markSubscription(id: string): number {
     const started = this.#byId.get(id)?.started;
-    if (started === undefined || started.isSubscription) return started?.length ?? 0;
+    if (started === undefined || started.isSubscription) return started?.retainedBytes ?? 0;
     started.isSubscription = true;
     started.progress.settled(started.bytes);
     this.unsettledCount -= 1;
-    this.retainedLength += started.length;
+    this.retainedBytes += started.retainedBytes;
     this.#onSettled();
-    return started.length;
+    return started.retainedBytes;
   }
 
   /** Marks that the client was sent the last frame of the operation, and so may reuse its id. */
@@ -120,7 +120,7 @@ export class OperationTracker {
       await this.#handle(text);
     } finally {
       this.size -= 1;
-      if (operation.isSubscription) this.retainedLength -= operation.length;
+      if (operation.isSubscription) this.retainedBytes -= operation.retainedBytes;
       else {
         this.unsettledCount -= 1;
         operation.progress.settled(operation.bytes);

@@ -19,8 +19,8 @@ import { createReceiver } from './frame-writer.ts';
 import { clearRetained } from './graphql-ws-internals.ts';
 
 const MAX_OPERATIONS = 1_000;
-/** Characters that the subscriptions of a connection may retain, beyond which it opens no further one. */
-const MAX_RETAINED_LENGTH = 1024 * 1024;
+/** Bytes that the subscriptions of a connection may retain, beyond which it opens no further one. */
+const MAX_RETAINED_BYTES = 1024 * 1024;
 const INIT_TIMEOUT_MS = 10_000;
 
 interface OperationSource {
@@ -88,7 +88,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
       if (Array.isArray(document)) return document;
       const operation = getOperationAST(document, operationName);
       if (operation == null) return [formatError(new GraphQLError('The document has no such operation.'))];
-      if (operation.operation === 'subscription' && extra.operations.retainedLength > MAX_RETAINED_LENGTH)
+      if (operation.operation === 'subscription' && extra.operations.retainedBytes > MAX_RETAINED_BYTES)
         return [formatError(refuse('variables', extra, tooManyVariablesError()))];
       try {
         const contextValue = await retry(() => createOperationContext(ports, extra, payload), {
@@ -203,6 +203,6 @@ const tooManyOperationsError = (): DomainError => {
 };
 
 const tooManyVariablesError = (): DomainError => {
-  const limit = `${MAX_RETAINED_LENGTH} characters of variables`;
+  const limit = `${MAX_RETAINED_BYTES} bytes of variables`;
   return new DomainError('LIMIT_EXCEEDED', `The subscriptions of a connection may have ${limit}.`, { limit });
 };
