@@ -8,7 +8,7 @@ const MAX_ANONYMOUS = 6_000;
 /** Anonymous TCP connections of one address. A proxy that is trusted counts as no address. */
 const MAX_ANONYMOUS_PER_ADDRESS = 5_000;
 /** Connections of one account that are safe from strangers: further ones count as anonymous. */
-const MAX_PER_ACCOUNT = 2_000;
+const MAX_PER_ACCOUNT = 5_000;
 
 export interface ConnectionSlotsOptions {
   /** Most open TCP connections. */

@@ -3,7 +3,7 @@ import type { ActorKey, ActorRef } from '../actor.ts';
 import type { ReportRefusal } from './refusals.ts';
 
 /** Open connections of one account on this node, at about 10 KB each. */
-export const MAX_ACCOUNT_CONNECTIONS = 1_000;
+export const MAX_ACCOUNT_CONNECTIONS = 5_000;
 
 /** Closes a connection so that its client may connect again. */
 type Evict = (reason: 'SLOW') => void;
