@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import type { ActorKey } from '../actor.ts';
+import { actorKey } from '../actor.ts';
+import type { ActorKey, ActorRef } from '../actor.ts';
 import type { Db } from './database.ts';
 
 /** Failed logins of a subject. */
@@ -59,9 +60,13 @@ export async function areKnown(db: Db, clients: readonly KnownClient[]): Promise
 }
 
 /** Remembers that a client has logged in to an account, which has at most `max` known clients: the latest. */
-export async function rememberClient(db: Db, account: ActorKey, client: string, max: number): Promise<void> {
+export async function rememberClient(db: Db, actor: ActorRef, client: string, max: number): Promise<void> {
+  const account = actorKey(actor);
+  const table = sql.table(actor.kind === 'user' ? 'users' : 'devices');
+  // A deletion of the account waits for the lock, or has committed: then nothing is inserted.
   await sql`
-    insert into known_clients (account, client) values (${account}, ${client})
+    insert into known_clients (account, client)
+    select ${account}, ${client} from ${table} where id = ${actor.id} for key share
     on conflict (account, client) do update set seen_at = clock_timestamp()
   `.execute(db);
   await sql`

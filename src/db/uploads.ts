@@ -25,11 +25,14 @@ export async function readUsage(db: Db, account: string): Promise<UploadUsage> {
   return usage;
 }
 
-export async function addUsage(db: Db, account: string, bytes: number): Promise<void> {
-  await sql`
+/** Returns what the account has uploaded today, with these bytes. */
+export async function addUsage(db: Db, account: string, bytes: number): Promise<number> {
+  const { rows } = await sql<{ bytes: number }>`
     insert into upload_usage (account, day, bytes) values (${account}, ${today}, ${bytes}::bigint)
     on conflict (account, day) do update set bytes = upload_usage.bytes + excluded.bytes
+    returning bytes
   `.execute(db);
+  return rows[0]?.bytes ?? bytes;
 }
 
 /** Deletes at most `limit` rows of earlier days. Returns the number of deleted rows. */

@@ -48,11 +48,10 @@ export class KnownClients {
   }
 
   async remember(actor: ActorRef, { address }: LoginClient): Promise<void> {
-    const account = actorKey(actor);
-    const key = `${account} ${address}`;
+    const key = `${actorKey(actor)} ${address}`;
     const last = this.#rememberedAt.get(key);
     if (last !== undefined && performance.now() - last < REMEMBER_INTERVAL_MS) return;
-    await rememberClient(this.#db, account, `address ${address}`, MAX_KNOWN_CLIENTS);
+    await rememberClient(this.#db, actor, `address ${address}`, MAX_KNOWN_CLIENTS);
     this.#rememberedAt.set(key, performance.now());
   }
 

@@ -40,10 +40,13 @@ export interface UploadLimits {
   ): Promise<Result>;
 }
 
+/** The uploads of an account that are in flight. */
 interface Uploads {
   count: number;
-  /** Bytes received by the uploads in flight, which the database does not count yet. */
+  /** Bytes that they have received, which the database does not count yet. */
   bytes: number;
+  /** Bytes uploaded today, as far as the database has told. */
+  usedBytes: number;
 }
 
 /** Creates the limits of this node: the quota counts over all nodes, concurrent uploads on each. */
@@ -71,15 +74,16 @@ export function createUploadLimits({
     content.on('error', () => undefined);
     const key = actorKey(account);
     const { bytes: usedBytes, msUntilReset } = await readUsage(db, key);
+    own.usedBytes = Math.max(own.usedBytes, usedBytes);
     const refuseQuota = () => refuse('upload quota', account, quotaError(msUntilReset));
-    if (usedBytes + own.bytes >= quotaBytes) throw refuseQuota();
+    if (own.usedBytes + own.bytes >= quotaBytes) throw refuseQuota();
     let received = 0;
     const metered = new Transform({
       highWaterMark: BUFFER_BYTES,
       transform(chunk: Buffer, _encoding, callback) {
         received += chunk.length;
         own.bytes += chunk.length;
-        callback(usedBytes + own.bytes > quotaBytes ? refuseQuota() : null, chunk);
+        callback(own.usedBytes + own.bytes > quotaBytes ? refuseQuota() : null, chunk);
       },
     });
     const onTooSlow = () => metered.destroy(refuse('upload rate', account, tooSlowError()));
@@ -91,9 +95,12 @@ export function createUploadLimits({
     } finally {
       watch[Symbol.dispose]();
       metered.destroy();
-      await addUsage(db, key, received).catch((error: unknown) =>
-        log.warn({ err: error }, 'failed to persist upload usage'),
-      );
+      try {
+        // For the uploads that are still in flight, which have read the usage before.
+        own.usedBytes = Math.max(own.usedBytes, await addUsage(db, key, received));
+      } catch (error) {
+        log.warn({ err: error }, 'failed to persist upload usage');
+      }
       own.bytes -= received;
     }
   };
@@ -101,7 +108,7 @@ export function createUploadLimits({
   return {
     async run(account, content, store) {
       const key = actorKey(account);
-      const own = inFlight.get(key) ?? { count: 0, bytes: 0 };
+      const own = inFlight.get(key) ?? { count: 0, bytes: 0, usedBytes: 0 };
       if (own.count >= MAX_CONCURRENT_UPLOADS)
         throw refuse('concurrent uploads', account, tooManyUploadsError());
       own.count += 1;

@@ -112,3 +112,12 @@ test('changes of the password and a takeover of the account, concurrently, leave
     expect(await readErrorCode(accounts.login(deps, login))).toBe('UNAUTHENTICATED');
   }
 });
+
+test('a login that ends after the deletion of its account leaves nothing of it', async () => {
+  await using deps = await createTestDeps({ rateLimits: true });
+  await accounts.createAccount(deps, ANN);
+  const session = await logIn(deps);
+  const late = afterCheck(deps, () => accounts.deleteAccount(deps, session, ANN));
+  await readErrorCode(accounts.login(late, ANN, { address: '192.0.2.1' }));
+  expect(await deps.db.selectFrom('knownClients').selectAll().execute()).toEqual([]);
+});

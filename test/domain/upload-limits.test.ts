@@ -54,6 +54,13 @@ async function createFixture() {
 
 const bytes = (count: number): Readable => Readable.from([Buffer.alloc(count)]);
 
+/** Reads a byte of the content, and the others once the returned function is called. */
+function openContent(count: number): { readonly content: PassThrough; readonly finish: () => void } {
+  const content = new PassThrough();
+  content.write(Buffer.alloc(1));
+  return { content, finish: () => void content.end(Buffer.alloc(count - 1)) };
+}
+
 const backdateMessages = (deps: Deps, days: number) =>
   sql`update messages set sent_at = sent_at - ${days} * interval '1 day'`.execute(deps.db);
 
@@ -78,6 +85,19 @@ test('an account may upload its daily quota, whatever it deletes and aborts, and
   await upload(ann, others[0]?.id, bytes(QUOTA));
   await sweep(deps);
   expect(await deps.db.selectFrom('uploadUsage').select('bytes').execute()).toEqual([{ bytes: QUOTA }]);
+});
+
+test('uploads that begin before others have ended share one quota with them', async () => {
+  await using fixture = await createFixture();
+  const { ann, dir, send, upload } = fixture;
+  const { media: files } = await send(ann, '', 'a', 'b');
+  const { content, finish } = openContent(6_000);
+  const late = upload(ann, files[0]?.id, content);
+  // It has read the usage once its content is stored.
+  await expect.poll(() => readdir(dir)).toHaveLength(1);
+  await upload(ann, files[1]?.id, bytes(6_000));
+  finish();
+  await expect(late).rejects.toThrow(errorWithCode('RATE_LIMITED'));
 });
 
 test('concurrent uploads share the quota, and leave no partial file above it', async () => {
