@@ -31,7 +31,7 @@ export const LOGIN_LIMITS = {
 
 export type LoginLimit = keyof typeof LOGIN_LIMITS;
 
-/** What failures are counted for: a client, an account, or both. */
+/** A client, an account, or both, for which failures are counted. */
 export interface Subject {
   readonly limit: LoginLimit;
   readonly key: string;

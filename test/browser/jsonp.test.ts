@@ -2,9 +2,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { TestGateway } from '../../src/testing/index.ts';
+import { describe, expect, test } from 'vitest';
 import { startTestApp } from '../harness/app.ts';
 import { isMissing } from '../harness/installed-programs.ts';
 import { BROWSER_TIMEOUT, openBrowser } from './browser.ts';
@@ -34,18 +32,9 @@ async function startForeignPage(gatewayUrl: string) {
 }
 
 describe.skipIf(isMissing('chromium'))('JSONP', BROWSER_TIMEOUT, () => {
-  let browser: Browser;
-  let gateway: TestGateway;
-
-  beforeAll(async () => {
-    [browser, gateway] = await Promise.all([openBrowser(), startTestApp()]);
-  });
-  afterAll(async () => {
-    await browser.close();
-    await gateway[Symbol.asyncDispose]();
-  });
-
   test('a client of another origin sends and receives, whatever the security headers', async () => {
+    await using gateway = await startTestApp();
+    await using browser = await openBrowser();
     using foreign = await startForeignPage(gateway.url);
     const page = await browser.newPage();
     const scripts: string[] = [];

@@ -5,16 +5,9 @@ import type { Deps } from '../../src/domain/deps.ts';
 import { DomainError } from '../../src/errors.ts';
 import { createLoginAttempts } from '../../src/services/login-attempts.ts';
 import { createTestDeps } from '../harness/deps.ts';
-import { createCircle, createUser, readErrorCode } from '../harness/domain-fixtures.ts';
+import { ANN, createCircle, createUser, readErrorCode } from '../harness/domain-fixtures.ts';
 import * as devices from '../../src/domain/devices.ts';
 
-const ANN = {
-  email: 'ann@example.com',
-  password: 'a secret',
-  firstName: 'Ann',
-  lastName: 'Lee',
-  birthday: null,
-};
 const HOME = { address: '192.0.2.1' };
 const ELSEWHERE = { address: '198.51.100.7' };
 

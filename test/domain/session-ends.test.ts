@@ -8,15 +8,8 @@ import { provisionUser } from '../../src/domain/provisioning.ts';
 import { followSession } from '../../src/domain/sessions.ts';
 import type { EndReason } from '../../src/errors.ts';
 import { SECRET, createTestDeps } from '../harness/deps.ts';
-import { readErrorCode } from '../harness/domain-fixtures.ts';
+import { ANN, readErrorCode } from '../harness/domain-fixtures.ts';
 
-const ANN = {
-  email: 'ann@example.com',
-  password: 'a secret',
-  firstName: 'Ann',
-  lastName: 'Lee',
-  birthday: null,
-};
 const NEXT = 'the next one';
 
 const codeOf = (deps: Deps, token: string): Promise<string | undefined> =>

@@ -4,17 +4,10 @@ import * as accounts from '../../src/domain/accounts.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import { provisionUser } from '../../src/domain/provisioning.ts';
 import { createTestDeps } from '../harness/deps.ts';
-import { readErrorCode } from '../harness/domain-fixtures.ts';
+import { ANN, readErrorCode } from '../harness/domain-fixtures.ts';
 
 // The check of a password takes long: what commits meanwhile must count.
 
-const ANN = {
-  email: 'ann@example.com',
-  password: 'a secret',
-  firstName: 'Ann',
-  lastName: 'Lee',
-  birthday: null,
-};
 const CHANGE = { current: ANN.password, next: 'the next one' };
 const CHANGE_OF_THIEF = { current: ANN.password, next: 'known to the thief' };
 

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { schema } from '../../src/schema/index.ts';
 import type { GraphqlClient, GraphqlError } from '../../src/testing/index.ts';
+import { openEventStream } from '../harness/event-stream.ts';
 import { createFuzzAccounts, listExamples } from './accounts.ts';
 import type { FuzzAccounts } from './accounts.ts';
 import { expectDocumented, expectDocumentedResponse } from './documented.ts';
@@ -167,24 +168,14 @@ test('any cursor resumes its stream, or is rejected', { timeout: TIMEOUT_MS }, a
       `conversationEvents(conversationId: "${conversation.id}", after: $after)`,
       'inboxEvents(after: $after)',
     );
-    const abort = new AbortController();
     const isHeader = draw.oneIn(4) && /^[\x21-\x7e]+$/.test(after);
-    const response = await fetch(`${server.url}/graphql`, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        accept: 'text/event-stream',
-        authorization: `Bearer ${ann.token}`,
-        ...(isHeader ? { 'last-event-id': after } : {}),
-      },
-      body: JSON.stringify({
-        query: `subscription ($after: Cursor) { ${field} { __typename } }`,
-        variables: isHeader ? {} : { after },
-      }),
-      signal: abort.signal,
+    using stream = await openEventStream(server.url, {
+      token: ann.token,
+      query: `subscription ($after: Cursor) { ${field} { __typename } }`,
+      variables: isHeader ? {} : { after },
+      headers: isHeader ? { 'last-event-id': after } : {},
     });
-    const { data, errors } = await readFirstResult(response);
-    abort.abort();
+    const { data, errors } = await readFirstResult(stream.response);
     if (errors === undefined) expect(data).not.toBe(null);
     else
       expect(['CURSOR_INVALID', 'CURSOR_EXPIRED', 'INVALID_INPUT']).toContain(

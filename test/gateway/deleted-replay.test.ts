@@ -3,6 +3,7 @@ import { createCircle, createConversation } from '../../src/testing/index.ts';
 import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
 import { startTestApp } from '../harness/app.ts';
+import { openEventStream } from '../harness/event-stream.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import { runMutation } from '../harness/run-mutation.ts';
 
@@ -71,25 +72,13 @@ async function replayOverWebSocket({ graphql }: TestAccount, { id }: Entity, aft
 
 /** Reads the replay after a `Last-Event-ID`, as text. */
 async function replayOverSse(app: TestGateway, { token }: TestAccount, { id }: Entity, lastEventId: string) {
-  const abort = new AbortController();
-  const response = await fetch(`${app.url}/graphql`, {
-    method: 'POST',
-    signal: abort.signal,
-    headers: {
-      'content-type': 'application/json',
-      accept: 'text/event-stream',
-      authorization: `Bearer ${token}`,
-      'last-event-id': lastEventId,
-    },
-    body: JSON.stringify({ query: EVENTS, variables: { id } }),
+  using stream = await openEventStream(app.url, {
+    token,
+    query: EVENTS,
+    variables: { id },
+    headers: { 'last-event-id': lastEventId },
   });
-  let text = '';
-  for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
-    text += chunk;
-    if (text.includes('StreamLive')) break;
-  }
-  abort.abort();
-  return text;
+  return await stream.readUntil(/StreamLive/);
 }
 
 /** Reads the replay of a legacy client after a message. */

@@ -16,6 +16,7 @@ import { createMetrics } from '../../src/gateway/metrics.ts';
 import { createLogger } from '../../src/log.ts';
 import { openTestDatabase } from '../harness/database.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
+import { openEventStream } from '../harness/event-stream.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import type { GraphqlSocket } from '../harness/graphql-socket.ts';
 import { startLoggedApp } from '../harness/logged-app.ts';
@@ -119,18 +120,11 @@ test('the end of a connection by the server is logged at level info, with reason
 test('an event stream over SSE is a separate connection in the log', async () => {
   await using app = await startLoggedApp();
   const { ann, conversation } = await createAnnAndBob(app);
-  const abort = new AbortController();
-  const response = await fetch(`${app.url}/graphql`, {
-    method: 'POST',
-    signal: abort.signal,
-    headers: {
-      'content-type': 'application/json',
-      accept: 'text/event-stream',
-      authorization: `Bearer ${ann.token}`,
-    },
-    body: JSON.stringify({ query: createEventsQuery(conversation.id, 'Chat') }),
+  using stream = await openEventStream(app.url, {
+    token: ann.token,
+    query: createEventsQuery(conversation.id, 'Chat'),
   });
-  expect(response.status).toBe(200);
+  expect(stream.response.status).toBe(200);
   const connectionFields = { connection: 'sse-1', transport: 'sse' };
   await expect.poll(() => app.lines({ ...connectionFields, msg: 'connection opened' })).toHaveLength(1);
   const [{ account } = {}] = app.lines({ ...connectionFields, msg: 'connection opened' });
@@ -139,7 +133,7 @@ test('an event stream over SSE is a separate connection in the log', async () =>
   expect(app.lines({ ...connectionFields, msg: 'stream opened' })).toMatchObject([
     { account, topic: `conversation:${conversation.legacyId}`, operation: 'subscription Chat' },
   ]);
-  abort.abort();
+  stream[Symbol.dispose]();
   await expect
     .poll(() => app.lines({ ...connectionFields, msg: 'connection closed' }))
     .toMatchObject([{ level: DEBUG, account, reason: 'CLIENT', operations: 1 }]);

@@ -5,6 +5,7 @@ import type { Database } from '../../src/db/database.ts';
 import { createLogger } from '../../src/log.ts';
 import type { Entity, TestAccount } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
+import { openEventStream } from '../harness/event-stream.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 import { startPostgres } from '../harness/postgres.ts';
@@ -74,18 +75,8 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
     socket.send({ id: '2', type: 'complete' });
     const extensions = { headers: { authorization: `Bearer ${ann.token}` } };
     socket.send({ id: '3', type: 'subscribe', payload: { ...payload, extensions } });
-    const abort = new AbortController();
-    const response = await fetch(`${app.url}/graphql`, {
-      method: 'POST',
-      headers: {
-        accept: 'text/event-stream',
-        'content-type': 'application/json',
-        authorization: `Bearer ${ann.token}`,
-      },
-      body: JSON.stringify(payload),
-      signal: abort.signal,
-    });
-    expect(response.status).toBe(200);
+    using stream = await openEventStream(app.url, { token: ann.token, ...payload });
+    expect(stream.response.status).toBe(200);
     await server.start();
 
     for (const id of ['1', '3'])
@@ -93,11 +84,8 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
         type: 'next',
         payload: { data: LIVE },
       });
-    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-    let text = '';
-    while (!text.includes('data:')) text += (await reader?.read())?.value ?? '';
+    const text = await stream.readUntil(/data:/);
     expect(JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? '')).toMatchObject({ data: LIVE });
-    abort.abort();
     socket.send({ id: '2', type: 'subscribe', payload: cancelled });
     expect(await socket.next()).toMatchObject({ id: '2', type: 'next' });
   }, 60_000);

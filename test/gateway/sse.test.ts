@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
+import { openEventStream } from '../harness/event-stream.ts';
 import { stagger } from '../harness/waiting.ts';
 
 const INBOX =
@@ -14,9 +15,9 @@ interface SseEvent {
 }
 
 /** Parses the events of a response, without comments. */
-async function* parseEvents(response: Response): AsyncGenerator<SseEvent> {
+async function* parseEvents(chunks: AsyncIterable<string>): AsyncGenerator<SseEvent> {
   let text = '';
-  for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+  for await (const chunk of chunks) {
     text += chunk;
     for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
       const lines = text.slice(0, end).split('\n');
@@ -35,23 +36,12 @@ async function subscribe(
   query: string,
   headers: Record<string, string> = {},
 ) {
-  const abort = new AbortController();
-  const response = await fetch(`${app.url}/graphql`, {
-    method: 'POST',
-    signal: abort.signal,
-    headers: {
-      'content-type': 'application/json',
-      accept: 'text/event-stream',
-      ...(account === undefined ? {} : { authorization: `Bearer ${account.token}` }),
-      ...headers,
-    },
-    body: JSON.stringify({ query }),
-  });
-  const events = parseEvents(response);
+  const stream = await openEventStream(app.url, { token: account?.token, query, headers });
+  const events = parseEvents(stream.text);
   return {
-    response,
+    response: stream.response,
     next: async () => (await events.next()).value as SseEvent,
-    [Symbol.asyncDispose]: async () => abort.abort(),
+    [Symbol.asyncDispose]: async () => stream[Symbol.dispose](),
   };
 }
 
@@ -207,22 +197,11 @@ test('a client that disconnects while its stream opens leaves no stream open', a
 test('a gateway that stops ends the response after a `retry:`, with no error and no `complete`', async () => {
   const app = await startTestApp();
   const ann = await app.createAccount();
-  const response = await fetch(`${app.url}/graphql`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      accept: 'text/event-stream',
-      authorization: `Bearer ${ann.token}`,
-    },
-    body: JSON.stringify({ query: INBOX }),
-  });
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-  const read = async (): Promise<string> => (await reader?.read())?.value ?? '';
-  let text = '';
-  while (!text.includes('StreamLive')) text += await read();
+  using stream = await openEventStream(app.url, { token: ann.token, query: INBOX });
+  await stream.readUntil(/StreamLive/);
   const shutdown = app[Symbol.asyncDispose]();
   let remainder = '';
-  for (let chunk = await read(); chunk !== ''; chunk = await read()) remainder += chunk;
+  for await (const chunk of stream.text) remainder += chunk;
   expect(remainder).toMatch(/^retry: \d{3,4}\n\n$/);
   await shutdown;
 });

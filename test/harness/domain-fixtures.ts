@@ -14,6 +14,15 @@ import type { DeviceId } from '../../src/ids.ts';
 import { actorKey } from '../../src/actor.ts';
 import type { Session, ActorRef } from '../../src/actor.ts';
 
+/** A new account. */
+export const ANN = {
+  email: 'ann@example.com',
+  password: 'a secret',
+  firstName: 'Ann',
+  lastName: 'Lee',
+  birthday: null,
+};
+
 export interface TestUser {
   readonly user: User;
   readonly actor: ActorRef & { readonly kind: 'user' };
