@@ -10,7 +10,7 @@ const once = [
   'test/conformance/{engine-io,legacy-types,odd-input,offline,socket-io,turn}*.test.ts',
   'test/domain/ice-urls.test.ts',
   'test/events/cursor.test.ts',
-  'test/gateway/{bearer-token,client-address,cors,graphiql,graphql-ws-internals,keep-alive,logs,operation-ids,persisted-operations}.test.ts',
+  'test/gateway/{bearer-token,client-address,cors,graphiql,graphql-ws-internals,keep-alive,large-operations,logs,operation-ids,persisted-operations}.test.ts',
   'test/gateway/{program,refresh,request-forms,several-gateways,sse-proxies,subscription-key,transport-limits,upload-names,ws-internals}.test.ts',
   'test/schema/{contract,descriptions,pagination,scalars}.test.ts',
   'test/services/{passwords,security-log,tokens}.test.ts',

@@ -4,7 +4,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { ConnectionSlots } from '../../src/gateway/connection-slots.ts';
 import { createHttpServer, timeoutsFor } from '../../src/gateway/http/server.ts';
@@ -16,6 +16,8 @@ import type { Route } from '../../src/gateway/http/router.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
 import { createLogger } from '../../src/log.ts';
 import { startTestApp } from '../harness/app.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import type { GraphqlSocket } from '../harness/graphql-socket.ts';
 import { pause } from '../harness/waiting.ts';
 
 /** Posts an operation over the agent's connection pool. */
@@ -177,4 +179,30 @@ test('a WebSocket is pinged every 30 s, and is silent when nothing has arrived f
   await once(client, 'close');
   expect(pings).toBe(4);
   server.close();
+});
+
+test('a WebSocket without a login is closed when it has had no operation for 30 s', async () => {
+  vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] });
+  try {
+    await using app = await startTestApp();
+    const { token } = await app.createAccount();
+    await using idle = await openGraphqlSocket(app.url, {});
+    await using active = await openGraphqlSocket(app.url, {});
+    await using account = await openGraphqlSocket(app.url, { token });
+    const run = async ({ send, nextOf }: GraphqlSocket, id: string): Promise<void> => {
+      send({ id, type: 'subscribe', payload: { query: '{ __typename }' } });
+      await nextOf('complete');
+    };
+    vi.advanceTimersByTime(29_000);
+    await run(active, '1');
+    vi.advanceTimersByTime(2_000);
+    expect(await idle.waitForClose()).toEqual({ code: 1001, reason: 'Idle' });
+    await run(active, '2');
+    await run(account, '1');
+    vi.advanceTimersByTime(31_000);
+    expect(await active.waitForClose()).toEqual({ code: 1001, reason: 'Idle' });
+    await run(account, '2');
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -20,6 +20,7 @@ import { drawOperation } from '../fuzz/operations.ts';
 import { openTestDatabase } from '../harness/database.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
+import { indexes } from '../harness/numbers.ts';
 import { readDigests } from '../harness/table-digests.ts';
 import { runBySse, TRANSPORTS } from './operation-transports.ts';
 import type { OperationType, RunOperation, Transport } from './operation-transports.ts';
@@ -175,6 +176,30 @@ test.for(CALLERS)(
     await fuzz(property, 6, { shrinks: false });
   },
 );
+
+test('rows that an operation reads are charged, one point for ten', async () => {
+  const { ann, conversation } = accounts;
+  const send = indexes(60).map(
+    (index) =>
+      `m${index}: sendMessage(conversationId: "${conversation.id}", text: "${index}") { message { id } }`,
+  );
+  leavePoints('account', BURST);
+  await ann.graphql.run(`mutation { ${send.join(' ')} }`);
+  for (const { run } of TRANSPORTS) {
+    const costs: number[] = [];
+    for (const last of [1, 60]) {
+      const document = `{ conversation(id: "${conversation.id}") { messages(last: ${last}) { nodes { text } } } }`;
+      leavePoints('account', BURST);
+      expect((await run(app.url, ann.token, document)).code).toBe(undefined);
+      leavePoints('account', 0);
+      await run(app.url, ann.token, document);
+      costs.push(await readMissingPoints('account'));
+    }
+    const [one = 0, many = 0] = costs;
+    expect(many - one).toBeGreaterThanOrEqual(6);
+    expect(many - one).toBeLessThan(10);
+  }
+});
 
 test('an operation whose variables are invalid is charged as well', async () => {
   for (const { types, run } of TRANSPORTS)

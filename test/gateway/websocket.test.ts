@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
 import { startTestApp } from '../harness/app.ts';
 import { openTestDatabase } from '../harness/database.ts';
+import type { GraphqlError } from '../../src/testing/index.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import type { GraphqlSocket } from '../harness/graphql-socket.ts';
+import { indexes } from '../harness/numbers.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 
 test('a frame that only a server may send closes with 4400', async () => {
@@ -116,4 +119,49 @@ test('a result with too much text is LIMIT_EXCEEDED', async () => {
   const aliases = Array.from({ length: 60 }, (_, index) => `t${index}: text`).join(' ');
   const query = `query ($id: ID!) { conversation(id: $id) { messages(last: 10) { nodes { ${aliases} } } } }`;
   expect(await ann.graphql.expectError(query, { id: conversation.id })).toBe('LIMIT_EXCEEDED');
+});
+
+/** Ends a subscription, and waits until it has ended. */
+async function unsubscribe(socket: GraphqlSocket, id: string): Promise<void> {
+  socket.send({ id, type: 'complete' });
+  // An id in use closes the connection: the reply to the second use of the id shows that it was free.
+  socket.send({ id, type: 'subscribe', payload: { query: '{ __typename }' } });
+  await socket.nextOf('complete');
+}
+
+/** Subscribes with the ids, and returns the codes of the subscriptions that were refused. */
+async function subscribe(
+  socket: GraphqlSocket,
+  ids: readonly number[],
+  variables: object = {},
+): Promise<readonly unknown[]> {
+  const query = 'subscription { inboxEvents { __typename } }';
+  for (const id of ids) socket.send({ id: String(id), type: 'subscribe', payload: { query, variables } });
+  const codes: unknown[] = [];
+  for (const _ of ids) {
+    const { type, payload } = await socket.next();
+    if (type === 'error') codes.push((payload as [GraphqlError])[0].extensions?.['code']);
+  }
+  return codes;
+}
+
+test('a connection runs at most 1,000 operations', async () => {
+  await using app = await startTestApp();
+  const { token } = await app.createAccount();
+  await using socket = await openGraphqlSocket(app.url, { token });
+  expect(await subscribe(socket, indexes(1_000))).toEqual([]);
+  expect(await subscribe(socket, [1_001, 1_002])).toEqual(['LIMIT_EXCEEDED', 'LIMIT_EXCEEDED']);
+  await unsubscribe(socket, '0');
+  expect(await subscribe(socket, [1_003, 1_004])).toEqual(['LIMIT_EXCEEDED']);
+});
+
+test('the variables of the open subscriptions of a connection are limited', async () => {
+  await using app = await startTestApp();
+  const { token } = await app.createAccount();
+  await using socket = await openGraphqlSocket(app.url, { token });
+  const variables = { padding: 'x'.repeat(400_000) };
+  for (const id of [0, 1, 2]) expect(await subscribe(socket, [id], variables)).toEqual([]);
+  expect(await subscribe(socket, [3])).toEqual(['LIMIT_EXCEEDED']);
+  await unsubscribe(socket, '0');
+  expect(await subscribe(socket, [4])).toEqual([]);
 });
