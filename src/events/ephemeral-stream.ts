@@ -91,6 +91,8 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
   };
   const fail = (error: unknown): void => {
     failure ??= { error };
+    // Nothing is delivered after a failure.
+    buffer.clear();
     wake();
   };
   const unfollow = tail.follow({

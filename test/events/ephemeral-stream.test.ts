@@ -1,10 +1,12 @@
 import { expect, test, vi } from 'vitest';
 import { trim } from '../../src/db/event-log.ts';
 import { notFound } from '../../src/errors.ts';
+import type { DomainError } from '../../src/errors.ts';
 import { openEphemeralStream } from '../../src/events/ephemeral-stream.ts';
 import type { EphemeralRequest, EphemeralStream } from '../../src/events/ephemeral-stream.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
 import type { CircleId, ConversationId } from '../../src/ids.ts';
+import { BufferBudget } from '../../src/lib/buffer-budget.ts';
 import {
   createParticipantKicked,
   createNode,
@@ -86,6 +88,33 @@ test('items without a key are all buffered, up to a limit: then the stream ends'
   expect(await readItems(stream, 256)).toHaveLength(256);
   publish(core, ...range(1, 257).map((id) => createTyping(id)));
   await expect(stream.next()).rejects.toThrow(errorWithCode('LIMIT_EXCEEDED', { reason: 'SLOW' }));
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test.for([
+  ['returned', 'complete'],
+  ['closed by its client', 'complete'],
+  ['ended by the server', 'LOGGED_OUT'],
+  ['too slow', 'SLOW'],
+] as const)('a stream that is %s frees what it has buffered, even if it is not read', async ([name, end]) => {
+  const core = await createTestCore();
+  const budget = new BufferBudget();
+  const controller = new AbortController();
+  const request = { key: () => null, bytesOf: () => 1_000, budget, signal: controller.signal };
+  const stream = await openTyping(core, request);
+  publish(core, ...range(1, 100).map((id) => createTyping(id)));
+  expect(budget.reserved).toBe(100_000);
+  if (name === 'returned') await stream.return();
+  else if (name === 'too slow') publish(core, ...range(1, 157).map((id) => createTyping(id)));
+  else controller.abort(name === 'ended by the server' ? end : undefined);
+  expect(budget.reserved).toBe(0);
+  publish(core, createTyping(1));
+  expect(budget.reserved).toBe(0);
+  const last = stream.next().then(
+    ({ done }) => (done === true ? 'complete' : 'item'),
+    (error: unknown) => (error as DomainError).details.reason,
+  );
+  expect(await last).toBe(end);
   expect([...core.bus.topics()]).toEqual([]);
 });
 
