@@ -15,6 +15,12 @@ import { startVerification } from './email-verification.ts';
 import { deliverInvitations } from './invitation-delivery.ts';
 import type { ExternalIdentity } from '../services/identity-claims.ts';
 
+interface Provisioned {
+  readonly user: User;
+  /** Whether this call has created or linked the account. */
+  readonly isNew: boolean;
+}
+
 /**
  * Returns the account of an external user, created at the first login. An existing account with the same e-mail is
  * linked only if the provider verified the e-mail and the account has no subject yet; its password and earlier tokens
@@ -26,11 +32,12 @@ export async function provisionUser(
   identity: ExternalIdentity,
   { tokenId, issuedAt }: Pick<Session, 'tokenId' | 'issuedAt'>,
 ): Promise<UserId> {
-  const { user, isNew } = await transact(deps, async (unit) => {
+  const { user, isNew } = await transact<Provisioned>(deps, async (unit) => {
+    const known = await subjects.findBySubject(unit.tx, identity.subject);
+    // Read after the account: if that has just been deleted, the deletion is found here.
     const deletedAt = await subjects.findDeletedSubject(unit.tx, identity.subject);
     const isVoid = deletedAt !== undefined && !isAfter(issuedAt, deletedAt);
     if (isVoid || (await isRevoked(unit.tx, tokenId))) throw invalidToken();
-    const known = await subjects.findBySubject(unit.tx, identity.subject);
     if (known !== undefined) {
       // Created by now, or all its sessions were ended after the token was issued.
       if (
@@ -39,11 +46,13 @@ export async function provisionUser(
         throw invalidToken();
       return { user: known, isNew: false };
     }
-    const created = (await linkAccount(unit, identity)) ?? (await createAccount(unit, identity, deletedAt));
+    const linked = await linkAccount(unit, identity);
+    const provisioned =
+      linked === undefined ? await createAccount(unit, identity, deletedAt) : { user: linked, isNew: true };
     // Never a placeholder, nor an e-mail that the provider has not verified.
-    if (identity.emailVerified && identity.email !== undefined)
-      await users.setVerifiedEmail(unit.tx, created.id, identity.email);
-    return { user: created, isNew: true };
+    if (provisioned.isNew && identity.emailVerified && identity.email !== undefined)
+      await users.setVerifiedEmail(unit.tx, provisioned.user.id, identity.email);
+    return provisioned;
   });
   if (isNew) {
     if (!identity.emailVerified && user.email === identity.email) await startVerification(deps, user);
@@ -77,7 +86,7 @@ async function createAccount(
   unit: UnitOfWork,
   identity: ExternalIdentity,
   externalTokensSince: Timestamp | undefined,
-): Promise<User> {
+): Promise<Provisioned> {
   const { subject, firstName, lastName, birthday } = identity;
   for (const email of [identity.email, placeholderEmail(subject)]) {
     if (email === undefined) continue;
@@ -92,11 +101,11 @@ async function createAccount(
     });
     if (user !== undefined) {
       await unit.create(accountTopic({ kind: 'user', id: user.id }));
-      return user;
+      return { user, isNew: true };
     }
     // The e-mail is taken, or a concurrent login of the same user has created the account.
     const existing = await subjects.findBySubject(unit.tx, subject);
-    if (existing !== undefined) return existing;
+    if (existing !== undefined) return { user: existing, isNew: false };
   }
   throw new Error('The account of an external user could not be created.');
 }

@@ -5,6 +5,7 @@ import type { Deps } from '../../src/domain/deps.ts';
 import { provisionUser } from '../../src/domain/provisioning.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import { ANN, readErrorCode } from '../harness/domain-fixtures.ts';
+import { indexes } from '../harness/numbers.ts';
 
 // The check of a password takes long: what commits meanwhile must count.
 
@@ -113,4 +114,48 @@ test('a login that ends after the deletion of its account leaves nothing of it',
   const late = afterCheck(deps, () => accounts.deleteAccount(deps, session, ANN));
   await readErrorCode(accounts.login(late, ANN, { address: '192.0.2.1' }));
   expect(await deps.db.selectFrom('knownClients').selectAll().execute()).toEqual([]);
+});
+
+test('concurrent first logins of an external user send one mail', async () => {
+  const { config, ...rest } = await createTestDeps();
+  const mails: unknown[] = [];
+  await using deps = {
+    ...rest,
+    config: { ...config, MAIL_URL: 'http://127.0.0.1' },
+    mailer: { send: (mail: unknown) => void mails.push(mail), [Symbol.asyncDispose]: async () => undefined },
+  };
+  const identity = { ...ANN, subject: 'issuer ann', emailVerified: false };
+  const provision = (tokenId: number) =>
+    provisionUser(deps, identity, { tokenId: `external ${tokenId}`, issuedAt: Date.now() });
+  const ids = await Promise.all(indexes(5).map(provision));
+  expect(new Set(ids).size).toBe(1);
+  expect(mails).toHaveLength(1);
+});
+
+test('an external token that is used during the deletion of its account does not bring it back', async () => {
+  await using deps = await createTestDeps();
+  const issuedAt = Date.now() - 60_000;
+  for (const round of indexes(20)) {
+    const identity = {
+      ...ANN,
+      email: `ann${round}@example.com`,
+      subject: `issuer ${round}`,
+      emailVerified: true,
+    };
+    const provision = (tokenId: string) => provisionUser(deps, identity, { tokenId, issuedAt });
+    const id = await provision('first');
+    const actor = { kind: 'user', id } as const;
+    const session = {
+      actor,
+      tokenId: `token ${round}`,
+      issuedAt,
+      expiresAt: Date.now() + 60_000,
+      isExternal: true,
+    };
+    await Promise.all([
+      accounts.deleteAccount(deps, session, { password: '' }),
+      ...indexes(8).map((index) => readErrorCode(provision(`other ${index}`))),
+    ]);
+    expect(await readErrorCode(provision('last'))).toBe('UNAUTHENTICATED');
+  }
 });
