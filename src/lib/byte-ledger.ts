@@ -1,3 +1,5 @@
+import { createTotalBufferBudget } from './buffer-budget.ts';
+import type { BufferBudget } from './buffer-budget.ts';
 import type { Priority } from './turn-clock.ts';
 
 const MEGABYTE = 1024 * 1024;
@@ -90,8 +92,10 @@ export class ByteLedger {
 
 export type Direction = 'inbound' | 'outbound';
 
-/** The ledgers of a node: received and not handled yet, and sent and not read yet. */
-export type ByteLedgers = Readonly<Record<Direction, Readonly<Record<Priority, ByteLedger>>>>;
+/** The ledgers of a node: received and not handled yet, sent and not read yet, and events buffered for readers. */
+export interface ByteLedgers extends Readonly<Record<Direction, Readonly<Record<Priority, ByteLedger>>>> {
+  readonly buffered: BufferBudget;
+}
 
 /** `onEvicted` is called for each holder that is evicted. */
 export function createByteLedgers(
@@ -102,7 +106,7 @@ export function createByteLedgers(
     account: new ByteLedger(totals.account, onEvicted),
     anonymous: new ByteLedger(totals.anonymous, onEvicted),
   });
-  return { inbound: create(), outbound: create() };
+  return { inbound: create(), outbound: create(), buffered: createTotalBufferBudget() };
 }
 
 /** The bytes of one connection or request in one direction, counted for its kind of client, which a login changes. */

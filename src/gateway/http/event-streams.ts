@@ -115,6 +115,7 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
       const connection = new SseConnection(
         `sse-${connectionCount}`,
         ports.addressOf(sseRequest.req),
+        new BufferBudget(undefined, ports.ledgers.buffered),
         drainSignal,
       );
       byRequest.set(request, connection);
@@ -136,16 +137,17 @@ class SseConnection implements OperationOrigin {
   readonly transport = 'sse';
   readonly address: string;
   readonly receiver: EventStreamReceiver;
-  readonly budget: BufferBudget = new BufferBudget();
+  readonly budget: BufferBudget;
   /** Aborted, with the reason, when the server ends the subscription with an error. */
   readonly endController = new AbortController();
   /** Aborted, with the reason, when the response ends and the subscription does not, so that the client reconnects. */
   readonly closeSignal: AbortSignal;
   readonly #closeController = new AbortController();
 
-  constructor(id: string, address: string, drainSignal: AbortSignal) {
+  constructor(id: string, address: string, budget: BufferBudget, drainSignal: AbortSignal) {
     this.id = id;
     this.address = address;
+    this.budget = budget;
     this.receiver = createEventStreamReceiver(id);
     this.closeSignal = AbortSignal.any([this.#closeController.signal, drainSignal]);
   }

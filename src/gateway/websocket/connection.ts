@@ -109,7 +109,7 @@ export function createConnection(
     operationCount: 0,
     activeAt: now,
     ownSessions: undefined,
-    budget: new BufferBudget(),
+    budget: new BufferBudget(undefined, ledgers.buffered),
     executions: new Semaphore(MAX_CONCURRENT_OPERATIONS),
     resultsInFlight: new Semaphore(MAX_CONCURRENT_OPERATIONS),
     endReason: undefined,
