@@ -133,6 +133,7 @@ async function serve(
     policy,
     connectionSlots: ports.connectionSlots,
     turnClock: ports.turnClock,
+    inboundLedgers: ports.ledgers.inbound,
     timeouts: timeoutsFor(config.KEEP_ALIVE_MS, config.MAX_UPLOAD_BYTES),
     log,
   });

@@ -13,6 +13,7 @@ import { createHttpPolicy } from '../../src/gateway/http/policy.ts';
 import { pingWhenDue } from '../../src/gateway/websocket/keep-alive.ts';
 import { readConfig } from '../../src/config.ts';
 import type { Route } from '../../src/gateway/http/router.ts';
+import { createByteLedgers } from '../../src/lib/byte-ledger.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
 import { createLogger } from '../../src/log.ts';
 import { startTestApp } from '../harness/app.ts';
@@ -71,6 +72,7 @@ function createServerOf(route: Route, timeouts: HttpTimeouts): HttpServer {
     connectionSlots: new ConnectionSlots({ max: 100, isProxy: () => false, onRefused: () => undefined }),
     timeouts,
     turnClock: new TurnClock(),
+    inboundLedgers: createByteLedgers(() => undefined).inbound,
     log: createLogger('silent'),
   });
 }

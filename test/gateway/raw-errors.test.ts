@@ -7,6 +7,7 @@ import { readConfig } from '../../src/config.ts';
 import { ConnectionSlots } from '../../src/gateway/connection-slots.ts';
 import { createHttpPolicy } from '../../src/gateway/http/policy.ts';
 import { createHttpServer, timeoutsFor } from '../../src/gateway/http/server.ts';
+import { createByteLedgers } from '../../src/lib/byte-ledger.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
 import { createLogger } from '../../src/log.ts';
 import { startTestApp } from '../harness/app.ts';
@@ -121,6 +122,7 @@ test('a request that does not arrive in time is answered with 408', async () => 
     connectionSlots: new ConnectionSlots({ max: 100, isProxy: () => false, onRefused: () => undefined }),
     timeouts: { ...timeoutsFor(75_000, 1), headersMs: 100 },
     turnClock: new TurnClock(),
+    inboundLedgers: createByteLedgers(() => undefined).inbound,
     log: createLogger('silent'),
   });
   server.listen(0, '127.0.0.1');

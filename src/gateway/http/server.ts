@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { ByteLedgers } from '../../lib/byte-ledger.ts';
 import type { Logger } from '../../log.ts';
 import type { Priority, TurnClock } from '../../lib/turn-clock.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
@@ -12,6 +12,7 @@ import { sendHttpError } from './respond.ts';
 import type { HttpErrorResponse } from './respond.ts';
 import { createRouter } from './router.ts';
 import type { Route } from './router.ts';
+import { SerialRequests } from './serial-requests.ts';
 
 /** Added to KEEP_ALIVE_MS, so that a client that reuses a connection just before the timeout finds it open. */
 const KEEP_ALIVE_BUFFER_MS = 1_000;
@@ -23,59 +24,10 @@ const STALL_TIMEOUT_MS = 120_000;
 /** Slowest upload that must be able to finish, 16 KB/s: a phone with a weak signal. */
 const MIN_UPLOAD_BYTES_PER_MS = 16;
 
-/** Pending requests per connection (HTTP/1.1 pipelining). Browsers send one. */
-const MAX_PIPELINED_REQUESTS = 100;
-
 /** Longest time between two checks for headers and requests that did not arrive in time. */
 const MAX_CHECK_INTERVAL_MS = 30_000;
 /** Checks per body timeout. */
 const BODY_CHECKS = 6;
-
-type Handler = (request: IncomingMessage, response: ServerResponse) => void;
-
-/** The requests of a connection that have arrived. */
-interface RequestQueue {
-  /** The response to the request that is handled. */
-  readonly response: ServerResponse;
-  readonly waiting: Parameters<Handler>[];
-}
-
-interface SerialHandler {
-  readonly handle: Handler;
-  /** Whether bytes of a response have been sent on the connection since it was idle. */
-  hasResponse(socket: Duplex): boolean;
-}
-
-/**
- * Handles the requests of a connection one after the other. Node emits pipelined requests concurrently, and would hold
- * the responses of all of them for a client that does not read: here a request starts when the response before it has
- * been handed to the operating system. Destroys a connection with too many pending requests.
- */
-function createSerialHandler(handle: Handler): SerialHandler {
-  /** By connection; no entry for an idle one. */
-  const queues = new WeakMap<Duplex, RequestQueue>();
-  const run: Handler = (request, response) => {
-    const { socket } = request;
-    // Also emitted when the connection is lost, for the response that it would have sent.
-    response.once('close', () => {
-      const { waiting = [] } = queues.get(socket) ?? {};
-      const next = socket.writable ? waiting.shift() : undefined;
-      if (next === undefined) queues.delete(socket);
-      else run(...next);
-    });
-    queues.set(socket, { response, waiting: queues.get(socket)?.waiting ?? [] });
-    handle(request, response);
-  };
-  return {
-    handle(request, response) {
-      const { socket } = request;
-      const waiting = queues.get(socket)?.waiting;
-      if (waiting === undefined) run(request, response);
-      else if (waiting.push([request, response]) >= MAX_PIPELINED_REQUESTS) socket.destroy();
-    },
-    hasResponse: (socket) => queues.get(socket)?.response.headersSent === true,
-  };
-}
 
 export interface HttpTimeouts {
   /** Idle time between two requests. */
@@ -139,6 +91,7 @@ export interface HttpServerOptions {
   readonly connectionSlots: ConnectionSlots;
   readonly timeouts: HttpTimeouts;
   readonly turnClock: TurnClock;
+  readonly inboundLedgers: ByteLedgers['inbound'];
   readonly log: Logger;
 }
 
@@ -152,6 +105,7 @@ export function createHttpServer({
   connectionSlots,
   timeouts,
   turnClock,
+  inboundLedgers,
   log,
 }: HttpServerOptions): HttpServer {
   const router = createRouter(routes, policy);
@@ -162,7 +116,7 @@ export function createHttpServer({
   let isClosing = false;
   /** When each request in flight was received. */
   const receivedAt = new Map<ServerResponse, number>();
-  const serialHandler = createSerialHandler((request, response) => {
+  const requests = new SerialRequests((request, response) => {
     // `Connection: close` keeps the client from reusing a connection that is about to close.
     if (isClosing) response.shouldKeepAlive = false;
     receivedAt.set(response, performance.now());
@@ -176,7 +130,7 @@ export function createHttpServer({
       if (response.headersSent) response.destroy();
       else sendHttpError(response, { status: 500, code: 'INTERNAL', message: 'Unexpected error.' });
     });
-  });
+  }, inboundLedgers);
   const server = createServer(
     {
       keepAliveTimeout: timeouts.keepAliveMs,
@@ -189,11 +143,11 @@ export function createHttpServer({
       // Some clients offer `Upgrade: h2c` with their first request; it is served as plain HTTP/1.1.
       shouldUpgradeCallback: ({ headers }) => headerIncludes(headers.upgrade, 'websocket'),
     },
-    serialHandler.handle,
+    (request, response) => requests.receive(request, response),
   );
   // Node would respond itself to values other than `100-continue`.
-  server.on('checkExpectation', serialHandler.handle);
-  handleRawErrors(server, { policy, hasResponse: serialHandler.hasResponse });
+  server.on('checkExpectation', (request, response) => requests.receive(request, response));
+  handleRawErrors(server, { policy, hasResponse: (socket) => requests.hasResponse(socket) });
   const endSlowBodies = (): void => {
     const now = performance.now();
     for (const [response, time] of receivedAt) {
