@@ -64,13 +64,14 @@ export class ConnectionSlots {
     const { max, maxAnonymous, maxAnonymousPerAddress, isProxy } = this.#options;
     const address = socket.remoteAddress ?? '';
     if (this.#open.size >= max && this.#anonymous.size === 0) return this.#refuse(socket, address);
-    const ofAddress = isProxy(address) ? undefined : this.#socketsOf(address);
+    const ofAddress = this.#byAddress.get(address);
     if (ofAddress !== undefined && ofAddress.size >= maxAnonymousPerAddress) this.#refuseOldest(ofAddress);
     else if (this.#open.size >= max || this.#anonymous.size >= maxAnonymous)
       this.#refuseOldest(this.#anonymous);
     this.#open.set(socket, address);
     this.#anonymous.add(socket);
-    ofAddress?.add(socket);
+    // Not `ofAddress`, which is discarded when its last connection has made room.
+    if (!isProxy(address)) this.#socketsOf(address).add(socket);
     socket.on('close', this.#onClose);
   }
 

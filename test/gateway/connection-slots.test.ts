@@ -63,11 +63,11 @@ test('when all connections are logged in, the newest is refused', async () => {
   for (const stream of [first, second, third]) expect(stream.isOpen()).toBe(true);
 });
 
-test('connections of an account beyond its limit make room as those of strangers do', async () => {
+/** Starts a server whose connections are counted. `accept` connects to it, and returns the server's socket. */
+async function startSlots(limits: { max: number; maxPerAccount?: number; maxAnonymousPerAddress?: number }) {
   const refused: string[] = [];
   const slots = new ConnectionSlots({
-    max: 4,
-    maxPerAccount: 2,
+    ...limits,
     isProxy: () => false,
     onRefused: (address) => void refused.push(address),
   });
@@ -76,11 +76,24 @@ test('connections of an account beyond its limit make room as those of strangers
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const clients: Socket[] = [];
-  const accept = async (): Promise<Socket> => {
-    const accepted = once(server, 'connection') as Promise<[Socket]>;
-    clients.push(connect(port, '127.0.0.1').on('error', () => undefined));
-    return (await accepted)[0];
+  return {
+    slots,
+    refused,
+    async accept(): Promise<Socket> {
+      const accepted = once(server, 'connection') as Promise<[Socket]>;
+      clients.push(connect(port, '127.0.0.1').on('error', () => undefined));
+      return (await accepted)[0];
+    },
+    [Symbol.dispose]() {
+      for (const client of clients) client.destroy();
+      server.close();
+    },
   };
+}
+
+test('connections of an account beyond its limit make room as those of strangers do', async () => {
+  using fixture = await startSlots({ max: 4, maxPerAccount: 2 });
+  const { slots, refused, accept } = fixture;
   const [ann, bob] = [userOf(7), userOf(8)];
   const own = [await accept(), await accept(), await accept()] as const;
   for (const socket of own) slots.identify(socket, ann);
@@ -94,8 +107,13 @@ test('connections of an account beyond its limit make room as those of strangers
   await accept();
   expect([own[1].destroyed, next.destroyed]).toEqual([false, false]);
   expect(refused).toHaveLength(2);
-  for (const client of clients) client.destroy();
-  server.close();
+});
+
+test('each new connection of an address replaces its oldest', async () => {
+  using fixture = await startSlots({ max: 10, maxAnonymousPerAddress: 1 });
+  const { accept } = fixture;
+  const sockets = [await accept(), await accept(), await accept()];
+  expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true, true, false]);
 });
 
 /** Opens a subscription over SSE on a TCP connection of its own. */
