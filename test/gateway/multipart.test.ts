@@ -1,5 +1,10 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { connect } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
+import { receiveFile } from '../../src/gateway/http/multipart.ts';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
@@ -114,4 +119,51 @@ test('a file for a variable of another type is rejected by its name, without int
   expect(response).toMatchObject({ errors: [{ extensions: { code: 'INVALID_INPUT', field: 'messageId' } }] });
   expect(JSON.stringify(response)).toContain('a.txt');
   expect(JSON.stringify(response)).not.toContain('_events');
+});
+
+test('what uploads send before their file is counted, and the oldest of them is refused beyond the total', async () => {
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
+  const field = `--b\r\nContent-Disposition: form-data; name="f"\r\n\r\n${'x'.repeat(126 * 1024)}\r\n`;
+  const body = field.repeat(10);
+  const { hostname, port } = new URL(app.url);
+  const open = async (): Promise<Socket> => {
+    const socket = connect(Number(port), hostname).on('error', () => undefined);
+    socket.write(
+      `POST /media/upload/1 HTTP/1.1\r\nHost: a\r\nAuthorization: ${ann.token}\r\nContent-Length: 9000000\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n`,
+    );
+    await new Promise((resolve) => socket.write(body, resolve));
+    return socket;
+  };
+  const oldest = await open();
+  const response = text(oldest);
+  const others: Socket[] = [];
+  const readMetrics = async () => (await fetch(`${app.url}/metrics`)).text();
+  while (!(await readMetrics()).includes('parley_refusals_total{limit="bytes"}')) others.push(await open());
+  expect(others.length).toBeGreaterThan(20);
+  expect(await response).toMatch(/^HTTP\/1\.1 429 [^]*"RATE_LIMITED"/);
+  for (const socket of others) socket.destroy();
+});
+
+test('of an upload that has reached its file, only the fields are counted', async () => {
+  const held: number[] = [];
+  const { promise: read, resolve: resolveRead } = Promise.withResolvers<string>();
+  const server = createServer((request, response) => {
+    receiveFile(
+      request,
+      ({ content }) => text(content).then(resolveRead),
+      (bytes) => held.push(bytes),
+    ).then(() => response.end('ok'), resolveRead);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const form = new FormData();
+  form.set('name', 'x'.repeat(50_000));
+  form.set('file', new File(['y'.repeat(500_000)], 'a.txt'));
+  const { port } = server.address() as AddressInfo;
+  await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: form });
+  expect(await read).toHaveLength(500_000);
+  expect(Math.max(...held)).toBeGreaterThan(50_000);
+  expect(held.at(-1)).toBe(50_004);
+  server.close();
 });

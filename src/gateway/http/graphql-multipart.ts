@@ -4,10 +4,11 @@ import type { ExecutionResult } from 'graphql';
 import { z } from 'zod';
 import { payerOf } from '../../actor.ts';
 import { ERROR_CODES, invalidInput } from '../../errors.ts';
+import { priorityOfLogin } from '../../lib/turn-clock.ts';
 import { createContext } from '../../schema/context.ts';
 import { codeOf } from '../execution/format-error.ts';
 import { rejectWithoutLogin } from '../identity.ts';
-import { countParsedBytes } from './held-bytes.ts';
+import { countParsedBytes, countUpload } from './held-bytes.ts';
 import { receiveFile } from './multipart.ts';
 import type { IncomingFile } from './multipart.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
@@ -40,7 +41,8 @@ export async function executeMultipart(
     const origin = ports.originOf(request);
     const { address } = origin;
     const context = createContext({ deps: ports.deps, session, address, ...identity });
-    const result = await receiveFile(request, async (file) => {
+    const onHeld = countUpload(ports.ledgers, response, priorityOfLogin(session));
+    const handleFile = async (file: IncomingFile): Promise<ExecutionResult> => {
       for (const name of ['operations', 'map'])
         await countParsedBytes(ports, request, response, file.fields.get(name) ?? '');
       const { operationName, variables, ...documentRequest } = readOperation(file);
@@ -59,7 +61,8 @@ export async function executeMultipart(
         origin,
       });
       return rejectWithoutLogin(executed, { document, operationName, context });
-    });
+    };
+    const result = await receiveFile(request, handleFile, onHeld);
     if (!request.complete) drainRequest(request);
     setRetryAfter(response, result.errors);
     sendJson(response, statusOf(result), result);

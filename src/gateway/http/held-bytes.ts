@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DomainError } from '../../errors.ts';
 import { LedgerEntry, MIN_COUNTED_BYTES } from '../../lib/byte-ledger.ts';
+import type { ByteLedgers } from '../../lib/byte-ledger.ts';
 import { priorityOfLogin } from '../../lib/turn-clock.ts';
 import type { Priority } from '../../lib/turn-clock.ts';
 import { weighJson } from '../json-limits.ts';
@@ -11,11 +12,8 @@ import type { IdentifyRequest } from './request-identity.ts';
 import { sendHttpError } from './respond.ts';
 import type { HttpErrorResponse } from './respond.ts';
 
-/** Counted for the upload of an account, whose file is streamed. */
-const UPLOAD_BYTES = 128 * 1024;
-
 /**
- * Counts the body of a request, as large as it may become, until the request is over, and its response while the client does
+ * Counts the body of a request other than an upload, as large as it may become, until the request is over, and its response while the client does
  * not read it. While there are too many, the body waits at its client; it is refused with RATE_LIMITED if too many wait. The
  * response that has been held for the longest time is disconnected.
  */
@@ -37,18 +35,17 @@ export async function countHeldBytes(
     });
   });
   const length = bodyLength(request);
-  if (length < MIN_COUNTED_BYTES) return;
+  if (length < MIN_COUNTED_BYTES || isMultipart(request)) return;
   const priority = await findPriority(identifyRequest, request);
   if (response.closed) return;
   const entry = new LedgerEntry(inbound, () => priority, evict);
   response.once('close', () => entry.release());
-  const bytes = priority === 'account' && isMultipart(request) ? Math.min(length, UPLOAD_BYTES) : length;
   const closed = new AbortController();
   response.once('close', () => closed.abort());
   // Meanwhile the body is not read, and its client waits.
-  const isFree = await inbound[priority].whenFree(bytes, closed.signal);
+  const isFree = await inbound[priority].whenFree(length, closed.signal);
   if (!isFree) return evict();
-  if (!response.closed) return entry.update(bytes);
+  if (!response.closed) return entry.update(length);
   // Leaves its turn to the next.
   inbound[priority].set(evict, 0);
 }
@@ -80,6 +77,21 @@ export function countParsedBytes(
     entry.update(bytes);
   };
   return count();
+}
+
+/** Returns a function that sets how many bytes an upload holds beside its file, which is streamed. */
+export function countUpload(
+  { inbound }: ByteLedgers,
+  response: ServerResponse,
+  priority: Priority,
+): (bytes: number) => void {
+  const entry = new LedgerEntry(
+    inbound,
+    () => priority,
+    () => evictRequest(response),
+  );
+  response.once('close', () => entry.release());
+  return (bytes) => entry.update(bytes);
 }
 
 function evictRequest(response: ServerResponse): void {

@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { create } from 'content-disposition';
+import { actorKey } from '../../actor.ts';
 import type { OpenedMedia } from '../../domain/media.ts';
 import { ERROR_CODES, notFound, unauthenticated } from '../../errors.ts';
 import type { ErrorCode } from '../../errors.ts';
 import { parseId } from '../../ids.ts';
+import { KeyedSemaphore } from '../../lib/keyed-semaphore.ts';
 import { findTokenInHeaders } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
 import type { Ports } from '../ports.ts';
@@ -11,6 +13,7 @@ import { identify } from '../identity.ts';
 import { pathOf } from './request-head.ts';
 import { contentSecurityPolicy } from './response-headers.ts';
 import type { Route } from './router.ts';
+import { countUpload } from './held-bytes.ts';
 import { NoFileError, receiveFile } from './multipart.ts';
 import { drainRequest, sendJson, setRetryAfter } from './respond.ts';
 import { sendContent } from './send-content.ts';
@@ -30,10 +33,14 @@ const LEGACY_MESSAGES: Partial<Record<ErrorCode, string>> = {
   UNAUTHENTICATED: 'Token invalide, authentifiez vous a nouveau',
 };
 
+/** Concurrent downloads of one account, beyond which they wait: each holds 128 KB while its client does not read. */
+const MAX_CONCURRENT_DOWNLOADS = 64;
+
 const NO_FILE_MESSAGE = 'Le media est introuvable dans la requête';
 
 /** Returns the routes for multipart uploads, as legacy apps send them, and downloads with ranges. */
 export function mediaRoutes(ports: Ports): Route[] {
+  const downloads = new KeyedSemaphore(MAX_CONCURRENT_DOWNLOADS);
   return [
     {
       path: UPLOADS,
@@ -45,7 +52,7 @@ export function mediaRoutes(ports: Ports): Route[] {
       path: DOWNLOADS,
       methods: ['GET', 'HEAD'],
       isEmbeddable: true,
-      handle: (request, response) => download(ports, request, response),
+      handle: (request, response) => download(ports, downloads, request, response),
     },
   ];
 }
@@ -53,8 +60,11 @@ export function mediaRoutes(ports: Ports): Route[] {
 async function upload(ports: Ports, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
     const { actor, mediaId } = await readSubject(ports, request, UPLOADS);
-    await receiveFile(request, ({ part, filename, content }) =>
-      part === 'file' ? ports.uploadMedia(actor, { mediaId, filename, content }) : undefined,
+    await receiveFile(
+      request,
+      ({ part, filename, content }) =>
+        part === 'file' ? ports.uploadMedia(actor, { mediaId, filename, content }) : undefined,
+      countUpload(ports.ledgers, response, 'account'),
     );
     sendJson(response, 200, { success: true });
   } catch (error) {
@@ -63,11 +73,19 @@ async function upload(ports: Ports, request: IncomingMessage, response: ServerRe
   }
 }
 
-async function download(ports: Ports, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function download(
+  ports: Ports,
+  downloads: KeyedSemaphore,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   try {
     const { actor, mediaId } = await readSubject(ports, request, DOWNLOADS);
     response.appendHeader('vary', 'Authorization');
-    await sendContent(request, response, contentOf(await ports.openMedia(actor, mediaId)));
+    await downloads.run(actorKey(actor), async () => {
+      if (!response.closed)
+        await sendContent(request, response, contentOf(await ports.openMedia(actor, mediaId)));
+    });
   } catch (error) {
     sendError(ports, response, error);
   }

@@ -8,6 +8,8 @@ import { readFilename } from './part-filename.ts';
 import { decodeField, decodeTransfer } from './transfer-encoding.ts';
 
 const LIMITS = { fields: 10, fieldSize: 128 * 1024, files: 2, parts: 12 };
+/** Most that a request holds before its file: its fields, and the header of a part. */
+const MAX_HELD_BYTES = LIMITS.fields * LIMITS.fieldSize + 80 * 1024;
 
 /** A file part whose content is still arriving, and the fields before it. */
 export interface IncomingFile {
@@ -30,12 +32,14 @@ export const isMultipart = (request: IncomingMessage): boolean =>
 
 /**
  * Parses a multipart body and passes each file part to `handleFile` until it returns a promise; resolves with its
- * result. The content arrives while `handleFile` reads it. Throws `NoFileError` when it handles no part, INVALID_INPUT
+ * result. The content arrives while `handleFile` reads it. Calls `onHeld` with the bytes that the request holds: until the file
+ * part, those that have arrived, and then its fields. Throws `NoFileError` when it handles no part, INVALID_INPUT
  * when the body is malformed or ends early; then the content emits an error too.
  */
 export function receiveFile<Result>(
   request: IncomingMessage,
   handleFile: (file: IncomingFile) => Promise<Result> | undefined,
+  onHeld: (bytes: number) => void,
 ): Promise<Result> {
   const type = request.headers['content-type'];
   if (type === undefined || !isMultipart(request))
@@ -43,9 +47,16 @@ export function receiveFile<Result>(
   const parser = createParser(request, type);
   return new Promise((resolve, reject) => {
     const fields = new Map<string, string>();
+    let fieldBytes = 0;
+    let heldBytes = 0;
+    const countHeld = (chunk: Buffer): void => {
+      heldBytes = Math.min(heldBytes + chunk.length, MAX_HELD_BYTES);
+      onHeld(heldBytes);
+    };
     let content: Readable | undefined;
     let handled: Promise<Result> | undefined;
     const stop = (error?: Error): void => {
+      request.off('data', countHeld);
       request.unpipe(parser);
       content?.destroy(error);
     };
@@ -61,6 +72,7 @@ export function receiveFile<Result>(
     parser.on('field', (name, value, _cutName, _cutValue, encoding) => {
       try {
         fields.set(name, decodeField(value, encoding));
+        fieldBytes += name.length + value.length;
       } catch (error) {
         fail(error instanceof Error ? error : malformedBodyError());
       }
@@ -82,6 +94,8 @@ export function receiveFile<Result>(
         decoded.resume();
         return;
       }
+      request.off('data', countHeld);
+      onHeld(fieldBytes);
       content = decoded;
       handled = result;
       result.then(finish, fail);
@@ -93,6 +107,7 @@ export function receiveFile<Result>(
     request.once('close', () => {
       if (!request.complete) fail(invalidInput('file', 'The upload is incomplete.'));
     });
+    request.on('data', countHeld);
     request.pipe(parser);
   });
 }

@@ -62,6 +62,7 @@ export const retryAfterSeconds = ({
  * reset. Destroys the request after `MAX_UNREAD_BYTES`, or `MAX_DRAIN_MS`.
  */
 export function drainRequest(request: IncomingMessage): void {
+  if (request.closed) return;
   let remaining = MAX_UNREAD_BYTES;
   request.on('data', (chunk: Buffer) => {
     remaining -= chunk.length;

@@ -51,6 +51,8 @@ export async function sendContent(
     return void response.writeHead(416, { 'content-range': `bytes */${content.size}` }).end();
   // Opened before the head is sent, so that a failure can still be sent as an error.
   const body = request.method === 'HEAD' || content.size === 0 ? Buffer.of() : await content.read(range);
+  // `pipeline` would neither read nor close the file.
+  if (response.closed) return void (Buffer.isBuffer(body) || body.destroy());
   const { start, end } = range ?? { start: 0, end: content.size - 1 };
   response.writeHead(range === undefined ? 200 : 206, {
     ...content.headers,
