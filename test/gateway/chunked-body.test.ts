@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { startTestApp } from '../harness/app.ts';
@@ -35,4 +36,31 @@ test('a chunked body has the same size limit as one with a Content-Length', asyn
     body: { errors: [{ extensions: { code: 'LIMIT_EXCEEDED' } }] },
   });
   expect(await app.graphql.run('{ __typename }')).toEqual({ __typename: 'Query' });
+});
+
+test('a body may have some small chunks, and any number of larger ones', async () => {
+  await using app = await startTestApp();
+  const result = { status: 200, body: { data: { __typename: 'Query' } } };
+  const query = JSON.stringify({ query: `{ __typename } # ${'x'.repeat(200)}` });
+  expect(await postChunked(app.url, query.split(''))).toEqual(result);
+  const pieces = Array.from({ length: 2_000 }, () => 'x'.repeat(100));
+  expect(await postChunked(app.url, ['{"query": "{ __typename } # ', ...pieces, '"}'])).toEqual(result);
+});
+
+test.for([
+  ['before its response', '/graphql', '413'],
+  ['after its response', '/nowhere', '404'],
+])('a body with too many small chunks closes its connection, %s', async ([, path, status]) => {
+  await using app = await startTestApp();
+  const { hostname, port } = new URL(app.url);
+  const socket = connect(Number(port), hostname).on('error', () => undefined);
+  socket.write(
+    `POST ${path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`,
+  );
+  let received = '';
+  socket.on('data', (data: Buffer) => (received += data.toString()));
+  if (status === '404') await once(socket, 'data');
+  socket.write('1\r\n \r\n'.repeat(300));
+  await once(socket, 'close');
+  expect(received).toContain(`HTTP/1.1 ${status} `);
 });

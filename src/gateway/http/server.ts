@@ -5,6 +5,7 @@ import type { Logger } from '../../log.ts';
 import type { Priority, TurnClock } from '../../lib/turn-clock.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
 import type { ConnectionSlots } from '../connection-slots.ts';
+import { limitChunks } from './chunk-limit.ts';
 import type { HttpPolicy } from './policy.ts';
 import { handleRawErrors } from './raw-errors.ts';
 import { headerIncludes, pathOf } from './request-head.ts';
@@ -46,19 +47,25 @@ export interface HttpTimeouts {
 const priorityOf = (request: IncomingMessage): Priority =>
   findTokenInRequest(request) === undefined && !/[?&]sid=/.test(request.url ?? '') ? 'anonymous' : 'account';
 
-/** Responds with 408, and closes the connection. What arrived of the body is dropped with it. */
-function endSlowBody(response: ServerResponse): void {
+/** Responds with an error before the body has arrived, and closes the connection. What arrived is dropped with it. */
+function endBody(response: ServerResponse, error: HttpErrorResponse): void {
   const { socket } = response.req;
   if (response.headersSent) return void socket.destroy();
   response.shouldKeepAlive = false;
   response.once('finish', () => socket.destroy());
-  sendHttpError(response, BODY_TIMEOUT);
+  sendHttpError(response, error);
 }
 
 const BODY_TIMEOUT: HttpErrorResponse = {
   status: 408,
   code: 'INVALID_INPUT',
   message: 'The request body did not arrive in time.',
+};
+
+const TOO_MANY_CHUNKS: HttpErrorResponse = {
+  status: 413,
+  code: 'LIMIT_EXCEEDED',
+  message: 'The request body has too many small chunks.',
 };
 
 /**
@@ -131,6 +138,10 @@ export function createHttpServer({
       else sendHttpError(response, { status: 500, code: 'INTERNAL', message: 'Unexpected error.' });
     });
   }, inboundLedgers);
+  const receive = (request: IncomingMessage, response: ServerResponse): void => {
+    limitChunks(request, response, () => endBody(response, TOO_MANY_CHUNKS));
+    requests.receive(request, response);
+  };
   const server = createServer(
     {
       keepAliveTimeout: timeouts.keepAliveMs,
@@ -143,17 +154,17 @@ export function createHttpServer({
       // Some clients offer `Upgrade: h2c` with their first request; it is served as plain HTTP/1.1.
       shouldUpgradeCallback: ({ headers }) => headerIncludes(headers.upgrade, 'websocket'),
     },
-    (request, response) => requests.receive(request, response),
+    receive,
   );
   // Node would respond itself to values other than `100-continue`.
-  server.on('checkExpectation', (request, response) => requests.receive(request, response));
+  server.on('checkExpectation', receive);
   handleRawErrors(server, { policy, hasResponse: (socket) => requests.hasResponse(socket) });
   const endSlowBodies = (): void => {
     const now = performance.now();
     for (const [response, time] of receivedAt) {
       // In the order of arrival.
       if (now - time <= timeouts.bodyMs) return;
-      if (!response.req.complete && !router.isUpload(response.req)) endSlowBody(response);
+      if (!response.req.complete && !router.isUpload(response.req)) endBody(response, BODY_TIMEOUT);
     }
   };
   const bodyTimer = setInterval(endSlowBodies, timeouts.bodyMs / BODY_CHECKS).unref();
