@@ -9,6 +9,11 @@ import { emailOrder } from './email-match.ts';
 import { now } from './sql.ts';
 import type { Timestamp, User } from './tables.ts';
 
+/** Waits until no other transaction links or creates the account of the subject. */
+export async function lockSubject(tx: Tx, subject: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended('parley subject ' || ${subject}, 0))`.execute(tx);
+}
+
 export async function findBySubject(db: Db, subject: string): Promise<User | undefined> {
   return db.selectFrom('users').select(USER_COLUMNS).where('subject', '=', subject).executeTakeFirst();
 }

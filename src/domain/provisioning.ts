@@ -33,6 +33,7 @@ export async function provisionUser(
   { tokenId, issuedAt }: Pick<Session, 'tokenId' | 'issuedAt'>,
 ): Promise<UserId> {
   const { user, isNew } = await transact<Provisioned>(deps, async (unit) => {
+    await subjects.lockSubject(unit.tx, identity.subject);
     const known = await subjects.findBySubject(unit.tx, identity.subject);
     // Read after the account: if that has just been deleted, the deletion is found here.
     const deletedAt = await subjects.findDeletedSubject(unit.tx, identity.subject);

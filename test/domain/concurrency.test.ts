@@ -14,15 +14,7 @@ import {
   createSession,
 } from '../harness/domain-fixtures.ts';
 import type { TestUser } from '../harness/domain-fixtures.ts';
-
-/** Creates a generator of pseudo-random integers: the same in every run, so that a failure can be reproduced. */
-function createRandom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
+import { createRandom } from '../harness/random.ts';
 
 /** Attempts a random operation on existing data. Most attempts are rejected, as expected. */
 async function attemptOperation(

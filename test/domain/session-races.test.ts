@@ -160,3 +160,18 @@ test('an external token that is used during the deletion of its account does not
     expect(await findBySubject(deps.db, identity.subject)).toBeUndefined();
   }
 });
+
+test('concurrent first logins of an external user with different e-mails have one account', async () => {
+  await using deps = await createTestDeps();
+  for (const round of indexes(10)) {
+    const account = { ...ANN, email: `ann${round}@example.com` };
+    await accounts.createAccount(deps, account);
+    const ids = await Promise.all(
+      [account.email, `new${round}@example.com`].map((email) => {
+        const identity = { ...ANN, email, subject: `issuer ${round}`, emailVerified: true };
+        return provisionUser(deps, identity, { tokenId: 'external', issuedAt: Date.now() });
+      }),
+    );
+    expect(new Set(ids).size).toBe(1);
+  }
+});
