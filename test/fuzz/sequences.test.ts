@@ -3,9 +3,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTestAccount } from '../../src/testing/account.ts';
 import { createCircle, createConversation, createGraphqlClient } from '../../src/testing/index.ts';
 import type { Entity, TestAccount } from '../../src/testing/index.ts';
+import { sendMessage } from '../harness/ann-and-bob.ts';
 import { draws } from './draw.ts';
 import type { Draw } from './draw.ts';
 import { TIMEOUT_MS, fuzz } from './fuzz.ts';
+import { LegacyReader } from './legacy-reader.ts';
 import { LogReader, describeEvent } from './log-reader.ts';
 import type { ReaderTransport } from './log-reader.ts';
 import { startFuzzServer } from './server.ts';
@@ -13,7 +15,7 @@ import type { FuzzServer } from './server.ts';
 
 // Random sequences of writes, departures, cuts and resumptions, against a model: after it has resumed, each subscriber has
 // received exactly what the log contains since it subscribed, once and in order; but not what was redacted before it
-// connected: the events of deleted messages, and texts that were replaced.
+// connected: the events of deleted messages, and texts that were replaced. Legacy clients have received each message that exists.
 
 const RUNS = 25;
 const CONVERSATIONS = 4;
@@ -30,6 +32,7 @@ beforeAll(async () => {
   accounts = [await createAccount(), await createAccount(), await createAccount()];
   const [ann, ...others] = accounts;
   circle = await createCircle(ann, ...others);
+  await sendMessage(ann, await createConversation(ann, circle, ...others), 'the first');
 });
 
 afterAll(async () => {
@@ -65,6 +68,8 @@ interface Model {
   /** The messages that exist. */
   readonly messages: Map<string, SentMessage>;
   readonly subscriptions: readonly Subscription[];
+  /** Of Ann. */
+  readonly legacyReaders: readonly [LegacyReader, LegacyReader];
   readonly startCursor: string;
 }
 
@@ -95,6 +100,10 @@ async function createModel(): Promise<Model> {
     participants: new Set(accounts),
     messages: new Map(),
     startCursor: after,
+    legacyReaders: [
+      new LegacyReader(server.url, ann, conversation.legacyId, 3),
+      new LegacyReader(server.url, ann, conversation.legacyId, 4),
+    ],
     subscriptions: [open(ann, 'websocket'), open(bob, 'websocket'), open(bob, 'sse'), open(eve, 'sse')],
   };
 }
@@ -219,6 +228,20 @@ const resume: Step = async (draw, { subscriptions, participants, log }) => {
   if (participants.has(account)) reader.resume(log.length);
 };
 
+const cutLegacy: Step = async (draw, { legacyReaders }) => draw.pickFrom(legacyReaders).cut();
+
+const resumeLegacy: Step = async (draw, { legacyReaders }) => draw.pickFrom(legacyReaders).resume();
+
+const sendLegacy: Step = async (_draw, model) => {
+  const { legacyReaders, messages, log } = model;
+  const reader = legacyReaders.find(({ isLive }) => isLive);
+  if (reader === undefined) return;
+  const text = `sent ${log.length}`;
+  const id = `Message:${await reader.send(text)}`;
+  messages.set(id, { author: accounts[0], text });
+  append(model, 'MessageSent', id);
+};
+
 const STEP_WEIGHTS: readonly (readonly [Step, number])[] = [
   [send, 9],
   [update, 2],
@@ -228,6 +251,9 @@ const STEP_WEIGHTS: readonly (readonly [Step, number])[] = [
   [invite, 1],
   [cut, 4],
   [resume, 6],
+  [cutLegacy, 2],
+  [resumeLegacy, 3],
+  [sendLegacy, 2],
 ];
 const WEIGHTED_STEPS = STEP_WEIGHTS.flatMap(([step, weight]) => Array<Step>(weight).fill(step));
 
@@ -259,11 +285,24 @@ function expectReceived(
   if (isComplete) while (index < log.length) skip();
 }
 
+/** Expects the messages that exist, each once and in order, after the reader has joined again. */
+async function expectLegacyReceived(reader: LegacyReader, { messages }: Model): Promise<void> {
+  const ids = Array.from(messages.keys(), (id) => Number(id.split(':')[1]));
+  reader.resume();
+  await reader.waitFor(() => reader.isLive && reader.sent.at(-1) === ids.at(-1));
+  const { sent, deleted, errors } = reader;
+  expect(errors).toEqual([]);
+  expect(sent).toEqual([...new Set(sent)].sort((a, b) => a - b));
+  expect(sent.filter((id) => !deleted.has(id))).toEqual(ids);
+  reader.cut();
+}
+
 async function runSequence(draw: Draw): Promise<void> {
   const model = await createModel();
   for (let taken = 0; taken < STEPS;) taken += (await draw.pickFrom(WEIGHTED_STEPS)(draw, model)) ?? 1;
   const { conversation, subscriptions, participants, log, messages, startCursor } = model;
   await send(draw, model);
+  for (const reader of model.legacyReaders) await expectLegacyReceived(reader, model);
   const last = log.at(-1)?.description;
   const current = subscriptions.filter(({ account }) => participants.has(account));
   const transport = 'websocket';
