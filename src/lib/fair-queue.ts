@@ -112,8 +112,8 @@ export class FairQueue {
     if (this.#finishTimes.size <= MAX_REMEMBERED_FLOWS) return;
     for (const [key, finishTime] of this.#finishTimes)
       if (finishTime <= this.#virtualTime - IDLE_CREDIT_MS) this.#finishTimes.delete(key);
-    // All have used more than their share: only then is the past forgotten.
-    if (this.#finishTimes.size > MAX_REMEMBERED_FLOWS) this.#finishTimes.clear();
+    // Most have used more than their share: the past is forgotten, rather than searched again for each further flow.
+    if (this.#finishTimes.size > MAX_REMEMBERED_FLOWS / 2) this.#finishTimes.clear();
   }
 
   #startNext(): void {
