@@ -194,11 +194,11 @@ test('inherited object keys are not fields, and do not change prototypes', async
 });
 
 test.for(['message', 'webrtc_forward', 'authenticate', 'join_conversation', 'nothing'])(
-  'a hundred thousand nested brackets on %s get a normal reply',
+  'nine thousand nested brackets on %s, within the limit of values, get a normal reply',
   async (channel) => {
     await using client = await openPacketSocket(fake.url);
     await client.request('authenticate', { token: 'user:7' });
-    const nested = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    const nested = `${'['.repeat(9_000)}${']'.repeat(9_000)}`;
     for (const text of [
       nested,
       `{"conversation_id":12,"user_id":8,"token":${nested},"text_message":${nested}}`,
