@@ -1,9 +1,10 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createTestAccount } from '../../src/testing/account.ts';
 import { createCircle, createConversation, createGraphqlClient } from '../../src/testing/index.ts';
 import type { Entity, TestAccount } from '../../src/testing/index.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
+import { startPostgres } from '../harness/postgres.ts';
 import { draws } from './draw.ts';
 import type { Draw } from './draw.ts';
 import { TIMEOUT_MS, fuzz } from './fuzz.ts';
@@ -17,7 +18,8 @@ import type { FuzzServer } from './server.ts';
 // received exactly what the log contains since it subscribed, once and in order; but not what was redacted before it
 // connected: the events of deleted messages, and texts that were replaced. Legacy clients have received each message that exists.
 
-const RUNS = 25;
+/** On each kind of database. */
+const RUNS = 13;
 const CONVERSATIONS = 4;
 const STEPS = 100;
 
@@ -25,20 +27,21 @@ let server: FuzzServer;
 let accounts: readonly [TestAccount, TestAccount, TestAccount];
 let circle: Entity;
 
-beforeAll(async () => {
-  server = await startFuzzServer();
+/** Starts a server over a database of the kind, with the accounts. */
+async function start(kind: 'embedded' | 'PostgreSQL', stack: AsyncDisposableStack): Promise<void> {
+  const postgres = kind === 'PostgreSQL' ? stack.use(await startPostgres()) : undefined;
+  const env = postgres && {
+    DATABASE_URL: postgres.url,
+    AUTH_SECRET: 'a secret of the sequences, for tokens',
+  };
+  server = stack.use(await startFuzzServer(env));
   const anonymous = createGraphqlClient(server.url);
-  const createAccount = () => createTestAccount(server.url, anonymous);
+  const createAccount = async () => stack.use(await createTestAccount(server.url, anonymous));
   accounts = [await createAccount(), await createAccount(), await createAccount()];
   const [ann, ...others] = accounts;
   circle = await createCircle(ann, ...others);
   await sendMessage(ann, await createConversation(ann, circle, ...others), 'the first');
-});
-
-afterAll(async () => {
-  for (const account of accounts) await account[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
+}
 
 /** A reader of an account, and the index of the first event that it should receive. */
 interface Subscription {
@@ -322,10 +325,12 @@ async function runSequence(draw: Draw): Promise<void> {
     if (text !== undefined) expect(text).toBe(messages.get(description.split(' ')[1] ?? '')?.text);
 }
 
-test(
-  `each subscriber has received the log, over ${RUNS * CONVERSATIONS * STEPS} steps`,
+test.for(['embedded', 'PostgreSQL'] as const)(
+  `each subscriber has received the log, over ${RUNS * CONVERSATIONS * STEPS} steps: %s`,
   { timeout: TIMEOUT_MS },
-  async () => {
+  async (kind) => {
+    await using stack = new AsyncDisposableStack();
+    await start(kind, stack);
     const property = fc.asyncProperty(
       fc.array(draws(), { minLength: CONVERSATIONS, maxLength: CONVERSATIONS }),
       async (sources) => void (await Promise.all(sources.map(runSequence))),
