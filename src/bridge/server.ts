@@ -26,6 +26,7 @@ import { parser } from './engine-io/socket-io-parser.ts';
 import { EngineSessions } from './engine-sessions.ts';
 import { countUnread, HeldBytes } from './held-bytes.ts';
 import { IncompletePackets } from './incomplete-packets.ts';
+import { PayloadTurns } from './payload-turns.ts';
 import { createRooms } from './rooms.ts';
 import { createReportHandler } from './usage-report.ts';
 import type { ReportHandler } from './usage-report.ts';
@@ -177,6 +178,12 @@ export function createBridge(deps: BridgeDeps): Bridge {
   const countUsage = (): void => {
     for (const connection of connections) connection.countUsage();
   };
+  const payloadTurns = new PayloadTurns();
+  const clientOf = (request: IncomingMessage): string => {
+    const conn = sessions.findByRequest(request);
+    const actor = conn && sessions.connectionOf(conn)?.actor;
+    return actor === undefined ? deps.addressOf(request) : actorKey(actor);
+  };
   const usageTimer = setInterval(countUsage, USAGE_INTERVAL_MS);
   usageTimer.unref();
 
@@ -184,7 +191,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
     handleRequest(request, response) {
       identifyPoll(request);
       heldBytes.countBody(request, response, limits.payloadBytes);
-      engine.handleRequest(request, response);
+      payloadTurns.handle(request, clientOf(request), () => engine.handleRequest(request, response));
     },
     handleUpgrade(request, socket, head, reject) {
       rejections.set(request, reject);
