@@ -39,6 +39,7 @@ export async function runCell(
       const document = operation.document(ids, fixture.accounts());
       return {
         http: toCellResult(await sendOverHttp(url, token, document)),
+        get: toCellResult(await sendInUrl(url, token, document)),
         websocket: await runOverWebSocket(url, token, document),
       };
     }
@@ -74,6 +75,14 @@ async function sendOverHttp(url: string, token: string | undefined, query: strin
   const client = createGraphqlClient(url, token);
   const { data, errors } = await client.send(query);
   return errors === undefined ? { data } : { data, errors };
+}
+
+async function sendInUrl(url: string, token: string | undefined, query: string): Promise<GraphqlResult> {
+  const parameters = new URLSearchParams({ query }).toString();
+  const response = await fetch(`${url}/graphql?${parameters}`, {
+    headers: { ...headersOf(token), accept: 'application/graphql-response+json' },
+  });
+  return (await response.json()) as GraphqlResult;
 }
 
 async function sendUpload(url: string, token: string | undefined, query: string): Promise<GraphqlResult> {
