@@ -6,7 +6,7 @@ import { DEFAULT_LIMITS } from '../src/bridge/connection-limits.ts';
 import { framesOf, framesOfEphemeral } from '../src/bridge/contract/event-frames.ts';
 import { EMITTED } from '../src/bridge/contract/frame-schemas.ts';
 import type { EmittedChannel } from '../src/bridge/contract/frame-schemas.ts';
-import { MAX_JSON_VALUES } from '../src/lib/json-weight.ts';
+import { MAX_JSON_PARTS } from '../src/lib/json-weight.ts';
 import { EPHEMERAL_SAMPLES, EVENT_SAMPLES } from './legacy-samples.ts';
 
 /** An example of a frame that a client may receive. Texts are one line of Markdown. */
@@ -120,7 +120,7 @@ export const TERMS: readonly (readonly [term: string, meaning: string])[] = [
 
 export const CONNECTION: readonly string[] = [
   'Socket.IO 1.0 to 4.x at `/socket.io/`: Engine.IO protocols 3 and 4, polling (including JSONP) and WebSocket, default namespace. A handshake without `EIO` is protocol 3.',
-  `\`pingInterval\` ${DEFAULT_LIMITS.pingIntervalMs}, \`pingTimeout\` ${DEFAULT_LIMITS.pingTimeoutMs}, payloads up to ${formatMegabytes(DEFAULT_LIMITS.payloadBytes)}. A polling request with more than ${DEFAULT_LIMITS.payloadPackets} packets closes its connection, and so does an event with more than 10 attachments or ${MAX_JSON_VALUES} values, or with several references to one of them.`,
+  `\`pingInterval\` ${DEFAULT_LIMITS.pingIntervalMs}, \`pingTimeout\` ${DEFAULT_LIMITS.pingTimeoutMs}, payloads up to ${formatMegabytes(DEFAULT_LIMITS.payloadBytes)}. A polling request with more than ${DEFAULT_LIMITS.payloadPackets} packets closes its connection, and so does an event with more than 10 attachments or ${MAX_JSON_PARTS} objects, lists and properties, or with several references to one of them.`,
   'JSON sent to protocol 3 is ASCII, with `\\uXXXX`; text that clients of 1.x encode twice is decoded twice.',
   'A payload may also be the JSON text of an object. A missing or null payload, or any other value, counts as `{}`; further arguments are ignored. A field is missing only if it is absent: null counts as present.',
   'Where a string is expected, null is the empty string and other values become their JSON; a list within `files` becomes `{a,b}`. `is_writing` is true for true, for numbers except 0, and for strings except the empty one, `"0"` and `"false"` (case-insensitive). Characters are counted as Unicode code points.',

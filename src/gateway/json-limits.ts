@@ -1,13 +1,13 @@
 import { DomainError } from '../errors.ts';
-import { MAX_JSON_DEPTH, MAX_JSON_VALUES, measureJson } from '../lib/json-weight.ts';
+import { MAX_JSON_DEPTH, MAX_JSON_PARTS, measureJson } from '../lib/json-weight.ts';
 
 /**
- * Returns the memory of a JSON text's values beside the text, in bytes. Throws LIMIT_EXCEEDED if it must not be parsed: with
- * too many values, or nested so deep that functions which recurse would overflow the stack.
+ * Returns the memory of what a JSON text is parsed to, beside the text, in bytes. Throws LIMIT_EXCEEDED if it must not be
+ * parsed: with too many parts, or nested so deep that functions which recurse would overflow the stack.
  */
 export function weighJson(text: string): number {
-  const { values, depth, overheadBytes } = measureJson(text);
-  if (values > MAX_JSON_VALUES) throw tooLargeError(`${MAX_JSON_VALUES} values`);
+  const { parts, depth, overheadBytes } = measureJson(text);
+  if (parts > MAX_JSON_PARTS) throw tooLargeError(`${MAX_JSON_PARTS} objects, lists and properties`);
   if (depth > MAX_JSON_DEPTH) throw tooDeepError();
   return overheadBytes;
 }

@@ -194,7 +194,7 @@ test('inherited object keys are not fields, and do not change prototypes', async
 });
 
 test.for(['message', 'webrtc_forward', 'authenticate', 'join_conversation', 'nothing'])(
-  'nine thousand nested brackets on %s, within the limit of values, get a normal reply',
+  'nine thousand nested brackets on %s, within the limits, get a normal reply',
   async (channel) => {
     await using client = await openPacketSocket(fake.url);
     await client.request('authenticate', { token: 'user:7' });

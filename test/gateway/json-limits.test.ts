@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest';
-import { MAX_JSON_VALUES } from '../../src/lib/json-weight.ts';
+import { MAX_JSON_PARTS } from '../../src/lib/json-weight.ts';
+import { createCircle } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 
 const DEEP = `${'['.repeat(5_000)}${']'.repeat(5_000)}`;
-const WIDE = `[${'{},'.repeat(MAX_JSON_VALUES / 2)}{}]`;
+const WIDE = `[${'{},'.repeat(MAX_JSON_PARTS)}{}]`;
+/** A list of numbers, as some clients send binary data. */
+const SAMPLES = `[${'17,'.repeat(30_000)}17]`;
 
 const formOf = (variables: string): URLSearchParams =>
   new URLSearchParams({ query: '{ __typename }', variables: `{"a":${variables}}` });
@@ -34,12 +37,26 @@ const HTTP_FORMS: readonly (readonly [string, (url: string, variables: string) =
   ],
 ];
 
-test.for(HTTP_FORMS)('%s with too many values or levels is LIMIT_EXCEEDED', async ([, post]) => {
+test.for(HTTP_FORMS)('%s with too many parts or levels is LIMIT_EXCEEDED', async ([, post]) => {
   await using app = await startTestApp();
   for (const variables of [DEEP, WIDE]) {
     const response = await post(app.url, variables);
     expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'LIMIT_EXCEEDED' } }] });
   }
+});
+
+test('lists of numbers are not limited by their length', async () => {
+  await using app = await startTestApp();
+  for (const [, post] of HTTP_FORMS)
+    expect(await (await post(app.url, SAMPLES)).json()).toEqual({ data: { __typename: 'Query' } });
+  const [ann, bob] = await Promise.all([app.createAccount(), app.createAccount()]);
+  await createCircle(ann, bob);
+  const [caller, callee] = await Promise.all([ann.connectLegacy(), bob.connectLegacy()]);
+  const content = { user_id: bob.legacyId, message: JSON.parse(SAMPLES) as unknown };
+  await caller.push('webrtc_forward', content);
+  expect(await callee.expect('webrtc_forward')).toMatchObject({ content });
+  caller.close();
+  callee.close();
 });
 
 test('variables in a URL that nest too deep are LIMIT_EXCEEDED', async () => {
@@ -48,7 +65,7 @@ test('variables in a URL that nest too deep are LIMIT_EXCEEDED', async () => {
   expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'LIMIT_EXCEEDED' } }] });
 });
 
-test.for([DEEP, WIDE])('a frame with too many values or levels closes with 4400', async (variables) => {
+test.for([DEEP, WIDE])('a frame with too many parts or levels closes with 4400', async (variables) => {
   await using app = await startTestApp();
   await using socket = await openGraphqlSocket(app.url, {});
   socket.send(

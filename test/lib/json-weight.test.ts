@@ -1,15 +1,16 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { MAX_JSON_VALUES, measureJson } from '../../src/lib/json-weight.ts';
+import { MAX_JSON_PARTS, measureJson } from '../../src/lib/json-weight.ts';
 import { fuzz } from '../fuzz/fuzz.ts';
 
-/** Long enough to be scanned, and without values. */
+/** Long enough to be scanned, and without parts. */
 const PADDING = ' '.repeat(512);
 
-function countValues(value: unknown): number {
+function countParts(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0;
   const inner = Object.values(value);
-  return Math.max(1, inner.length) + inner.reduce<number>((sum, item) => sum + countValues(item), 0);
+  const own = Array.isArray(value) ? 1 : 1 + inner.length;
+  return inner.reduce<number>((sum, item) => sum + countParts(item), own);
 }
 
 function depthOf(value: unknown): number {
@@ -17,7 +18,7 @@ function depthOf(value: unknown): number {
   return 1 + Math.max(0, ...Object.values(value).map(depthOf));
 }
 
-test('the values and the depth of a text are those of what it is parsed to, whatever its strings contain', async () => {
+test('the parts and the depth of a text are those of what it is parsed to, whatever its strings contain', async () => {
   const string = fc
     .array(fc.constantFrom('"', '\\', '[', ']', '{', '}', ',', 'a'))
     .map((parts) => parts.join(''));
@@ -25,7 +26,7 @@ test('the values and the depth of a text are those of what it is parsed to, what
     fc.asyncProperty(fc.jsonValue(), string, async (value, text) => {
       const whole = { [text]: value, text };
       expect(measureJson(PADDING + JSON.stringify(whole))).toMatchObject({
-        values: 1 + countValues(whole),
+        parts: countParts(whole),
         depth: depthOf(whole),
       });
     }),
@@ -33,11 +34,12 @@ test('the values and the depth of a text are those of what it is parsed to, what
   );
 });
 
-test('a large text without values has the memory of the text alone', () => {
-  expect(measureJson(JSON.stringify('x,['.repeat(10_000))).overheadBytes).toBe(0);
+test('a large text has the memory of the text alone, and little more if it is a list of numbers', () => {
+  expect(measureJson(JSON.stringify('x,['.repeat(10_000))).overheadBytes).toBeLessThan(100);
+  expect(measureJson(`[${'17,'.repeat(100_000)}17]`)).toEqual({ parts: 1, depth: 1, overheadBytes: 800_064 });
   expect(measureJson('"'.repeat(1_000_001)).depth).toBe(0);
 });
 
-test('a scan ends at the limit of values', () => {
-  expect(measureJson('{},'.repeat(1_000_000)).values).toBe(MAX_JSON_VALUES + 1);
+test('a scan ends at the limit of parts', () => {
+  expect(measureJson('{},'.repeat(1_000_000)).parts).toBe(MAX_JSON_PARTS + 1);
 });

@@ -3,7 +3,7 @@
 // lengths in the domain.
 
 import { binaryLength } from '../../lib/binary-json.ts';
-import { MAX_JSON_VALUES, measureJson } from '../../lib/json-weight.ts';
+import { MAX_JSON_PARTS, measureJson } from '../../lib/json-weight.ts';
 
 /** The payload of a legacy event: an object, empty if the client sent none or something else. */
 export type Payload = Readonly<Record<string, unknown>>;
@@ -17,7 +17,7 @@ const INVALID_TEXT = '\0';
 /** Parses the first argument of a legacy event: an object, or the JSON text of one. */
 export function parsePayload(argument: unknown): Payload {
   if (typeof argument !== 'string') return isObject(argument) ? argument : EMPTY_PAYLOAD;
-  if (measureJson(argument).values > MAX_JSON_VALUES) return EMPTY_PAYLOAD;
+  if (measureJson(argument).parts > MAX_JSON_PARTS) return EMPTY_PAYLOAD;
   try {
     const parsed: unknown = JSON.parse(argument);
     return isObject(parsed) ? parsed : EMPTY_PAYLOAD;

@@ -1,6 +1,6 @@
 import { Decoder as StockDecoder, Encoder, PacketType } from 'socket.io-parser';
 import type { Packet } from 'socket.io-parser';
-import { MAX_JSON_VALUES, measureJson } from '../../lib/json-weight.ts';
+import { MAX_JSON_PARTS, measureJson } from '../../lib/json-weight.ts';
 
 /** The internal name of an event `disconnect` sent by a client: Socket.IO reserves the name itself. */
 export const CLIENT_DISCONNECT = 'client:disconnect';
@@ -26,7 +26,8 @@ class Decoder extends StockDecoder {
     this.#isBinary = typeof packet !== 'string';
     if (typeof packet !== 'string') return super.add(packet);
     // Closes the connection, too.
-    if (measureJson(packet).values > MAX_JSON_VALUES) throw new Error('The packet has too many values.');
+    if (measureJson(packet).parts > MAX_JSON_PARTS)
+      throw new Error('The packet has too many objects, lists and properties.');
     super.add(packet.replace(RESERVED_EVENT, '$1client:$2"'));
   }
 }
