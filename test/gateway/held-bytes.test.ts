@@ -160,7 +160,7 @@ const STATES: Readonly<Record<string, State>> = {
     open: () =>
       sendRaw(
         headOf('/graphql', 100 * KILOBYTE).replace('application/json', 'multipart/form-data; boundary=b'),
-        '--b\r\n',
+        `--b\r\nContent-Disposition: form-data; name="operations"\r\n\r\n${'x'.repeat(50 * KILOBYTE)}`,
       ),
   },
   'a chunked body received in part': {
