@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -65,13 +65,13 @@ test('no timeout is shorter than one that it includes', () => {
   expect(timeoutsFor(75_000, gibibyte).requestMs).toBeGreaterThan((gibibyte / bytesPerSecond) * 1000);
 });
 
-function createServerOf(route: Route, timeouts: HttpTimeouts): HttpServer {
+function createServerOf(route: Route, timeouts: HttpTimeouts, turnClock = new TurnClock()): HttpServer {
   return createHttpServer({
     routes: [route],
     policy: createHttpPolicy(readConfig({})),
     connectionSlots: new ConnectionSlots({ max: 100, isProxy: () => false, onRefused: () => undefined }),
     timeouts,
-    turnClock: new TurnClock(),
+    turnClock,
     inboundLedgers: createByteLedgers(() => undefined).inbound,
     log: createLogger('silent'),
   });
@@ -207,4 +207,46 @@ test('a WebSocket without a login is closed when it has had no operation for 30 
   } finally {
     vi.useRealTimers();
   }
+});
+
+test('upgrades wait for their turn, and those whose client has left meanwhile are dropped', async () => {
+  const waiting: (() => void)[] = [];
+  class BusyClock extends TurnClock {
+    override isOver(): boolean {
+      return true;
+    }
+    override nextTurn(): Promise<void> {
+      return new Promise((resolve) => waiting.push(resolve));
+    }
+  }
+  const upgraded: string[] = [];
+  const route: Route = {
+    path: '/socket',
+    handle: () => undefined,
+    upgrade(request, socket) {
+      upgraded.push(String(request.headers['x-name']));
+      socket.end();
+    },
+  };
+  const { server, close } = createServerOf(route, timeoutsFor(75_000, 1), new BusyClock());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const request = async (name: string) => {
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    const received = once(server, 'upgrade');
+    socket.write(
+      `GET /socket HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Name: ${name}\r\n\r\n`,
+    );
+    const [, serverSocket] = (await received) as [IncomingMessage, Socket];
+    return { socket, serverSocket };
+  };
+  const leaving = await request('leaving');
+  const staying = await request('staying');
+  leaving.socket.resetAndDestroy();
+  await new Promise((resolve) => leaving.serverSocket.once('close', resolve));
+  expect(upgraded).toEqual([]);
+  for (const resume of waiting) resume();
+  await text(staying.socket);
+  expect(upgraded).toEqual(['staying']);
+  await close();
 });

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { ByteLedgers } from '../../lib/byte-ledger.ts';
+import type { Duplex } from 'node:stream';
 import type { Logger } from '../../log.ts';
 import type { Priority, TurnClock } from '../../lib/turn-clock.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
@@ -46,6 +47,11 @@ export interface HttpTimeouts {
 /** Until its token or its Engine.IO session is known, a request that names one counts as one of an account. */
 const priorityOf = (request: IncomingMessage): Priority =>
   findTokenInRequest(request) === undefined && !/[?&]sid=/.test(request.url ?? '') ? 'anonymous' : 'account';
+
+/** One listener for all sockets. */
+function destroyThis(this: Duplex): void {
+  this.destroy();
+}
 
 /** Responds with an error before the body has arrived, and closes the connection. What arrived is dropped with it. */
 function endBody(response: ServerResponse, error: HttpErrorResponse): void {
@@ -171,14 +177,16 @@ export function createHttpServer({
   server.once('close', () => clearInterval(bodyTimer));
   // Destroys idle sockets. `ws` resets the timeout of its own.
   server.setTimeout(timeouts.stalledMs);
+  const upgradeInTurn = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+    if (turnClock.isOver()) await turnClock.nextTurn(priorityOf(request));
+    if (!socket.destroyed) router.upgrade(request, socket, head);
+  };
   server.on('upgrade', (request, socket, head) => {
-    socket.on('error', () => socket.destroy());
-    try {
-      router.upgrade(request, socket, head);
-    } catch (error) {
+    socket.on('error', destroyThis);
+    upgradeInTurn(request, socket, head).catch((error: unknown) => {
       log.error({ err: error, path: pathOf(request) }, 'upgrade failed');
       socket.destroy();
-    }
+    });
   });
   server.on('connection', (socket) => connectionSlots.add(socket));
   return {
