@@ -50,6 +50,16 @@ export async function countHeldBytes(
   inbound[priority].set(evict, 0);
 }
 
+/** Waits for a turn of the event loop before work on a large body: many may be complete in the same turn. */
+export function waitForTurn(
+  { turnClock, identifyRequest }: Pick<GraphqlHttpPorts, 'identifyRequest' | 'turnClock'>,
+  request: IncomingMessage,
+  bytes: number,
+): Promise<void> | undefined {
+  if (bytes < MIN_COUNTED_BYTES || !turnClock.isOver()) return undefined;
+  return findPriority(identifyRequest, request).then((priority) => turnClock.nextTurn(priority));
+}
+
 /**
  * Counts what is parsed next from a JSON text, until the request is over, and waits for a turn of the event loop if it is
  * large. Throws LIMIT_EXCEEDED for a text that must not be parsed, RATE_LIMITED while there are too many bytes.
@@ -63,9 +73,9 @@ export function countParsedBytes(
   const bytes = weighJson(json);
   if (Math.max(json.length, bytes) < MIN_COUNTED_BYTES) return undefined;
   const count = async (): Promise<void> => {
+    await waitForTurn(ports, request, Math.max(json.length, bytes));
     const priority = await findPriority(ports.identifyRequest, request);
-    const { turnClock, ledgers } = ports;
-    if (turnClock.isOver()) await turnClock.nextTurn(priority);
+    const { ledgers } = ports;
     if (response.closed || bytes < MIN_COUNTED_BYTES) return;
     if (!ledgers.inbound[priority].admits(bytes)) throw tooManyBytesError();
     const entry = new LedgerEntry(

@@ -10,16 +10,23 @@ type RequestHook = NonNullable<Plugin['onRequestParse']>;
 /** graphql-yoga 5.24.1 does not export this type by its name. */
 type RequestParser = Parameters<Parameters<RequestHook>[0]['setRequestParser']>[0];
 
+export interface BodyHooks {
+  /** Called with the size of a whole body. */
+  beforeDecoding(bytes: number): Promise<void> | undefined;
+  /** Called with the JSON text. May throw. */
+  beforeParsing(json: string): Promise<void> | undefined;
+}
+
 /**
  * Replaces Yoga's parser of a request by one that reads at most `MAX_BODY_BYTES`, as strict UTF-8. Throws a GraphQLError
  * with status 413 for a larger body and 415 for another charset; the parser throws INVALID_INPUT for malformed UTF-8
- * and a body that ends early. `admit` is called with the JSON text before it is parsed, and may throw.
+ * and a body that ends early.
  */
 export function limitBody(
   request: Request,
   parse: RequestParser,
   setParser: (parser: RequestParser) => void,
-  admit: (json: string) => Promise<void> | undefined,
+  { beforeDecoding, beforeParsing }: BodyHooks,
 ): void {
   const type = request.headers.get('content-type') ?? '';
   requireUtf8(type);
@@ -29,8 +36,9 @@ export function limitBody(
   setParser(async (unread) => {
     const bytes = length === null ? await readBody(unread) : new Uint8Array(await unread.arrayBuffer());
     if (bytes === undefined) throw bodyTooLargeError();
+    await beforeDecoding(bytes.length);
     const text = decodeUtf8(bytes);
-    await admit(isForm(type) ? (new URLSearchParams(text).get('variables') ?? '') : text);
+    await beforeParsing(isForm(type) ? (new URLSearchParams(text).get('variables') ?? '') : text);
     // Yoga's parsers read nothing else. Constructing a new Request would cost more than reading the body did.
     return parse(
       Object.assign(unread, {

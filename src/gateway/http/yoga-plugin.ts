@@ -13,7 +13,7 @@ import { acceptsEventStream, EVENT_STREAM } from './content-negotiation.ts';
 import type { EventStreams, SseRequest } from './event-streams.ts';
 import { withCodes, withStatus } from './error-status.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
-import { countParsedBytes } from './held-bytes.ts';
+import { countParsedBytes, waitForTurn } from './held-bytes.ts';
 import { limitBody } from './request-body.ts';
 
 const EVENT_STREAM_HEADERS = {
@@ -74,8 +74,11 @@ export function createYogaPlugin(
 
   return {
     onRequestParse({ request, requestParser, setRequestParser, serverContext: { req, res } }) {
-      const admit = (json: string) => countParsedBytes(ports, req, res, json);
-      if (requestParser !== undefined) limitBody(request, requestParser, setRequestParser, admit);
+      if (requestParser === undefined) return;
+      limitBody(request, requestParser, setRequestParser, {
+        beforeDecoding: (bytes) => waitForTurn(ports, req, bytes),
+        beforeParsing: (json) => countParsedBytes(ports, req, res, json),
+      });
     },
     async onParams({ params, setParams, request, context }) {
       // Yoga itself rejects parameters that are not an object.
