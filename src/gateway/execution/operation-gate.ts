@@ -72,6 +72,7 @@ export function createOperationGate({
           reportRefusal('statements', payer);
           throw tooManyStatementsError();
         }
+        if (operationCost.isBatched) return await work();
         if (!largeOperations.isLarge(key, operationCost)) return await databaseShares.run(key, work);
         return await largeOperations.run(key, () => databaseShares.run(key, work));
       } finally {
