@@ -47,6 +47,7 @@ type RejectUpgrade = (error: {
   readonly status: number;
   readonly code: ErrorCode;
   readonly message: string;
+  readonly text?: string;
 }) => void;
 
 /** The Socket.IO server for legacy clients. The HTTP server routes `/socket.io/` to it. */
@@ -69,7 +70,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
   const rejections = new WeakMap<IncomingMessage, RejectUpgrade>();
   const rejectUpgrade = (request: IncomingMessage, message: string): void =>
     rejections.get(request)?.(
-      isClosing ? DRAINING : { status: 400, code: 'INVALID_INPUT', message: `${message}.` },
+      isClosing ? DRAINING : { status: 400, code: 'INVALID_INPUT', message, text: message },
     );
   const engine = createEngineIo(
     {

@@ -19,7 +19,8 @@ async function exchange(port: number, bytes: string): Promise<string> {
   return text(socket);
 }
 
-function expectClosingError(response: string, status: number, code: string, label: string): void {
+/** Returns the body. */
+function expectClosing(response: string, status: number, type: string, label: string): string {
   const [head = '', body = ''] = response.split('\r\n\r\n');
   const [statusLine = '', ...lines] = head.split('\r\n');
   expect(statusLine, label).toMatch(new RegExp(`^HTTP/1\\.1 ${status} \\w`));
@@ -33,10 +34,15 @@ function expectClosingError(response: string, status: number, code: string, labe
     'content-security-policy': expect.stringContaining("default-src 'none'") as string,
     'cross-origin-opener-policy': 'same-origin',
     'cache-control': 'no-store',
-    'content-type': 'application/json; charset=utf-8',
+    'content-type': `${type}; charset=utf-8`,
     'content-length': String(Buffer.byteLength(body)),
     connection: expect.stringMatching(/^close/i) as string,
   });
+  return body;
+}
+
+function expectClosingError(response: string, status: number, code: string, label: string): void {
+  const body = expectClosing(response, status, 'application/json', label);
   expect(JSON.parse(body), label).toMatchObject({
     code,
     message: expect.stringMatching(/\.$/) as string,
@@ -91,18 +97,6 @@ const CASES: [label: string, bytes: string, status: number, code: string][] = [
     426,
     'INVALID_INPUT',
   ],
-  ...(
-    [
-      ['EIO=4&transport=nothing', KEY],
-      ['EIO=4&transport=websocket&sid=nothing', KEY],
-      ['EIO=4&transport=websocket', ''],
-    ] as const
-  ).map(([query, key]): (typeof CASES)[number] => [
-    `Engine.IO ${query} ${key}`,
-    `GET /socket.io/?${query} HTTP/1.1\r\n${UPGRADE}${key}${VERSION}\r\n`,
-    400,
-    'INVALID_INPUT',
-  ]),
 ];
 
 test('what Node, ws and engine.io reject has the headers of every response, a body, and ends the connection', async () => {
@@ -113,6 +107,17 @@ test('what Node, ws and engine.io reject has the headers of every response, a bo
   expect(await exchange(port, CASES.find(([label]) => label.includes('version'))?.[1] ?? '')).toContain(
     '\r\nSec-WebSocket-Version: 13, 8\r\n',
   );
+});
+
+test.for([
+  ['EIO=4&transport=nothing', KEY, 'Transport unknown'],
+  ['EIO=4&transport=websocket&sid=nothing', KEY, 'Session ID unknown'],
+  ['EIO=4&transport=websocket', '', 'Missing or invalid Sec-WebSocket-Key header'],
+] as const)('the handshake %s of Engine.IO is rejected with its text', async ([query, key, message]) => {
+  await using app = await startTestApp();
+  const bytes = `GET /socket.io/?${query} HTTP/1.1\r\n${UPGRADE}${key}${VERSION}\r\n`;
+  const response = await exchange(Number(new URL(app.url).port), bytes);
+  expect(expectClosing(response, 400, 'text/plain', query)).toBe(message);
 });
 
 test('a request that does not arrive in time is answered with 408', async () => {

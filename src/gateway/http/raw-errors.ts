@@ -5,13 +5,18 @@ import { bodyOf } from './respond.ts';
 import type { HttpErrorResponse } from './respond.ts';
 import type { HttpPolicy } from './policy.ts';
 
+export interface RawError extends HttpErrorResponse {
+  /** The body, where a protocol defines one. Default: JSON, as of every other error. */
+  readonly text?: string;
+}
+
 /** Responds to the request of an upgrade with an error, and closes the connection. */
-export type RejectUpgrade = (error: HttpErrorResponse) => void;
+export type RejectUpgrade = (error: RawError) => void;
 
 /** Sends an error on a connection that has no `ServerResponse`, with the headers of every response, and closes it. */
 export function sendRawError(
   socket: Duplex,
-  error: HttpErrorResponse,
+  error: RawError,
   securityHeaders: Readonly<Record<string, string>>,
 ): void {
   if (!socket.writable) return void socket.destroy();
@@ -19,13 +24,13 @@ export function sendRawError(
   socket.end(encodeError(error, securityHeaders), () => socket.destroy());
 }
 
-function encodeError(error: HttpErrorResponse, securityHeaders: Readonly<Record<string, string>>): string {
-  const body = JSON.stringify(bodyOf(error));
+function encodeError(error: RawError, securityHeaders: Readonly<Record<string, string>>): string {
+  const body = error.text ?? JSON.stringify(bodyOf(error));
   const headers = {
     ...securityHeaders,
     ...error.headers,
     Connection: 'close',
-    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Type': `${error.text === undefined ? 'application/json' : 'text/plain'}; charset=utf-8`,
     'Content-Length': Buffer.byteLength(body),
   };
   return [

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { HttpPolicy } from './policy.ts';
 import { encodingOf, normalizeHead, pathOf } from './request-head.ts';
 import { sendRawError } from './raw-errors.ts';
-import type { RejectUpgrade } from './raw-errors.ts';
+import type { RawError, RejectUpgrade } from './raw-errors.ts';
 import { drainRequest, sendHttpError } from './respond.ts';
 import type { HttpErrorResponse } from './respond.ts';
 import { setHeaders } from './response-headers.ts';
@@ -97,7 +97,7 @@ export function createRouter(routes: readonly Route[], policy: HttpPolicy): Rout
     },
     upgrade(request, socket, head) {
       const isWellFormed = normalizeHead(request);
-      const reject = (error: HttpErrorResponse): void =>
+      const reject = (error: RawError): void =>
         sendRawError(socket, error, policy.securityHeadersOf(request));
       if (!isWellFormed) return reject(MALFORMED_HOST);
       const route = find(request);
