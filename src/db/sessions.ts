@@ -120,8 +120,8 @@ export async function revoke(tx: Tx, tokenId: string, expiresAt: Timestamp): Pro
 }
 
 /**
- * Deletes revocations and refreshes of expired tokens, which are rejected anyway. Compares both clocks, because expiry is checked by
- * the clock of this process. Returns the number of deleted rows.
+ * Deletes revocations and refreshes of expired tokens, which are rejected anyway. Compares both clocks, because expiry is
+ * checked by the clock of this process. Returns the number of deleted rows.
  */
 export async function deleteExpiredRevocations(db: Db): Promise<number> {
   let count = 0;

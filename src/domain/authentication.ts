@@ -31,8 +31,9 @@ export interface Client {
 export const SERVER_CLIENT: Client = { address: 'server' };
 
 /**
- * Returns the session of a token. Throws UNAUTHENTICATED if it is invalid, expired or revoked, or its account is
- * deleted or locked; `address` is that of the client, for the security log. Creates the account at the first token of an external user.
+ * Returns the session of a token. Throws UNAUTHENTICATED if it is invalid, expired or revoked, or its account is deleted
+ * or locked; `address` is that of the client, for the security log. Creates the account at the first token of an external
+ * user.
  */
 export async function authenticate(deps: Deps, token: string, address?: string): Promise<Session> {
   try {

@@ -61,8 +61,8 @@ export async function renewSession(
 
 /**
  * Calls `onEnd` once when the session ends by logout, expiry or deletion of its account, on any node, and with SLOW when
- * the account has too many connections on this one. Returns a function that stops following. Throws UNAUTHENTICATED if the session has already ended, RATE_LIMITED when
- * the account opens connections too fast.
+ * the account has too many connections on this one. Returns a function that stops following. Throws UNAUTHENTICATED if the
+ * session has already ended, RATE_LIMITED when the account opens connections too fast.
  */
 export async function followSession(
   deps: Deps,

@@ -26,8 +26,8 @@ export interface StoredFile {
 export interface MediaStorage extends AsyncDisposable {
   /**
    * Stores the content under a new name and resolves when it is durable. Calls `onName` with the name before it stores
-   * anything. Stores nothing if the content fails or ends early. Throws LIMIT_EXCEEDED above `maxBytes`, UNAVAILABLE when the storage is full or read-only, and rethrows
-   * errors of the content stream.
+   * anything. Stores nothing if the content fails or ends early. Throws LIMIT_EXCEEDED above `maxBytes`, UNAVAILABLE when
+   * the storage is full or read-only, and rethrows errors of the content stream.
    */
   write(content: Readable, maxBytes: number, onName?: (name: string) => Promise<void>): Promise<StoredFile>;
   /** Opens a file, or a range of it. Throws NOT_FOUND if there is no such file. */

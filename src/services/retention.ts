@@ -34,7 +34,8 @@ export interface RetentionOptions {
 
 /**
  * Sweeps expired data every minute: events and idempotency keys past their retention, channel usage past 90 days,
- * revocations of expired tokens, declared files that never came, files that a crash left behind, counts of failed logins, and unused media files. Disposal waits for a sweep in progress.
+ * revocations of expired tokens, declared files that never came, files that a crash left behind, counts of failed logins,
+ * and unused media files. Disposal waits for a sweep in progress.
  */
 export function startRetention(options: RetentionOptions): AsyncDisposable {
   const stopController = new AbortController();

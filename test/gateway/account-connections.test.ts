@@ -1,14 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startApp } from '../../src/app.ts';
 import type { App } from '../../src/app.ts';
-import { readConfig } from '../../src/config.ts';
-import { createLogger } from '../../src/log.ts';
 import { MAX_ACCOUNT_CONNECTIONS } from '../../src/services/account-connections.ts';
 import { createTestAccount } from '../../src/testing/account.ts';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { TestAccount } from '../../src/testing/index.ts';
 import { openTestDatabase } from '../harness/database.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import { startLimitedApp } from '../harness/limited-app.ts';
 import { indexes } from '../harness/numbers.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 
@@ -16,18 +14,7 @@ let app: App;
 let graphql: ReturnType<typeof createGraphqlClient>;
 
 beforeAll(async () => {
-  app = await startApp({
-    config: readConfig({
-      DATA_DIR: 'memory',
-      HOST: '127.0.0.1',
-      PORT: '0',
-      LOG_LEVEL: 'silent',
-      DEMO: 'off',
-    }),
-    log: createLogger('silent'),
-    database: await openTestDatabase(),
-    passwordMemoryKib: 8,
-  });
+  app = await startLimitedApp({ database: await openTestDatabase() });
   graphql = createGraphqlClient(app.url);
 });
 

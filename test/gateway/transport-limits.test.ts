@@ -3,13 +3,10 @@ import { parse, validate } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { payerOf } from '../../src/actor.ts';
 import type { Payer } from '../../src/actor.ts';
-import { startApp } from '../../src/app.ts';
 import type { App } from '../../src/app.ts';
 import { CHANNELS, USER_NOT_FOUND } from '../../src/bridge/contract/channels.ts';
-import { readConfig } from '../../src/config.ts';
 import type { Database } from '../../src/db/database.ts';
 import { parseId } from '../../src/ids.ts';
-import { createLogger } from '../../src/log.ts';
 import { schema } from '../../src/schema/index.ts';
 import { createFuzzAccounts, listExamples } from '../fuzz/accounts.ts';
 import type { FuzzAccounts } from '../fuzz/accounts.ts';
@@ -18,6 +15,7 @@ import type { Draw } from '../fuzz/draw.ts';
 import { TIMEOUT_MS, fuzz } from '../fuzz/fuzz.ts';
 import { drawOperation } from '../fuzz/operations.ts';
 import { openTestDatabase } from '../harness/database.ts';
+import { startLimitedApp } from '../harness/limited-app.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 import { indexes } from '../harness/numbers.ts';
@@ -50,19 +48,7 @@ let sockets: Readonly<Record<(typeof CALLERS)[number], PacketSocket>>;
 beforeAll(async () => {
   database = await openTestDatabase();
   vi.useFakeTimers({ toFake: ['performance'] });
-  app = await startApp({
-    config: readConfig({
-      DATA_DIR: 'memory',
-      HOST: '127.0.0.1',
-      PORT: '0',
-      LOG_LEVEL: 'silent',
-      DEMO: 'off',
-    }),
-    log: createLogger('silent'),
-    database,
-    passwordMemoryKib: 8,
-    operationBudgets: BUDGETS,
-  });
+  app = await startLimitedApp({ database, operationBudgets: BUDGETS });
   accounts = await createFuzzAccounts(app.url);
   sockets = { account: await openPacketSocket(app.url), stranger: await openPacketSocket(app.url) };
   await sockets.account.request('authenticate', { token: accounts.ann.token });

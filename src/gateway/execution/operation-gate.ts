@@ -64,7 +64,7 @@ export function createOperationGate({
       if (payer.account === undefined && isLogin(document, operationName))
         return databaseShares.run(`logins ${payer.address}`, work);
       const operationCost = cost.of(document, operationName, variables);
-      const key = payer.key;
+      const { key } = payer;
       const begun = begin(payer, operationCost);
       const turn = begun instanceof Promise ? await begun : begun;
       try {

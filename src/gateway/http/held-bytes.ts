@@ -13,9 +13,9 @@ import { sendHttpError } from './respond.ts';
 import type { HttpErrorResponse } from './respond.ts';
 
 /**
- * Counts the body of a request other than an upload, as large as it may become, until the request is over, and its response while the client does
- * not read it. While there are too many, the body waits at its client; it is refused with RATE_LIMITED if too many wait. The
- * response that has been held for the longest time is disconnected.
+ * Counts the body of a request other than an upload, as large as it may become, until the request is over, and its
+ * response while the client does not read it. While there are too many, the body waits at its client; it is refused with
+ * RATE_LIMITED if too many wait. The response that has been held for the longest time is disconnected.
  */
 export async function countHeldBytes(
   { ledgers, identifyRequest }: Pick<GraphqlHttpPorts, 'ledgers' | 'identifyRequest'>,

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { ByteLedgers } from '../../lib/byte-ledger.ts';
 import type { Duplex } from 'node:stream';
+import type { ByteLedgers } from '../../lib/byte-ledger.ts';
 import type { Logger } from '../../log.ts';
 import type { Priority, TurnClock } from '../../lib/turn-clock.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
@@ -48,7 +48,7 @@ export interface HttpTimeouts {
 const priorityOf = (request: IncomingMessage): Priority =>
   findTokenInRequest(request) === undefined && !/[?&]sid=/.test(request.url ?? '') ? 'anonymous' : 'account';
 
-/** One listener for all sockets. */
+/** Shared by all sockets: a listener for each would be kept as long as its WebSocket. */
 function destroyThis(this: Duplex): void {
   this.destroy();
 }
