@@ -23,5 +23,5 @@ export async function readDigests(db: Db): Promise<readonly unknown[]> {
       ({ name }) =>
         sql`select ${name} as name, md5(string_agg(row::text, ',' order by row::text)) as digest from ${sql.table(name)} row`,
     );
-  return (await sql<object>`${sql.join(digests, sql` union all `)}`.execute(db)).rows;
+  return (await sql<object>`${sql.join(digests, sql` union all `)} order by name`.execute(db)).rows;
 }
