@@ -1,66 +1,40 @@
 import pg from 'pg';
-import type { Logger } from '../log.ts';
-import { openReconnectingClient } from './reconnecting-client.ts';
+import { openNotifier } from './notifier.ts';
+import type {
+  Message,
+  Notifier,
+  NotifierConnection,
+  NotifierOptions,
+  NotifierTransport,
+} from './notifier.ts';
 
-const CHANNEL = 'parley';
 const CONNECT_TIMEOUT_MS = 5_000;
 const MAX_BATCH_SIZE = 500;
 
+/**
+ * Channels of LISTEN/NOTIFY. PostgreSQL compares each notification with every channel of a backend, so more shards cost
+ * it more; with fewer, a node receives more events that it has no readers for (docs/decisions/0029-sharded-bus.md).
+ */
+const SHARDS = 256;
+
 /** PostgreSQL limits the payload of NOTIFY to less than 8,000 bytes. */
-export const MAX_NOTIFICATION_BYTES = 7_900;
+const MAX_NOTIFICATION_BYTES = 7_900;
 
-export interface NotifierOptions {
-  readonly url: string;
-  readonly log: Logger;
-  /** Called with each text, including those that this process sent. */
-  onText(text: string): void;
-  /** Called after each reconnect: texts sent while disconnected are lost. */
-  onListening(): void;
-  /** The connection counts as lost when the server does not respond within this time. */
-  readonly responseTimeoutMs?: number;
-}
-
-/** Sends short texts to all processes that use a database. Delivery is at most once. */
-export interface Notifier extends AsyncDisposable {
-  /** Whether the connection is open. */
-  readonly listening: boolean;
-  /** Sends texts of at most `MAX_NOTIFICATION_BYTES`, in order. Throws while disconnected. */
-  send(texts: readonly string[]): Promise<void>;
-  /** Pings the server, and replaces a connection that does not respond. */
-  check(): Promise<void>;
-}
+const TRANSPORT: NotifierTransport = {
+  maxTextBytes: MAX_NOTIFICATION_BYTES,
+  shards: SHARDS,
+  open: openConnection,
+};
 
 /** Opens a notifier over LISTEN and NOTIFY, on a connection outside the pool. Throws if the first connection fails. */
-export async function openNotifier(options: NotifierOptions): Promise<Notifier> {
-  const listener = await openReconnectingClient<pg.Client>({
-    target: 'the other nodes',
-    log: options.log,
-    responseTimeoutMs: options.responseTimeoutMs,
-    open: (onLost) => openListener(options.url, options.onText, onLost),
-    close: (client) => client.end(),
-    onReconnect: options.onListening,
-  });
-  return {
-    get listening() {
-      return listener.connected;
-    },
-    async send(texts) {
-      for (let from = 0; from < texts.length; from += MAX_BATCH_SIZE) {
-        const values = [CHANNEL, JSON.stringify(texts.slice(from, from + MAX_BATCH_SIZE))];
-        const statement = 'select pg_notify($1, text) from json_array_elements_text($2) as input (text)';
-        await listener.use((client) => client.query(statement, values));
-      }
-    },
-    check: () => listener.use((client) => client.query('select 1')),
-    [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose](),
-  };
-}
+export const openPostgresNotifier = (options: NotifierOptions): Promise<Notifier> =>
+  openNotifier(TRANSPORT, options);
 
-async function openListener(
+async function openConnection(
   url: string,
-  onText: (text: string) => void,
+  onText: NotifierOptions['onText'],
   onLost: (error: unknown) => void,
-): Promise<pg.Client> {
+): Promise<NotifierConnection> {
   const client = new pg.Client({
     connectionString: url,
     application_name: 'parley notifications',
@@ -70,15 +44,34 @@ async function openListener(
   });
   client.on('error', onLost);
   client.on('end', () => onLost(new Error('The server closed the connection')));
-  client.on('notification', ({ payload }) => {
-    if (payload !== undefined) onText(payload);
+  client.on('notification', ({ payload, channel }) => {
+    if (payload !== undefined) onText(payload, channel);
   });
   try {
     await client.connect();
-    await client.query(`listen ${CHANNEL}`);
-    return client;
   } catch (error) {
     await client.end().catch(() => undefined);
     throw error;
+  }
+  const run = (command: 'listen' | 'unlisten', channels: readonly string[]) =>
+    client.query(channels.map((channel) => `${command} ${pg.escapeIdentifier(channel)}`).join(';'));
+  return {
+    listen: (channels) => run('listen', channels),
+    unlisten: (channels) => run('unlisten', channels),
+    send: (messages) => notify(client, messages),
+    check: () => client.query('select 1'),
+    close: () => client.end(),
+  };
+}
+
+async function notify(client: pg.Client, messages: readonly Message[]): Promise<void> {
+  for (let from = 0; from < messages.length; from += MAX_BATCH_SIZE) {
+    const batch = messages.slice(from, from + MAX_BATCH_SIZE);
+    await client.query(
+      `select pg_notify(channel, text) from rows from (
+        json_array_elements_text($1), json_array_elements_text($2)
+      ) as input (channel, text)`,
+      [JSON.stringify(batch.map(({ channel }) => channel)), JSON.stringify(batch.map(({ text }) => text))],
+    );
   }
 }

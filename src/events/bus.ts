@@ -13,25 +13,49 @@ export type Notice =
 /** Called synchronously for each notice. Must neither throw nor block. */
 export type Listener = (notice: Notice) => void;
 
-/** Sends notices to other nodes. Delivery may fail or repeat: receivers compare positions. */
+/** Connects a bus to those of other nodes. Delivery may fail or repeat: receivers compare positions. */
 export interface ClusterLink {
   send(notices: readonly Notice[]): void;
+  /** Sends a notice, and resolves as `Bus.publishConfirmed` does. */
+  sendConfirmed(notice: Notice, nodeIds: readonly string[], timeoutMs: number): Promise<ReadonlySet<string>>;
+  /** Called with a topic that has its first listener in this process: notices of other nodes are wanted. */
+  follow(topic: Topic): void;
+  /** Called with a topic that has lost its last listener. */
+  unfollow(topic: Topic): void;
+  /** Resolves once notices of the topic are received, or cannot be for now. Undefined if they are already. */
+  whenFollowed(topic: Topic): Promise<void> | undefined;
 }
 
 /** Delivers notices to the listeners of a topic, in this process and through the cluster link in others. */
 export interface Bus {
   /** Calls the listener for each notice of the topic from now on, until the returned function is called. */
   subscribe(topic: Topic, listener: Listener): () => void;
+  /**
+   * Resolves once listeners of the topic receive notices of other nodes too, or cannot for now. Undefined if they do
+   * already. Events that are committed after it need no comparison with the log.
+   */
+  whenFollowed(topic: Topic): Promise<void> | undefined;
   /** Delivers to listeners of this process, then to other nodes. Only `transact` publishes committed events. */
   publish(notices: readonly Notice[]): void;
+  /**
+   * Publishes a notice, and resolves with those of the given nodes that have delivered it: once all have, or when no
+   * more can be expected, after `timeoutMs` at the latest.
+   */
+  publishConfirmed(
+    notice: Notice,
+    nodeIds: readonly string[],
+    timeoutMs: number,
+  ): Promise<ReadonlySet<string>>;
   /** Delivers a notice from another node to listeners of this process. */
   receive(notice: Notice): void;
   connect(link: ClusterLink): void;
+  disconnect(): void;
   /** Topics with at least one listener in this process. */
   topics(): Iterable<Topic>;
+  hasListeners(topic: Topic): boolean;
 }
 
-const topicOfNotice = (notice: Notice): Topic =>
+export const topicOfNotice = (notice: Notice): Topic =>
   notice.kind === 'event'
     ? notice.envelope.topic
     : notice.kind === 'ephemeral'
@@ -54,20 +78,35 @@ export function createBus(log: Logger): Bus {
 
   return {
     subscribe(topic, listener) {
-      const set = listeners.get(topic) ?? new Set();
+      const known = listeners.get(topic);
+      const set = known ?? new Set();
       listeners.set(topic, set.add(listener));
+      if (known === undefined) link?.follow(topic);
       return () => {
-        if (set.delete(listener) && set.size === 0 && listeners.get(topic) === set) listeners.delete(topic);
+        if (!set.delete(listener) || set.size > 0 || listeners.get(topic) !== set) return;
+        listeners.delete(topic);
+        link?.unfollow(topic);
       };
     },
+    whenFollowed: (topic) => link?.whenFollowed(topic),
     publish(notices) {
       for (const notice of notices) receive(notice);
       link?.send(notices);
     },
+    async publishConfirmed(notice, nodeIds, timeoutMs) {
+      receive(notice);
+      // Without other nodes, all connections are of this one.
+      return link === undefined ? new Set(nodeIds) : link.sendConfirmed(notice, nodeIds, timeoutMs);
+    },
     receive,
     connect(newLink) {
       link = newLink;
+      for (const topic of listeners.keys()) link.follow(topic);
+    },
+    disconnect() {
+      link = undefined;
     },
     topics: () => listeners.keys(),
+    hasListeners: (topic) => listeners.has(topic),
   };
 }

@@ -14,6 +14,7 @@ import {
 import { countStatements } from '../harness/statements.ts';
 import type { ActorRef } from '../../src/actor.ts';
 import { indexes } from '../harness/numbers.ts';
+import { createLink } from '../harness/event-core.ts';
 
 /** Returns the items a hundred times, in turn. */
 const repeat = <Item>(...items: readonly Item[]): Item[] => indexes(100).flatMap(() => items);
@@ -84,12 +85,12 @@ test('concurrent reads of log ranges take one statement', async () => {
 test('concurrent leases get ascending ids in the order of the calls, and each account comes online once', async () => {
   await using deps = await seedConversation();
   const publishedTypes: string[] = [];
-  deps.bus.connect({
-    send: (notices) => {
+  deps.bus.connect(
+    createLink((notices) => {
       for (const notice of notices)
         if (notice.kind === 'ephemeral') publishedTypes.push(notice.ephemeral.type);
-    },
-  });
+    }),
+  );
   const leases = await Promise.all(
     repeat(deps.ann.actor, deps.bob.actor).map((actor) => deps.presence.open('legacy', actor)),
   );

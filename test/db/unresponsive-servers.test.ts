@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import { describe, expect, inject, test, vi } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
-import { openNotifier } from '../../src/db/notify.ts';
-import type { Notifier, NotifierOptions } from '../../src/db/notify.ts';
+import type { Notifier, NotifierOptions } from '../../src/db/notifier.ts';
+import { openPostgresNotifier } from '../../src/db/notify.ts';
 import { isOutage } from '../../src/errors.ts';
 import { openRedisNotifier } from '../../src/events/cluster/redis.ts';
 import { createLogger } from '../../src/log.ts';
@@ -38,18 +38,20 @@ async function expectReconnect(
     onListening,
     responseTimeoutMs: TIMEOUT_MS,
   });
-  await notifier.send(['before']);
+  const send = (text: string) => notifier.send([{ channel: 'test', text }]);
+  await notifier.listen(['test']);
+  await send('before');
   await vi.waitFor(() => expect(texts).toEqual(['before']), { timeout: 5_000 });
 
   network.relay.mute();
-  await expect(Promise.all([notifier.send(['lost']), notifier.check()])).rejects.toThrow();
+  await expect(Promise.all([send('lost'), notifier.check()])).rejects.toThrow();
   expect(notifier.listening).toBe(false);
-  await expect(notifier.send(['refused'])).rejects.toThrow('Not connected');
+  await expect(send('refused')).rejects.toThrow('Not connected');
 
   network.relay.unmute();
   await vi.waitFor(() => expect(notifier.listening).toBe(true), { timeout: 15_000 });
   expect(onListening).toHaveBeenCalledTimes(1);
-  await notifier.send(['after']);
+  await send('after');
   await vi.waitFor(() => expect(texts).toEqual(['before', 'after']), { timeout: 5_000 });
 }
 
@@ -70,7 +72,7 @@ describe.skipIf(inject('database') !== 'postgres')('when the network to PostgreS
 
   test('the notifier reports that it is disconnected, and reconnects', async () => {
     const { url = '' } = await openTestDatabase();
-    await expectReconnect(url, openNotifier);
+    await expectReconnect(url, openPostgresNotifier);
   });
 });
 

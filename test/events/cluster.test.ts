@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { inject, expect, test, vi } from 'vitest';
-import { openNotifier } from '../../src/db/notify.ts';
+import { openPostgresNotifier } from '../../src/db/notify.ts';
 import type { Notice } from '../../src/events/bus.ts';
 import { connectCluster } from '../../src/events/cluster/cluster.ts';
+import type { Cluster, ClusterOptions } from '../../src/events/cluster/cluster.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
 import { createLogger } from '../../src/log.ts';
 import {
@@ -28,13 +30,30 @@ function clusterTest(title: string, run: () => Promise<void>): void {
 
 const log = createLogger('silent');
 
+/** Connects a node that knows that it has no peers of an older version. */
+const connect = (
+  { bus, tails }: Core,
+  url: string,
+  options: Partial<ClusterOptions> = {},
+): Promise<Cluster> =>
+  connectCluster({
+    bus,
+    tails,
+    url,
+    log,
+    open: openPostgresNotifier,
+    nodeId: randomUUID(),
+    unknownPeersMs: 0,
+    ...options,
+  });
+
 async function startTestCluster(compareMs = 60_000) {
   const core = await createTestCore();
   const { url = '' } = core;
   const stack = new AsyncDisposableStack();
   const addNode = async (): Promise<Core> => {
     const node = { ...core, ...createNode(core.db) };
-    stack.use(await connectCluster({ ...node, url, log, compareMs }));
+    stack.use(await connect(node, url, { compareMs }));
     return node;
   };
   return {
@@ -74,15 +93,17 @@ clusterTest('a single node sends nothing, and starts sending once another joins'
   const core = await createTestCore();
   const texts: string[] = [];
   const url = core.url ?? '';
-  await using _notifier = await openNotifier({
+  await using notifier = await openPostgresNotifier({
     url,
     log,
     onText: (text) => texts.push(text),
     onListening() {},
   });
-  await using _node = await connectCluster({ ...core, url, log, compareMs: 100, noPeersAfterMs: 1_000 });
+  await notifier.listen(['parley', ...range(0, notifier.shards - 1).map((shard) => `parley_${shard}`)]);
+  const options = { compareMs: 100, announceMs: 100, noPeersAfterMs: 1_000 };
+  await using _node = await connect(core, url, options);
   let number = 0;
-  const countAnnouncements = () => texts.filter((text) => text.endsWith(' here')).length;
+  const countAnnouncements = () => texts.filter((text) => text.includes(' here')).length;
   await vi.waitFor(
     async () => {
       number += 1;
@@ -96,13 +117,7 @@ clusterTest('a single node sends nothing, and starts sending once another joins'
   );
 
   const node = { ...core, ...createNode(core.db) };
-  await using _secondNode = await connectCluster({
-    ...node,
-    url,
-    log,
-    compareMs: 100,
-    noPeersAfterMs: 1_000,
-  });
+  await using _secondNode = await connect(node, url, options);
   const notices = recordNotices(node);
   const stream = await openTopic(node, { after: cursorAt(core, number - 1) });
   expect(await readNumbers(stream, 2)).toEqual([number, 'live']);
@@ -212,7 +227,7 @@ clusterTest('a node that cannot connect to the others at startup does not start'
   const core = await createTestCore();
   const url = new URL(core.url ?? '');
   url.port = '1';
-  await expect(connectCluster({ ...core, url: url.href, log })).rejects.toThrow('ECONNREFUSED');
+  await expect(connect(core, url.href)).rejects.toThrow('ECONNREFUSED');
 });
 
 clusterTest('a closed node receives and sends nothing', async () => {
@@ -222,18 +237,18 @@ clusterTest('a closed node receives and sends nothing', async () => {
     { ...core, ...createNode(core.db) },
     { ...core, ...createNode(core.db) },
   ];
-  const connectionOfA = await connectCluster({ ...a, url: core.url ?? '', log });
-  await using _connectionOfB = await connectCluster({ ...b, url: core.url ?? '', log });
+  const connectionOfA = await connect(a, core.url ?? '');
+  await using _connectionOfB = await connect(b, core.url ?? '');
   const [noticesOfA, noticesOfB] = [recordNotices(a), recordNotices(b)];
   await connectionOfA[Symbol.asyncDispose]();
-  await using third = await connectCluster({ ...c, url: core.url ?? '', log });
+  await using third = await connect(c, core.url ?? '');
   const noticesOfC = recordNotices(c);
   await emitEvents(b, 1);
   await emitEvents(a, 2);
   await emitEvents(b, 3);
   // Nodes that are still connected have received everything by now, over the same channel.
   await waitForNotices(noticesOfC, 2);
-  expect(third.listening).toBe(true);
+  expect(third.isConnected).toBe(true);
   expect(noticesOfA).toHaveLength(1);
   expect(noticesOfB).toHaveLength(2);
 });

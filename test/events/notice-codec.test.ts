@@ -16,9 +16,17 @@ const createEventNotice = (text: string): Notice => ({
   envelope: { topic: TOPIC, seq: 12, at: text, event: createNumberedEvent(1) },
 });
 
+const encode = (origin: string, number: number, notice: Notice, withTopic = true): string[] =>
+  encodeNotice(notice, { origin, number, maxBytes: MAX_BYTES, withTopic });
+
+function createNoticeDecoder(origin: string, withTopic = true): (text: string) => Notice | undefined {
+  const decode = createDecoder({ origin, withTopic });
+  return (text) => decode(text)?.notice;
+}
+
 /** Encodes a notice and decodes its texts on another node. */
-function transmit(notice: Notice, decode = createDecoder('ff')): (Notice | undefined)[] {
-  const texts = encodeNotice('aa', 1, notice, MAX_BYTES);
+function transmit(notice: Notice, decode = createNoticeDecoder('ff')): (Notice | undefined)[] {
+  const texts = encode('aa', 1, notice);
   for (const text of texts) expect(Buffer.byteLength(text)).toBeLessThanOrEqual(MAX_BYTES);
   return texts.map(decode);
 }
@@ -61,7 +69,7 @@ test('a large signal is sent in chunks, unchanged', () => {
 });
 
 test('a signal beyond the maximum size is dropped', () => {
-  expect(encodeNotice('aa', 1, createSignalNotice('x'.repeat(3_000_000)), MAX_BYTES)).toEqual([]);
+  expect(encode('aa', 1, createSignalNotice('x'.repeat(3_000_000)))).toEqual([]);
 });
 
 test('the largest signal that the domain accepts can be sent, in any encoding', () => {
@@ -73,15 +81,15 @@ test('the largest signal that the domain accepts can be sent, in any encoding', 
 });
 
 test('a node ignores its own texts', () => {
-  expect(transmit(createEventNotice('now'), createDecoder('aa'))).toEqual([undefined]);
+  expect(transmit(createEventNotice('now'), createNoticeDecoder('aa'))).toEqual([undefined]);
 });
 
 test('chunks of several senders do not mix, and an incomplete set is dropped', () => {
-  const decode = createDecoder('ff');
-  const a = encodeNotice('aa', 1, createSignalNotice('a'.repeat(20_000)), MAX_BYTES);
-  const b = encodeNotice('bb', 1, createSignalNotice('b'.repeat(20_000)), MAX_BYTES);
-  const incomplete = encodeNotice('aa', 2, createSignalNotice('c'.repeat(20_000)), MAX_BYTES).toSpliced(1, 1);
-  const complete = encodeNotice('aa', 3, createSignalNotice('d'.repeat(20_000)), MAX_BYTES);
+  const decode = createNoticeDecoder('ff');
+  const a = encode('aa', 1, createSignalNotice('a'.repeat(20_000)));
+  const b = encode('bb', 1, createSignalNotice('b'.repeat(20_000)));
+  const incomplete = encode('aa', 2, createSignalNotice('c'.repeat(20_000))).toSpliced(1, 1);
+  const complete = encode('aa', 3, createSignalNotice('d'.repeat(20_000)));
   const texts = [...a.flatMap((text, index) => [text, b[index] ?? '']), ...incomplete, ...complete];
   const notices = texts.map(decode).filter((notice) => notice !== undefined);
   expect(notices).toEqual([
@@ -91,15 +99,38 @@ test('chunks of several senders do not mix, and an incomplete set is dropped', (
   ]);
 });
 
+test('the texts of the common channel have no topic, as nodes before 0.2 expect', () => {
+  const notice = createEventNotice('now');
+  const [text = ''] = encode('aa', 7, notice, false);
+  expect(text).toBe(`aa 7 0/1 ${JSON.stringify(notice)}`);
+  expect(createNoticeDecoder('ff', false)(text)).toEqual(notice);
+});
+
+test('a notice of a topic without readers is dropped before its JSON is parsed', () => {
+  const decode = createDecoder({ origin: 'ff', withTopic: true, isWanted: (topic) => topic === TOPIC });
+  expect(decode(`aa 1 0/1 ${TOPIC} {"kind":"advanced"}`)?.notice).toEqual({ kind: 'advanced' });
+  expect(decode('aa 2 0/1 conversation:999 not JSON')).toBeUndefined();
+});
+
+test('a receiver is asked to confirm a notice only if its sender waits for it', () => {
+  const decode = createDecoder({ origin: 'ff', withTopic: true });
+  const encoding = { origin: 'aa', number: 5, maxBytes: MAX_BYTES, withTopic: true };
+  const notice = createEventNotice('now');
+  for (const mustConfirm of [false, true]) {
+    const [text = ''] = encodeNotice(notice, { ...encoding, mustConfirm });
+    expect(decode(text)).toEqual({ notice, from: 'aa', number: 5, mustConfirm });
+  }
+});
+
 test('any other text on the channel is ignored', () => {
-  const decode = createDecoder('ff');
+  const decode = createNoticeDecoder('ff');
   for (const text of ['', 'hello', 'aa 1 0/1', 'zz 1 0/1 {}', 'aa 1 2/3 x'])
     expect(decode(text)).toBeUndefined();
 });
 
 test('equal notices have different texts, as PostgreSQL drops duplicates within a transaction', () => {
   const notice: Notice = { kind: 'ephemeral', ephemeral: createTyping(1) };
-  expect(encodeNotice('aa', 1, notice, MAX_BYTES)).not.toEqual(encodeNotice('aa', 2, notice, MAX_BYTES));
+  expect(encode('aa', 1, notice)).not.toEqual(encode('aa', 2, notice));
 });
 
 test('binary data of a signal is preserved at any path and beside any value', () => {

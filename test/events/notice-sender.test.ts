@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Notifier } from '../../src/db/notify.ts';
+import type { Notifier } from '../../src/db/notifier.ts';
 import type { Notice } from '../../src/events/bus.ts';
 import { createNoticeSender } from '../../src/events/cluster/notice-sender.ts';
 import { createDecoder } from '../../src/events/cluster/notice-codec.ts';
@@ -8,21 +8,28 @@ import { waitQuietPeriod } from '../harness/waiting.ts';
 
 /** Creates a notifier that records texts, or rejects them while `state.isRejecting`. */
 function createFakeNotifier() {
-  const decode = createDecoder('ffff');
+  const decode = createDecoder({ origin: 'ffff', withTopic: true });
   const state = { isConnected: true, isRejecting: false, attempts: 0, notices: [] as (Notice | undefined)[] };
-  const notifier: Notifier = {
+  const notifier: Pick<Notifier, 'listening' | 'maxTextBytes' | 'send'> = {
+    maxTextBytes: 7_900,
     get listening() {
       return state.isConnected;
     },
-    async send(texts) {
+    async send(messages) {
       state.attempts += 1;
       if (state.isRejecting) throw new Error('NOPERM');
-      state.notices.push(...texts.map(decode));
+      state.notices.push(...messages.map(({ text }) => decode(text)?.notice));
     },
-    check: async () => {},
-    async [Symbol.asyncDispose]() {},
   };
-  return { notifier, state };
+  const createSender = (hasNoPeers: () => boolean) =>
+    createNoticeSender({
+      origin: 'abcd',
+      notifier,
+      hasNoPeers,
+      channelOf: (topic) => topic,
+      commonChannel: 'parley',
+    });
+  return { createSender, state };
 }
 
 const createDeletionNotice = (id: number, seq: number): Notice => ({
@@ -39,8 +46,8 @@ const createDeletionNotice = (id: number, seq: number): Notice => ({
 const waitUntilSettled = () => waitQuietPeriod(10);
 
 test('rejected events are not retried in a loop, but sent at the next opportunity, without payload', async () => {
-  const { notifier, state } = createFakeNotifier();
-  const sender = createNoticeSender('abcd', notifier, () => false);
+  const { createSender, state } = createFakeNotifier();
+  const sender = createSender(() => false);
   state.isRejecting = true;
   sender.add([createDeletionNotice(7, 3)]);
   await waitUntilSettled();
@@ -52,9 +59,9 @@ test('rejected events are not retried in a loop, but sent at the next opportunit
 });
 
 test('nothing is sent while no other node is listening, and recent positions are sent to a node that joins', async () => {
-  const { notifier, state } = createFakeNotifier();
+  const { createSender, state } = createFakeNotifier();
   let hasNoPeers = true;
-  const sender = createNoticeSender('abcd', notifier, () => hasNoPeers);
+  const sender = createSender(() => hasNoPeers);
   sender.add([createDeletionNotice(1, 1)]);
   sender.expireDirtyTopics();
   sender.add([createDeletionNotice(2, 1), createDeletionNotice(3, 1)]);
@@ -74,9 +81,9 @@ test('nothing is sent while no other node is listening, and recent positions are
 });
 
 test('positions are kept while disconnected, regardless of how long', async () => {
-  const { notifier, state } = createFakeNotifier();
+  const { createSender, state } = createFakeNotifier();
   let hasNoPeers = true;
-  const sender = createNoticeSender('abcd', notifier, () => hasNoPeers);
+  const sender = createSender(() => hasNoPeers);
   state.isConnected = false;
   sender.add([createDeletionNotice(1, 1)]);
   sender.expireDirtyTopics();
@@ -89,9 +96,9 @@ test('positions are kept while disconnected, regardless of how long', async () =
 });
 
 test('ephemeral notices are not sent to a node that joins later', async () => {
-  const { notifier, state } = createFakeNotifier();
+  const { createSender, state } = createFakeNotifier();
   let hasNoPeers = false;
-  const sender = createNoticeSender('abcd', notifier, () => hasNoPeers);
+  const sender = createSender(() => hasNoPeers);
   const typing: Notice = {
     kind: 'ephemeral',
     ephemeral: { type: 'typing', topic: 'conversation:1', actor: createActorView(1), isTyping: true },

@@ -20,6 +20,7 @@ import {
   createNumberedEvent,
   createParticipantKicked,
   TOPIC,
+  createLink,
 } from '../harness/event-core.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
@@ -323,8 +324,8 @@ function resumeReading(reader: Reader): void {
 
 /** Forwards notices in the order, and with the losses, that the scheduler chooses. */
 function connectBus(bus: Bus, peers: readonly Bus[], scheduler: Scheduler, delivery: Iterator<string>): void {
-  bus.connect({
-    send(notices) {
+  bus.connect(
+    createLink((notices) => {
       for (const peer of peers) {
         for (const notice of notices) {
           const outcome = String(delivery.next().value);
@@ -339,8 +340,8 @@ function connectBus(bus: Bus, peers: readonly Bus[], scheduler: Scheduler, deliv
               .then(() => peer.receive(forwarded));
         }
       }
-    },
-  });
+    }),
+  );
 }
 
 async function readStream(reader: Reader, open: () => Promise<EventStream>): Promise<void> {

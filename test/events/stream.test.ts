@@ -22,6 +22,7 @@ import {
   readItems,
   createTestCore,
   TOPIC,
+  createLink,
 } from '../harness/event-core.ts';
 import type { Core } from '../harness/event-core.ts';
 import { errorWithCode } from '../harness/matchers.ts';
@@ -97,8 +98,8 @@ test('resuming while several nodes write delivers each event once and in order',
   const total = 120;
   // The nodes receive all of each other's notices, late and twice.
   for (const writer of writers) {
-    writer.bus.connect({
-      send: (notices) => {
+    writer.bus.connect(
+      createLink((notices) => {
         for (const node of [core, ...writers, ...readers]) {
           if (node === writer) continue;
           for (const delay of [0, 3]) {
@@ -107,8 +108,8 @@ test('resuming while several nodes write delivers each event once and in order',
             });
           }
         }
-      },
-    });
+      }),
+    );
   }
   const writes = Promise.all(
     range(1, total).map(async (number) => {

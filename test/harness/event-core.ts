@@ -2,7 +2,7 @@ import type { Db } from '../../src/db/database.ts';
 import { createTopics } from '../../src/db/event-log.ts';
 import type { User } from '../../src/db/tables.ts';
 import { createBus } from '../../src/events/bus.ts';
-import type { Bus } from '../../src/events/bus.ts';
+import type { Bus, ClusterLink, Notice } from '../../src/events/bus.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { ActorView, DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
@@ -45,6 +45,18 @@ export function createNode(db: Db): { readonly db: Db; readonly bus: Bus; readon
   const bus = createBus(silent);
   return { db, bus, tails: createTails({ eventLog: createEventLog(db), bus, log: silent }) };
 }
+
+/** Creates a cluster link that only sends, and whose receivers confirm nothing. */
+export const createLink = (send: (notices: readonly Notice[]) => void): ClusterLink => ({
+  send,
+  async sendConfirmed(notice) {
+    send([notice]);
+    return new Set();
+  },
+  follow() {},
+  unfollow() {},
+  whenFollowed: () => undefined,
+});
 
 /** Creates an event that is identified by a number. */
 export const createNumberedEvent = (number: number, conversationId = CONVERSATION): DomainEvent => ({

@@ -24,6 +24,7 @@ import {
   createSession,
 } from '../harness/domain-fixtures.ts';
 import { indexes } from '../harness/numbers.ts';
+import { createLink } from '../harness/event-core.ts';
 import type { ActorRef } from '../../src/actor.ts';
 import { actorKey } from '../../src/actor.ts';
 
@@ -51,11 +52,11 @@ async function startTestNodes({ graceMs = 0 } = {}) {
   const buses: Bus[] = [deps.bus];
   const addNode = async (): Promise<Node> => {
     const bus = createBus(log);
-    bus.connect({
-      send: (notices) => {
+    bus.connect(
+      createLink((notices) => {
         for (const peer of buses) if (peer !== bus) for (const notice of notices) peer.receive(notice);
-      },
-    });
+      }),
+    );
     buses.push(bus);
     const id = crypto.randomUUID();
     const presence = await createPresence({

@@ -1,122 +1,191 @@
-import { randomBytes } from 'node:crypto';
-import { openNotifier } from '../../db/notify.ts';
-import type { Notifier, NotifierOptions } from '../../db/notify.ts';
+import type { Notifier, NotifierOptions } from '../../db/notifier.ts';
 import type { Logger } from '../../log.ts';
-import type { Bus } from '../bus.ts';
+import type { Bus, Notice } from '../bus.ts';
+import { COMPARE_INTERVAL_MS } from '../delivery-gate.ts';
+import type { Topic } from '../event.ts';
+import type { Tails } from '../tail.ts';
+import { Confirmations } from './confirmations.ts';
+import { watchConnection } from './connection-watch.ts';
+import {
+  createDecoder,
+  decodeConfirmation,
+  encodeConfirmation,
+  encodePresence,
+  isPresenceOfOldNode,
+} from './notice-codec.ts';
+import type { ReceivedNotice } from './notice-codec.ts';
 import { createNoticeSender } from './notice-sender.ts';
 import type { NoticeSender } from './notice-sender.ts';
-import type { Tails } from '../tail.ts';
-import { createDecoder, encodePresence } from './notice-codec.ts';
+import { createShards } from './shards.ts';
 
-/**
- * Interval at which open tails are compared with the log, to find events whose notices were lost, and presence is sent.
- */
-const COMPARE_INTERVAL_MS = 5_000;
-/** A node that received nothing for this long assumes that it has no peers. */
+const channelOfNode = (origin: string): string => `parley_node_${origin}`;
+
+/** The channel of presence, which every node listens to. Nodes before 0.2 send and receive all notices on it. */
+const COMMON_CHANNEL = 'parley';
+const ANNOUNCE_INTERVAL_MS = 5_000;
+/** A node that received nothing for this long assumes that it has no peers, or no old ones. */
 const NO_PEERS_AFTER_MS = 15_000;
+/** A starting node assumes for this long that it has old peers: they announce themselves every 5 s. */
+const UNKNOWN_PEERS_MS = 6_000;
+/** Shards without topics are listened to for once to twice this time. */
+const RELEASE_INTERVAL_MS = 30_000;
 
 export interface ClusterOptions {
   /** URL of the PostgreSQL database that the nodes share, or of the server that `open` connects to. */
   readonly url: string;
-  /** Default: LISTEN and NOTIFY. */
-  readonly open?: (options: NotifierOptions) => Promise<Notifier>;
+  /** LISTEN and NOTIFY, or Redis. */
+  readonly open: (options: NotifierOptions) => Promise<Notifier>;
+  readonly nodeId: string;
   readonly bus: Bus;
   readonly tails: Tails;
   readonly log: Logger;
   readonly compareMs?: number;
+  readonly announceMs?: number;
   readonly noPeersAfterMs?: number;
+  readonly unknownPeersMs?: number;
 }
 
 export interface Cluster extends AsyncDisposable {
-  /** Whether notices of other nodes are received. */
-  readonly listening: boolean;
+  /** Whether notices of other nodes are received. Otherwise their events are found by comparison with the log. */
+  readonly isConnected: boolean;
 }
 
 /**
- * Connects the bus of this process to those of the other nodes, on a connection of its own. While the connection is
- * lost no notices arrive; after a reconnect, and periodically, the open tails are compared with the log. A node without
- * peers sends only its presence. A joining node announces itself, and then receives the heads of topics that advanced
- * before.
+ * Connects the bus of this process to those of the other nodes, on a connection of its own. A node listens only to the
+ * shards of topics that it has readers for. While the connection is lost no notices arrive; after a reconnect, and
+ * periodically, the open tails are compared with the log. A node without peers sends only its presence. A joining node
+ * announces itself, and then receives the heads of topics that advanced before.
  */
 export async function connectCluster(options: ClusterOptions): Promise<Cluster> {
-  const { url, open = openNotifier, bus, tails, log } = options;
-  const { compareMs = COMPARE_INTERVAL_MS, noPeersAfterMs = NO_PEERS_AFTER_MS } = options;
-  const origin = randomBytes(4).toString('hex');
-  const decode = createDecoder(origin);
-  const compare = createCompare(tails, log);
+  const { url, open, nodeId, bus, tails, log } = options;
+  const { compareMs = COMPARE_INTERVAL_MS, announceMs = ANNOUNCE_INTERVAL_MS } = options;
+  const { noPeersAfterMs = NO_PEERS_AFTER_MS, unknownPeersMs = UNKNOWN_PEERS_MS } = options;
+  const startedAt = performance.now();
+  const origin = nodeId.replaceAll('-', '').slice(0, 8);
+  const confirmations = new Confirmations();
   /** The sender is set once the notifier, which it needs, is open. */
-  const state: { sender?: NoticeSender } = {};
-  let lastReceived = performance.now();
-  const hasNoPeers = (): boolean => performance.now() - lastReceived > noPeersAfterMs;
-  const markReceived = (): void => {
-    const hadNoPeers = hasNoPeers();
-    lastReceived = performance.now();
-    if (hadNoPeers) state.sender?.catchUp();
+  const state: { sender?: NoticeSender; receivedAt: number; oldPeersAt: number } = {
+    receivedAt: startedAt,
+    oldPeersAt: -Infinity,
   };
+  const since = (time: number): number => performance.now() - time;
+  const hasNoPeers = (): boolean => since(state.receivedAt) > noPeersAfterMs;
+  const hasOldPeers = (): boolean => since(state.oldPeersAt) < noPeersAfterMs;
+  const mustUseCommonChannel = (): boolean => hasOldPeers() || since(startedAt) < unknownPeersMs;
+  const isWanted = (topic: Topic): boolean => bus.hasListeners(topic);
+  const decodeShared = createDecoder({ origin, withTopic: false, isWanted });
+  const decodeSharded = createDecoder({ origin, withTopic: true, isWanted });
 
-  const notifier = await open({
-    url,
-    log,
-    onText(text) {
-      if (text.startsWith(origin)) return;
-      markReceived();
-      try {
-        const notice = decode(text);
-        if (notice !== undefined) bus.receive(notice);
-      } catch (error) {
-        log.error({ err: error }, 'failed to decode cluster message');
-      }
-    },
-    onListening() {
-      // While disconnected nothing could arrive, so peers may exist.
-      lastReceived = performance.now();
-      void announce();
-      void compare();
-    },
-  });
-  const sender = createNoticeSender(origin, notifier, hasNoPeers);
-  state.sender = sender;
-  const announce = async (): Promise<void> => {
+  const receive = (received: ReceivedNotice | undefined): void => {
+    if (received === undefined) return;
+    const { notice, from, number, mustConfirm } = received;
+    bus.receive(notice);
+    if (mustConfirm) void confirm(notice, channelOfNode(from), number);
+  };
+  /** Confirms a notice once this node has delivered it. */
+  const confirm = async (notice: Notice, channel: string, number: number): Promise<void> => {
     try {
-      await notifier.check();
-      await notifier.send([encodePresence(origin)]);
-      sender.catchUp();
+      if (notice.kind === 'event') await tails.whenDelivered(notice.envelope.topic, notice.envelope.seq);
+      await notifier.send([{ channel, text: encodeConfirmation(number, nodeId) }]);
     } catch {
-      // The notifier logs the failure, and reconnects.
+      // The sender waits in vain, and acts as if this node was not reached.
     }
   };
-  await announce();
-  bus.connect({ send: (notices) => sender.add(notices) });
-  const timer = setInterval(() => {
-    void compare();
-    sender.expireDirtyTopics();
-    void announce();
-  }, compareMs);
-  timer.unref();
-
-  return {
-    get listening() {
-      return notifier.listening;
-    },
-    async [Symbol.asyncDispose]() {
-      clearInterval(timer);
-      bus.connect({ send: () => undefined });
-      await notifier[Symbol.asyncDispose]();
-    },
+  const noteReceived = (): void => {
+    const hadNoPeers = hasNoPeers();
+    state.receivedAt = performance.now();
+    if (hadNoPeers) state.sender?.catchUp();
   };
-}
-
-/** Creates a comparison of the open tails with the log that skips calls while one is in flight. */
-function createCompare(tails: Tails, log: Logger): () => Promise<void> {
-  let comparing = false;
-  return async () => {
-    if (comparing) return;
-    comparing = true;
+  const onText = (text: string, channel: string): void => {
+    if (channel === channelOfNode(origin)) {
+      const { number, nodeId: from } = decodeConfirmation(text);
+      return confirmations.confirm(number, from);
+    }
+    if (text.startsWith(origin)) return;
+    noteReceived();
+    if (channel === COMMON_CHANNEL && isPresenceOfOldNode(text)) state.oldPeersAt = performance.now();
+    try {
+      receive(channel === COMMON_CHANNEL ? decodeShared(text) : decodeSharded(text));
+    } catch (error) {
+      log.error({ err: error }, 'failed to decode cluster message');
+    }
+  };
+  const compare = async (): Promise<void> => {
     try {
       await tails.compare();
     } catch (error) {
       log.warn({ err: error }, 'comparing open topics with the log failed, retrying');
     }
-    comparing = false;
+  };
+
+  const notifier = await open({
+    url,
+    log,
+    onText,
+    onListening() {
+      // While disconnected nothing could arrive, so peers may exist.
+      state.receivedAt = performance.now();
+      void announce();
+      void compare();
+    },
+  });
+  const shards = createShards(notifier);
+  const sender = createNoticeSender({
+    origin,
+    notifier,
+    hasNoPeers,
+    commonChannel: COMMON_CHANNEL,
+    channelOf: (topic) => (mustUseCommonChannel() ? undefined : shards.channelOf(topic)),
+    onFailed: () => confirmations.giveUp(),
+  });
+  state.sender = sender;
+  const announce = async (): Promise<void> => {
+    try {
+      await notifier.send([{ channel: COMMON_CHANNEL, text: encodePresence(origin) }]);
+      sender.catchUp();
+    } catch {
+      // The notifier logs the failure, and reconnects.
+    }
+  };
+  const connection = watchConnection(notifier, log);
+  const timers = [
+    setInterval(() => void compare(), compareMs),
+    setInterval(() => {
+      sender.expireDirtyTopics();
+      void announce();
+    }, announceMs),
+    setInterval(() => shards.releaseUnused(), RELEASE_INTERVAL_MS),
+  ];
+  for (const timer of timers) timer.unref();
+  await notifier.listen([COMMON_CHANNEL, channelOfNode(origin)]);
+  bus.connect({
+    ...shards,
+    send: (notices) => sender.add(notices),
+    async sendConfirmed(notice, nodeIds, timeoutMs) {
+      const others = nodeIds.filter((id) => id !== nodeId);
+      const number = sender.addConfirmed(notice);
+      // Old nodes do not confirm.
+      if (number !== undefined && hasOldPeers()) return new Set(nodeIds);
+      const confirmed = await confirmations.expect(
+        number ?? NaN,
+        number === undefined ? [] : others,
+        timeoutMs,
+      );
+      return others.length < nodeIds.length ? confirmed.add(nodeId) : confirmed;
+    },
+  });
+  await Promise.all([announce(), compare()]);
+
+  return {
+    get isConnected() {
+      return connection.isConnected;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const timer of timers) clearInterval(timer);
+      connection[Symbol.dispose]();
+      bus.disconnect();
+      confirmations.giveUp();
+      await notifier[Symbol.asyncDispose]();
+    },
   };
 }

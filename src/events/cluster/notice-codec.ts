@@ -1,25 +1,41 @@
 import { asciiJson } from '../../lib/ascii-json.ts';
 import { binaryLength, restoreBinary, extractBinary } from '../../lib/binary-json.ts';
 import type { BinaryPart } from '../../lib/binary-json.ts';
+import { topicOfNotice } from '../bus.ts';
 import type { Notice } from '../bus.ts';
+import type { Topic } from '../event.ts';
 
 /** Limit for ephemeral items, which are split. The domain rejects signals that would exceed it. */
 const MAX_CHUNKS = 200;
 /** Reserved for the header of a chunk, in bytes. */
-const HEADER_BYTES = 64;
+const HEADER_BYTES = 128;
+
+export interface Encoding {
+  /** Identifies the sender. */
+  readonly origin: string;
+  /** Differs for each notice of the sender. */
+  readonly number: number;
+  readonly maxBytes: number;
+  /** Whether the header has the topic. Nodes before 0.2 do not understand it. */
+  readonly withTopic: boolean;
+  /** Whether the receiver is asked to confirm the delivery. */
+  readonly mustConfirm?: boolean;
+}
 
 /**
- * Encodes a notice as texts of at most `maxBytes` bytes, each `<origin> <number> <index>/<count> <json>`. An event that
- * does not fit is replaced by `advanced`, because receivers can read it from the log; an ephemeral item is split into
- * chunks. Returns no text if it exceeds `MAX_CHUNKS`.
+ * Encodes a notice as texts of at most `maxBytes` bytes, each `<origin> <number> <index>/<count> [<topic> ]<json>`. An
+ * event that does not fit is replaced by `advanced`, because receivers can read it from the log; an ephemeral item is
+ * split into chunks. Returns no text if it exceeds `MAX_CHUNKS`.
  */
-export function encodeNotice(origin: string, number: number, notice: Notice, maxBytes: number): string[] {
-  const json = stringify(notice);
-  const single = `${origin} ${number} 0/1 ${json}`;
+export function encodeNotice(notice: Notice, encoding: Encoding): string[] {
+  const { origin, number, maxBytes, withTopic } = encoding;
+  const topic = withTopic ? `${topicOfNotice(notice)} ` : '';
+  const json = stringify(notice, encoding.mustConfirm === true);
+  const single = `${origin} ${number} 0/1 ${topic}${json}`;
   if (Buffer.byteLength(single) <= maxBytes) return [single];
   if (notice.kind === 'event') {
-    const { topic, seq } = notice.envelope;
-    return encodeNotice(origin, number, { kind: 'advanced', topic, seq }, maxBytes);
+    const { topic: of, seq } = notice.envelope;
+    return encodeNotice({ kind: 'advanced', topic: of, seq }, encoding);
   }
   // In ASCII a chunk has as many bytes as characters, and may end between any two.
   const text = asciiJson(json);
@@ -28,29 +44,64 @@ export function encodeNotice(origin: string, number: number, notice: Notice, max
   if (count > MAX_CHUNKS) return [];
   return Array.from(
     { length: count },
-    (_, index) => `${origin} ${number} ${index}/${count} ${text.slice(index * size, (index + 1) * size)}`,
+    (_, index) =>
+      `${origin} ${number} ${index}/${count} ${topic}${text.slice(index * size, (index + 1) * size)}`,
   );
 }
 
-/** Encodes the presence of a node, which decodes to no notice. */
-export const encodePresence = (origin: string): string => `${origin} here`;
+/** Encodes the presence of a node, which decodes to no notice. Nodes before 0.2 send it without the last word. */
+export const encodePresence = (origin: string): string => `${origin} here sharded`;
 
-/** `<origin> <number> <index>/<count> `, before the JSON. */
+/** Whether the text is the presence of a node that understands only the notices of the common channel. */
+export const isPresenceOfOldNode = (text: string): boolean => text.endsWith(' here');
+
+/** Encodes that a node has delivered a notice of another one. */
+export const encodeConfirmation = (number: number, nodeId: string): string => `${number} ${nodeId}`;
+
+export function decodeConfirmation(text: string): { readonly number: number; readonly nodeId: string } {
+  const [number = '', nodeId = ''] = text.split(' ');
+  return { number: Number(number), nodeId };
+}
+
+/** `<origin> <number> <index>/<count> `, before the topic or the JSON. */
 const TEXT_HEADER = /^([0-9a-f]+) (\d+) (\d+)\/(\d+) /;
+const TEXT_HEADER_WITH_TOPIC = /^([0-9a-f]+) (\d+) (\d+)\/(\d+) ([a-z]+:\d+) /;
+
+/** A decoded notice of another node. */
+export interface ReceivedNotice {
+  readonly notice: Notice;
+  readonly from: string;
+  readonly number: number;
+  readonly mustConfirm: boolean;
+}
+
+export interface DecoderOptions {
+  readonly origin: string;
+  readonly withTopic: boolean;
+  /** Notices of other topics are dropped before their JSON is parsed. Default: all are decoded. */
+  readonly isWanted?: (topic: Topic) => boolean;
+}
 
 /**
  * Creates a decoder that returns a notice with its last chunk. Undefined for incomplete chunks, chunks with a gap,
- * presence, and texts of this node.
+ * unwanted topics, presence, and texts of this node.
  */
-export function createDecoder(origin: string): (text: string) => Notice | undefined {
+export function createDecoder({
+  origin,
+  withTopic,
+  isWanted = () => true,
+}: DecoderOptions): (text: string) => ReceivedNotice | undefined {
   // Texts of one sender arrive in order, so at most one notice of each sender is incomplete.
   const partial = new Map<string, { readonly number: string; readonly chunks: string[] }>();
+  const pattern = withTopic ? TEXT_HEADER_WITH_TOPIC : TEXT_HEADER;
 
   return (text) => {
-    const [header = '', from = '', number = '', index = '', count = ''] = TEXT_HEADER.exec(text) ?? [];
-    if (header === '' || from === origin) return undefined;
+    const match = pattern.exec(text);
+    if (match === null) return undefined;
+    const [header, from = '', number = '', index = '', count = '', topic = ''] = match;
+    if (from === origin || (withTopic && !isWanted(topic as Topic))) return undefined;
     const body = text.slice(header.length);
-    if (count === '1') return parse(body);
+    if (count === '1') return parse(body, from, number);
     if (index === '0') partial.set(from, { number, chunks: [] });
     const { number: expected, chunks } = partial.get(from) ?? { number: '', chunks: [] };
     if (expected !== number || chunks.length !== Number(index)) {
@@ -60,22 +111,36 @@ export function createDecoder(origin: string): (text: string) => Notice | undefi
     chunks.push(body);
     if (chunks.length < Number(count)) return undefined;
     partial.delete(from);
-    return parse(chunks.join(''));
+    return parse(chunks.join(''), from, number);
   };
 }
 
-/** Serialises a notice. Binary data in the content of a signal is sent separately, because JSON cannot represent it. */
-function stringify(notice: Notice): string {
-  if (notice.kind !== 'ephemeral' || notice.ephemeral.type !== 'signal') return JSON.stringify(notice);
-  const { content } = notice.ephemeral;
-  if (binaryLength(content) === 0) return JSON.stringify(notice);
-  const binary: BinaryPart[] = [];
-  const ephemeral = { ...notice.ephemeral, content: extractBinary(content, binary) };
-  return JSON.stringify({ ...notice, ephemeral, binary });
+/** Sent beside a notice. Nodes before 0.2 ignore `confirm`. */
+interface NoticeExtras {
+  readonly binary?: readonly BinaryPart[];
+  readonly confirm?: true;
 }
 
-function parse(text: string): Notice {
-  const { binary, ...notice } = JSON.parse(text) as Notice & { readonly binary?: readonly BinaryPart[] };
+function stringify(notice: Notice, mustConfirm: boolean): string {
+  const plain = withoutBinary(notice);
+  return JSON.stringify(mustConfirm ? { ...plain, confirm: true } : plain);
+}
+
+/** Moves binary data in the content of a signal beside the notice, because JSON cannot represent it. */
+function withoutBinary(notice: Notice): Notice & NoticeExtras {
+  if (notice.kind !== 'ephemeral' || notice.ephemeral.type !== 'signal') return notice;
+  const { content } = notice.ephemeral;
+  if (binaryLength(content) === 0) return notice;
+  const binary: BinaryPart[] = [];
+  return { ...notice, ephemeral: { ...notice.ephemeral, content: extractBinary(content, binary) }, binary };
+}
+
+function parse(text: string, from: string, number: string): ReceivedNotice {
+  const { binary, confirm = false, ...notice } = JSON.parse(text) as Notice & NoticeExtras;
+  return { notice: withBinary(notice, binary), from, number: Number(number), mustConfirm: confirm };
+}
+
+function withBinary(notice: Notice, binary: readonly BinaryPart[] | undefined): Notice {
   if (binary === undefined || notice.kind !== 'ephemeral' || notice.ephemeral.type !== 'signal')
     return notice;
   const { content, ...signal } = notice.ephemeral;

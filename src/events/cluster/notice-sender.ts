@@ -1,24 +1,38 @@
-import { MAX_NOTIFICATION_BYTES } from '../../db/notify.ts';
-import type { Notifier } from '../../db/notify.ts';
+import type { Message, Notifier } from '../../db/notifier.ts';
+import { topicOfNotice } from '../bus.ts';
 import type { Notice } from '../bus.ts';
 import type { Topic } from '../event.ts';
 import { encodeNotice } from './notice-codec.ts';
 
 const MAX_QUEUED_NOTICES = 2_000;
+/** Bytes of the queued texts: a signal may have hundreds of thousands. */
+const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 const MAX_DIRTY_TOPICS = 10_000;
 
-interface Item {
+interface Item extends Message {
   readonly notice: Notice;
-  readonly text: string;
 }
 
 /** Sends notices to other nodes, batched while an earlier send is in flight. */
 export interface NoticeSender {
   add(notices: readonly Notice[]): void;
+  /** Sends a notice that asks its receivers for a confirmation. Returns its number; undefined if it cannot be sent. */
+  addConfirmed(notice: Notice): number | undefined;
   /** Sends the heads of topics whose notices were not sent. */
   catchUp(): void;
   /** Called periodically. Without peers, forgets topics that became dirty before the previous call. */
   expireDirtyTopics(): void;
+}
+
+export interface NoticeSenderOptions {
+  readonly origin: string;
+  readonly notifier: Pick<Notifier, 'listening' | 'maxTextBytes' | 'send'>;
+  hasNoPeers(): boolean;
+  /** Returns the channel of a topic's notices; undefined for the common channel. */
+  channelOf(topic: Topic): string | undefined;
+  readonly commonChannel: string;
+  /** Called when notices could not be sent. */
+  onFailed?(): void;
 }
 
 /**
@@ -26,19 +40,41 @@ export interface NoticeSender {
  * to a dirty topic, whose head is sent later, and ephemeral items are dropped. Without peers nothing is sent: a NOTIFY
  * costs as much as a small write.
  */
-export function createNoticeSender(
-  origin: string,
-  notifier: Notifier,
-  hasNoPeers: () => boolean,
-): NoticeSender {
+export function createNoticeSender(options: NoticeSenderOptions): NoticeSender {
+  const { origin, notifier, hasNoPeers, channelOf, commonChannel, onFailed } = options;
   let number = 0;
   let queue: Item[] = [];
+  let queuedBytes = 0;
   let sending = false;
   let dirtyTopics = new Map<Topic, number>();
   let expiringTopics = new Map<Topic, number>();
 
-  const encode = (notice: Notice): Item[] =>
-    encodeNotice(origin, (number += 1), notice, MAX_NOTIFICATION_BYTES).map((text) => ({ notice, text }));
+  const encode = (notice: Notice, mustConfirm = false): Item[] => {
+    const channel = channelOf(topicOfNotice(notice));
+    number += 1;
+    const { maxTextBytes: maxBytes } = notifier;
+    return encodeNotice(notice, {
+      origin,
+      number,
+      maxBytes,
+      withTopic: channel !== undefined,
+      mustConfirm,
+    }).map((text) => ({ notice, channel: channel ?? commonChannel, text }));
+  };
+
+  const enqueue = (items: readonly Item[]): void => {
+    for (const item of items) {
+      queue.push(item);
+      queuedBytes += item.text.length;
+    }
+  };
+
+  const takeQueue = (): Item[] => {
+    const items = queue;
+    queue = [];
+    queuedBytes = 0;
+    return items;
+  };
 
   const downgrade = (notice: Notice): void => {
     if (notice.kind === 'ephemeral') return;
@@ -52,22 +88,21 @@ export function createNoticeSender(
     const heads = new Map([...expiringTopics, ...dirtyTopics]);
     dirtyTopics.clear();
     expiringTopics.clear();
-    return [...heads].map(([topic, seq]): Notice => ({ kind: 'advanced', topic, seq })).flatMap(encode);
+    return [...heads].flatMap(([topic, seq]) => encode({ kind: 'advanced', topic, seq }));
   };
 
-  const downgradeQueue = (): void => {
-    for (const { notice } of queue) downgrade(notice);
-    queue = [];
+  const canSend = (): boolean => notifier.listening && !hasNoPeers();
+  const isFull = (): boolean => queue.length >= MAX_QUEUED_NOTICES || queuedBytes >= MAX_QUEUED_BYTES;
+
+  const fail = (items: readonly Item[]): void => {
+    for (const { notice } of items) downgrade(notice);
+    onFailed?.();
   };
 
   const nextItems = (): Item[] => {
-    if (!notifier.listening || hasNoPeers()) {
-      downgradeQueue();
-      return [];
-    }
-    const items = [...queue, ...takeDirtyTopics()];
-    queue = [];
-    return items;
+    if (canSend()) return [...takeQueue(), ...takeDirtyTopics()];
+    if (queue.length > 0) fail(takeQueue());
+    return [];
   };
 
   const flush = async (): Promise<void> => {
@@ -75,12 +110,11 @@ export function createNoticeSender(
     for (let items = nextItems(); items.length > 0; items = nextItems()) {
       sending = true;
       try {
-        await notifier.send(items.map((item) => item.text));
+        await notifier.send(items);
       } catch {
         // Some may have been sent: repeats are harmless. Not retried immediately, which would loop while the server
         // rejects them.
-        for (const { notice } of items) downgrade(notice);
-        downgradeQueue();
+        fail([...items, ...takeQueue()]);
         sending = false;
         return;
       }
@@ -91,12 +125,22 @@ export function createNoticeSender(
 
   return {
     add(notices) {
-      const canSend = notifier.listening && !hasNoPeers();
       for (const notice of notices) {
-        if (canSend && queue.length < MAX_QUEUED_NOTICES) queue.push(...encode(notice));
+        if (canSend() && !isFull()) enqueue(encode(notice));
         else downgrade(notice);
       }
       void flush();
+    },
+    addConfirmed(notice) {
+      const items = canSend() && !isFull() ? encode(notice, true) : [];
+      if (items.length === 0) {
+        downgrade(notice);
+        return undefined;
+      }
+      enqueue(items);
+      const sent = number;
+      void flush();
+      return sent;
     },
     catchUp: () => void flush(),
     expireDirtyTopics() {

@@ -1,11 +1,22 @@
 import { createClient } from '@redis/client';
-import { openReconnectingClient } from '../../db/reconnecting-client.ts';
-import type { Notifier, NotifierOptions } from '../../db/notify.ts';
+import { openNotifier } from '../../db/notifier.ts';
+import type { Notifier, NotifierConnection, NotifierOptions, NotifierTransport } from '../../db/notifier.ts';
 
-const CHANNEL = 'parley';
 const CONNECT_TIMEOUT_MS = 5_000;
+/** Channels of Redis, which finds the subscribers of a channel by its hash: many cost it nothing. */
+const SHARDS = 16_384;
+/** Redis has no limit of its own. */
+const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 
-type Client = ReturnType<typeof createRedisClient>;
+const TRANSPORT: NotifierTransport = {
+  maxTextBytes: MAX_TEXT_BYTES,
+  shards: SHARDS,
+  open: openConnection,
+};
+
+/** Opens a notifier over Redis, for clusters that outgrow LISTEN/NOTIFY. Throws if the first connection fails. */
+export const openRedisNotifier = (options: NotifierOptions): Promise<Notifier> =>
+  openNotifier(TRANSPORT, options);
 
 const createRedisClient = (url: string) =>
   createClient({
@@ -14,54 +25,33 @@ const createRedisClient = (url: string) =>
     socket: { reconnectStrategy: false, connectTimeout: CONNECT_TIMEOUT_MS },
   });
 
-/** Redis accepts no other command on a connection with a subscription. */
-interface Pair {
-  readonly publisher: Client;
-  readonly subscriber: Client;
-}
-
-/** Opens a notifier over Redis, for clusters that outgrow LISTEN/NOTIFY. Throws if the first connection fails. */
-export async function openRedisNotifier(options: NotifierOptions): Promise<Notifier> {
-  const client = await openReconnectingClient<Pair>({
-    target: 'Redis',
-    log: options.log,
-    responseTimeoutMs: options.responseTimeoutMs,
-    open: (onLost) => openPair(options.url, options.onText, onLost),
-    close: async (pair) => destroy(pair),
-    onReconnect: options.onListening,
-  });
-  return {
-    get listening() {
-      return client.connected;
-    },
-    send: (texts) =>
-      client.use(({ publisher }) => Promise.all(texts.map((text) => publisher.publish(CHANNEL, text)))),
-    check: () =>
-      client.use(({ publisher, subscriber }) => Promise.all([publisher.ping(), subscriber.ping()])),
-    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
-  };
-}
-
-async function openPair(
+async function openConnection(
   url: string,
-  onText: (text: string) => void,
+  onText: NotifierOptions['onText'],
   onLost: (error: unknown) => void,
-): Promise<Pair> {
-  const pair = { publisher: createRedisClient(url), subscriber: createRedisClient(url) };
-  for (const client of [pair.publisher, pair.subscriber]) {
+): Promise<NotifierConnection> {
+  // Redis accepts no other command on a connection with a subscription.
+  const publisher = createRedisClient(url);
+  const subscriber = createRedisClient(url);
+  const clients = [publisher, subscriber];
+  const close = async (): Promise<void> => {
+    for (const client of clients) if (client.isOpen) client.destroy();
+  };
+  for (const client of clients) {
     client.on('error', onLost);
     client.on('end', () => onLost(new Error('The server closed the connection')));
   }
   try {
-    await Promise.all([pair.publisher.connect(), pair.subscriber.connect()]);
-    await pair.subscriber.subscribe(CHANNEL, onText);
-    return pair;
+    await Promise.all(clients.map((client) => client.connect()));
   } catch (error) {
-    destroy(pair);
+    await close();
     throw error;
   }
-}
-
-function destroy({ publisher, subscriber }: Pair): void {
-  for (const client of [publisher, subscriber]) if (client.isOpen) client.destroy();
+  return {
+    listen: (channels) => subscriber.subscribe([...channels], onText),
+    unlisten: (channels) => subscriber.unsubscribe([...channels]),
+    send: (messages) => Promise.all(messages.map(({ channel, text }) => publisher.publish(channel, text))),
+    check: () => Promise.all(clients.map((client) => client.ping())),
+    close,
+  };
 }
