@@ -201,18 +201,37 @@ export interface Reachability {
   readonly legacyLease: number | null;
   /** Whether it subscribes to signals. */
   readonly signals: boolean;
+  /** The nodes of this connection and of these subscriptions. */
+  readonly nodeIds: readonly string[];
 }
 
 export async function findReachability(db: Db, actor: ActorRef): Promise<Reachability> {
   const { rows } = await sql<Reachability>`
-    select max(leases.id) filter (where kind = 'legacy') as legacy_lease,
-      coalesce(bool_or(kind = 'signals'), false) as signals
-    from leases join nodes on nodes.id = leases.node_id
-    where actor_kind = ${actor.kind} and actor_id = ${actor.id} and closed_at is null
-      and nodes.seen_at >= least(clock_timestamp(), (select max(seen_at) from nodes)) - ${DEAD_AFTER}
+    select max(legacy_lease) as legacy_lease, coalesce(bool_or(kind = 'signals'), false) as signals,
+      coalesce(array_agg(distinct node_id) filter (where kind = 'signals' or id = legacy_lease), '{}') as node_ids
+    from (
+      select id, kind, node_id, max(id) filter (where kind = 'legacy') over () as legacy_lease
+      from (${liveLeases(actor)}) as live
+    ) as reachable
   `.execute(db);
-  return rows[0] ?? { legacyLease: null, signals: false };
+  return rows[0] ?? { legacyLease: null, signals: false, nodeIds: [] };
 }
+
+/** Returns the nodes that have connections of the actor. */
+export async function findNodes(db: Db, actor: ActorRef): Promise<string[]> {
+  const { rows } = await sql<{ nodeId: string }>`
+    select distinct node_id from (${liveLeases(actor)}) as live
+  `.execute(db);
+  return rows.map(({ nodeId }) => nodeId);
+}
+
+/** The leases of open connections on nodes that are alive. */
+const liveLeases = ({ kind, id }: ActorRef) => sql`
+  select leases.id, leases.kind, leases.node_id
+  from leases join nodes on nodes.id = leases.node_id
+  where actor_kind = ${kind} and actor_id = ${id} and closed_at is null
+    and nodes.seen_at >= least(clock_timestamp(), (select max(seen_at) from nodes)) - ${DEAD_AFTER}
+`;
 
 const anyOfNodes = (ids: readonly string[]) => sql<string>`any(${ids}::text[])`;
 const anyOfLeases = (ids: readonly number[]) => sql<number>`any(${ids}::bigint[])`;

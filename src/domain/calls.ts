@@ -16,6 +16,8 @@ import type { ActorRef, Session } from '../actor.ts';
 
 /** As JSON. Session descriptions have a few thousand bytes. */
 const MAX_SIGNAL_BYTES = 262_144;
+/** After this, a node that has not confirmed the delivery of a signal counts as unreachable. */
+const SIGNAL_TIMEOUT_MS = 2_000;
 /** Deeper content could overflow the stack of a recursive encoder or client. */
 const MAX_SIGNAL_DEPTH = 100;
 
@@ -62,8 +64,8 @@ export interface SignalTarget {
 
 /**
  * Sends a signal to the target's newest legacy connection and to all its `signals` subscriptions. Throws NOT_FOUND
- * unless the target is the caller or shares a circle with it, UNREACHABLE without a connection of either kind,
- * INVALID_INPUT without a target, LIMIT_EXCEEDED if the content is too large, RATE_LIMITED.
+ * unless the target is the caller or shares a circle with it, UNREACHABLE without a connection of either kind, or when
+ * the signal cannot be passed on to its node, INVALID_INPUT without a target, LIMIT_EXCEEDED if the content is too large, RATE_LIMITED.
  */
 export async function sendSignal(
   deps: Deps,
@@ -75,12 +77,14 @@ export async function sendSignal(
   const target = await rows.findTarget(deps.db, actor, parseTarget(to));
   const [sender] = await actors.findActors(deps.db, [actor]);
   if (target === undefined || sender === undefined) throw notFound('The recipient');
-  const { legacyLease, signals } = await leases.findReachability(deps.db, target);
+  const { legacyLease, signals, nodeIds } = await leases.findReachability(deps.db, target);
   if (legacyLease === null && !signals) {
     throw new DomainError('UNREACHABLE', 'The recipient is not connected.');
   }
   const ephemeral = { type: 'signal', topic: accountTopic(target), sender, content, legacyLease } as const;
-  deps.bus.publish([{ kind: 'ephemeral', ephemeral }]);
+  const notice = { kind: 'ephemeral', ephemeral } as const;
+  const reached = await deps.bus.publishConfirmed(notice, nodeIds, SIGNAL_TIMEOUT_MS);
+  if (reached.size === 0) throw new DomainError('UNREACHABLE', 'The node of the recipient is unreachable.');
 }
 
 function requireAcceptableSize(content: unknown): void {

@@ -142,6 +142,8 @@ export type Ephemeral =
 export const circleTopic = (id: CircleId): Topic => `circle:${id}`;
 export const conversationTopic = (id: ConversationId): Topic => `conversation:${id}`;
 export const accountTopic = (actor: ActorRef): Topic => `${actor.kind}:${actor.id}`;
+export const isAccountTopic = (topic: Topic): boolean =>
+  topic.startsWith('user:') || topic.startsWith('device:');
 
 /** Returns the topic to whose log the event belongs. */
 export function topicOf(event: DomainEvent): Topic {
@@ -235,6 +237,12 @@ export function accessEndReason(actor: ActorRef, event: DomainEvent): EndReason 
       return undefined;
   }
 }
+
+/** An event that ends sessions on every node. Other ends of access are ordered with the events of their topic. */
+export type Revocation = Extract<AccountEvent, { readonly account: ActorRef }>;
+
+export const isRevocation = (event: DomainEvent): event is Revocation =>
+  event.type === 'session.ended' || event.type === 'account.deleted';
 
 export const actorRefOf = (view: ActorView): ActorRef =>
   view.kind === 'user' ? { kind: 'user', id: view.user.id } : { kind: 'device', id: view.device.id };

@@ -1,7 +1,9 @@
 import type { EventLog, LogPage, LogRange } from '../db/event-log.ts';
+import { isOutage } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Bus, Notice } from './bus.ts';
-import { toEnvelope } from './event.ts';
+import { DeliveryGate } from './delivery-gate.ts';
+import { isAccountTopic, toEnvelope } from './event.ts';
 import type { Envelope, Ephemeral, Topic } from './event.ts';
 
 const PAGE_SIZE = 200;
@@ -34,8 +36,15 @@ export interface Tail {
 export interface Tails {
   /** Opens the topic's tail, at the log's head or its current position. Undefined for an unknown topic. */
   open(topic: Topic): Promise<Tail | undefined>;
-  /** Compares every open tail with the log, to find events whose notices the bus lost. */
+  /**
+   * Compares every open tail with the log, to find events whose notices the bus lost. Once it resolves, the accounts that
+   * are followed have received theirs: ends of sessions are known.
+   */
   compare(): Promise<void>;
+  /** Resolves once this node has delivered the event, if it follows the topic. */
+  whenDelivered(topic: Topic, seq: number): Promise<void>;
+  /** Whether a recent comparison shows that no end of a session was missed. Otherwise nothing is delivered. */
+  readonly isCurrent: boolean;
   /** Returns how many committed events are known and not delivered yet, of the topic with the most. */
   lag(): number;
 }
@@ -46,6 +55,15 @@ export interface TailDeps {
   readonly log: Logger;
   /** Called with each event before the followers of this node. */
   readonly onEvent?: (envelope: Envelope) => void;
+  /** How long events are delivered after a comparison with the log. Default: unlimited, for a single process. */
+  readonly leaseMs?: number | undefined;
+}
+
+/** Shared by the sources of a node. */
+interface SourceDeps extends TailDeps {
+  readonly gate: DeliveryGate;
+  /** Accounts whose missed events are being read. */
+  readonly accountsBehind: Set<TailSource>;
 }
 
 interface OpenSource {
@@ -55,8 +73,16 @@ interface OpenSource {
 }
 
 export function createTails(deps: TailDeps): Tails {
-  const { eventLog } = deps;
+  const { eventLog, leaseMs = Infinity } = deps;
   const sources = new Map<Topic, OpenSource>();
+  const accountsBehind = new Set<TailSource>();
+  const gate = new DeliveryGate(leaseMs, async () => {
+    const heads = await eventLog.readHeads([...sources.keys()]);
+    for (const [topic, { source }] of sources) source.advance(heads.get(topic) ?? 0);
+    // The other topics deliver after this comparison.
+    await Promise.all([...accountsBehind].map((source) => source.caughtUp()));
+  });
+  const shared = { ...deps, gate, accountsBehind };
   const release = (topic: Topic, entry: OpenSource): void => {
     entry.tails -= 1;
     if (entry.tails > 0) return;
@@ -65,12 +91,11 @@ export function createTails(deps: TailDeps): Tails {
   };
   return {
     async open(topic) {
-      const entry = sources.get(topic) ?? { source: new TailSource(deps, topic), tails: 0 };
+      const entry = sources.get(topic) ?? { source: new TailSource(shared, topic), tails: 0 };
       sources.set(topic, entry);
       entry.tails += 1;
       try {
-        if (await entry.source.ready)
-          return new SharedTail(topic, entry.source, eventLog, () => release(topic, entry));
+        if (await entry.source.ready) return new SharedTail(topic, entry.source, () => release(topic, entry));
       } catch (error) {
         if (sources.get(topic) === entry) sources.delete(topic);
         release(topic, entry);
@@ -79,9 +104,14 @@ export function createTails(deps: TailDeps): Tails {
       release(topic, entry);
       return undefined;
     },
-    async compare() {
-      const heads = await eventLog.readHeads([...sources.keys()]);
-      for (const [topic, { source }] of sources) source.advance(heads.get(topic) ?? 0);
+    compare: () => gate.compare(),
+    async whenDelivered(topic, seq) {
+      const source = sources.get(topic)?.source;
+      source?.advance(seq);
+      await source?.caughtUp();
+    },
+    get isCurrent() {
+      return gate.isOpen;
     },
     lag() {
       let largest = 0;
@@ -95,13 +125,11 @@ export function createTails(deps: TailDeps): Tails {
 class SharedTail implements Tail {
   readonly topic: Topic;
   readonly #source: TailSource;
-  readonly #eventLog: EventLog;
   #release: (() => void) | undefined;
 
-  constructor(topic: Topic, source: TailSource, eventLog: EventLog, release: () => void) {
+  constructor(topic: Topic, source: TailSource, release: () => void) {
     this.topic = topic;
     this.#source = source;
-    this.#eventLog = eventLog;
     this.#release = release;
   }
 
@@ -110,11 +138,11 @@ class SharedTail implements Tail {
   }
 
   readRange(): Promise<LogRange | undefined> {
-    return this.#eventLog.readRange(this.topic);
+    return this.#source.readRange();
   }
 
   readAfter(afterSeq: number, limit: number): Promise<LogPage | undefined> {
-    return this.#eventLog.readAfter(this.topic, afterSeq, limit);
+    return this.#source.readAfter(afterSeq, limit);
   }
 
   follow(follower: Follower): () => void {
@@ -135,17 +163,20 @@ class TailSource {
   /** Resolves to whether the topic exists. */
   readonly ready: Promise<boolean>;
   deliveredSeq = 0;
-  readonly #deps: TailDeps;
+  readonly #deps: SourceDeps;
   readonly #topic: Topic;
   readonly #followers = new Set<Follower>();
   readonly #unsubscribe: () => void;
   #announcedSeq = 0;
-  #reading = true;
+  #isReading = true;
+  /** The last read of missing events, and why it failed. */
+  #reading: Promise<void> | undefined;
+  #readError: unknown;
   #stopped = false;
   #isStarted = false;
   #retry: NodeJS.Timeout | undefined;
 
-  constructor(deps: TailDeps, topic: Topic) {
+  constructor(deps: SourceDeps, topic: Topic) {
     this.#deps = deps;
     this.#topic = topic;
     // Subscribes before it reads the head: an event that commits in between is either part of the head or announced as
@@ -159,6 +190,16 @@ class TailSource {
     return this.#isStarted ? Math.max(0, this.#announcedSeq - this.deliveredSeq) : 0;
   }
 
+  readRange(): Promise<LogRange | undefined> {
+    return this.#deps.eventLog.readRange(this.#topic);
+  }
+
+  async readAfter(afterSeq: number, limit: number): Promise<LogPage | undefined> {
+    const page = await this.#deps.eventLog.readAfter(this.#topic, afterSeq, limit);
+    if (!this.#mayDeliver()) await this.#deps.gate.pass();
+    return page;
+  }
+
   follow(follower: Follower): () => void {
     this.#followers.add(follower);
     return () => void this.#followers.delete(follower);
@@ -166,30 +207,63 @@ class TailSource {
 
   advance(seq: number): void {
     this.#announcedSeq = Math.max(this.#announcedSeq, seq);
-    if (!this.#reading && this.deliveredSeq < this.#announcedSeq) void this.#readMissing();
+    if (this.#isReading || this.deliveredSeq >= this.#announcedSeq) return;
+    if (isAccountTopic(this.#topic)) this.#deps.accountsBehind.add(this);
+    this.#reading = this.#readMissing();
+  }
+
+  /** Resolves once the events announced so far are delivered. Throws when the database is unavailable. */
+  async caughtUp(): Promise<void> {
+    const seq = this.#announcedSeq;
+    // Before its start it has no followers that rely on it: they check their access after it.
+    while (this.#isStarted && !this.#stopped && this.deliveredSeq < Math.min(seq, this.#announcedSeq)) {
+      const reading = this.#reading;
+      await reading;
+      if (this.#readError === undefined || this.#reading !== reading) continue;
+      if (isOutage(this.#readError)) throw this.#readError;
+      // Must not stop the deliveries of all others.
+      return this.#notify((follower) => follower.onGap?.());
+    }
   }
 
   stop(): void {
     this.#stopped = true;
+    this.#deps.accountsBehind.delete(this);
     clearTimeout(this.#retry);
     this.#unsubscribe();
   }
 
   async #start(): Promise<boolean> {
-    const range = await this.#deps.eventLog.readRange(this.#topic);
+    await this.#deps.bus.whenFollowed(this.#topic);
+    const range = await this.readRange();
     if (range === undefined) return false;
     this.deliveredSeq = range.head;
     this.#isStarted = true;
-    this.#reading = false;
+    this.#isReading = false;
     this.advance(this.#announcedSeq);
     return true;
   }
 
   #receive(notice: Notice): void {
-    if (notice.kind === 'ephemeral') this.#notify((follower) => follower.onEphemeral?.(notice.ephemeral));
-    else if (notice.kind === 'event' && !this.#reading && notice.envelope.seq === this.deliveredSeq + 1)
+    if (notice.kind === 'ephemeral') this.#receiveEphemeral(notice.ephemeral);
+    else if (notice.kind === 'event' && this.#isNext(notice.envelope) && this.#mayDeliver())
       this.#deliver(notice.envelope);
     else this.advance(notice.kind === 'event' ? notice.envelope.seq : notice.seq);
+  }
+
+  #isNext({ seq }: Envelope): boolean {
+    return !this.#isReading && seq === this.deliveredSeq + 1;
+  }
+
+  /** Events of an account end its sessions, and wait for nothing. */
+  #mayDeliver(): boolean {
+    return this.#deps.gate.isOpen || isAccountTopic(this.#topic);
+  }
+
+  #receiveEphemeral(ephemeral: Ephemeral): void {
+    const deliver = (): void => this.#notify((follower) => follower.onEphemeral?.(ephemeral));
+    if (this.#deps.gate.isOpen) deliver();
+    else this.#deps.gate.hold(ephemeral, deliver);
   }
 
   #notify(call: (follower: Follower) => void): void {
@@ -213,21 +287,26 @@ class TailSource {
    * the order.
    */
   async #readMissing(): Promise<void> {
-    this.#reading = true;
+    this.#isReading = true;
+    this.#readError = undefined;
     try {
       while (this.deliveredSeq < this.#announcedSeq && !this.#stopped) await this.#readPage();
       // No await between the last check of `#announcedSeq` and this: a notice in between would start no further read.
-      this.#reading = false;
+      this.#isReading = false;
+      this.#deps.accountsBehind.delete(this);
     } catch (error) {
       if (this.#stopped) return;
+      this.#readError = error;
       this.#deps.log.warn({ err: error, topic: this.#topic }, 'reading the event log failed, retrying');
-      this.#retry = setTimeout(() => void this.#readMissing(), RETRY_MS);
+      this.#retry = setTimeout(() => {
+        this.#reading = this.#readMissing();
+      }, RETRY_MS);
     }
   }
 
   async #readPage(): Promise<void> {
     const announcedBefore = this.#announcedSeq;
-    const page = await this.#deps.eventLog.readAfter(this.#topic, this.deliveredSeq, PAGE_SIZE);
+    const page = await this.readAfter(this.deliveredSeq, PAGE_SIZE);
     if (this.#stopped) return;
     const before = this.deliveredSeq;
     if (page !== undefined && page.range.trimmed > this.deliveredSeq) {

@@ -1,7 +1,10 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Db, Tx } from '../db/database.ts';
 import * as eventLog from '../db/event-log.ts';
+import { findNodes } from '../db/leases.ts';
 import type { Bus } from './bus.ts';
-import { toEnvelope, topicOf } from './event.ts';
+import { REVOCATION_WAIT_MS } from './delivery-gate.ts';
+import { isRevocation, toEnvelope, topicOf } from './event.ts';
 import type { DomainEvent, Envelope, Topic } from './event.ts';
 import { labelsOf, toStored } from './redaction.ts';
 
@@ -21,13 +24,14 @@ export interface UnitOfWork {
 
 /**
  * Runs the work in one transaction with the events it emits, and publishes them after the commit: the only way to
- * publish an event. When the work throws, nothing is stored or published.
+ * publish an event. When the work throws, nothing is stored or published. After a revocation, returns once no node
+ * delivers anything to its sessions.
  */
 export async function transact<Result>(
   deps: { readonly db: Db; readonly bus: Bus },
   work: (unit: UnitOfWork) => Promise<Result>,
 ): Promise<Result> {
-  const { result, envelopes } = await deps.db.transaction().execute(async (tx) => {
+  const { result, envelopes, revocations } = await deps.db.transaction().execute(async (tx) => {
     const events: DomainEvent[] = [];
     const locks = createTopicLocks(tx);
     const result = await work({
@@ -37,10 +41,35 @@ export async function transact<Result>(
       emit: (event) => void events.push(event),
     });
     await locks.take(events.map(topicOf));
-    return { result, envelopes: await store(tx, events, locks.heads) };
+    const envelopes = await store(tx, events, locks.heads);
+    return { result, envelopes, revocations: await findRevocations(tx, envelopes) };
   });
-  deps.bus.publish(envelopes.map((envelope) => ({ kind: 'event', envelope })));
+  const others = revocations.length === 0 ? envelopes : envelopes.filter(({ event }) => !isRevocation(event));
+  deps.bus.publish(others.map((envelope) => ({ kind: 'event', envelope })));
+  await Promise.all(revocations.map((revocation) => publishRevocation(deps.bus, revocation)));
   return result;
+}
+
+interface PublishedRevocation {
+  readonly envelope: Envelope;
+  /** The nodes with connections of its account. */
+  readonly nodeIds: readonly string[];
+}
+
+async function findRevocations(tx: Tx, envelopes: readonly Envelope[]): Promise<PublishedRevocation[]> {
+  const revocations: PublishedRevocation[] = [];
+  for (const envelope of envelopes)
+    if (isRevocation(envelope.event))
+      revocations.push({ envelope, nodeIds: await findNodes(tx, envelope.event.account) });
+  return revocations;
+}
+
+/** Publishes a revocation. Resolves when every node has delivered it, or delivers nothing until it has. */
+async function publishRevocation(bus: Bus, { envelope, nodeIds }: PublishedRevocation): Promise<void> {
+  const publishedAt = performance.now();
+  const confirmed = await bus.publishConfirmed({ kind: 'event', envelope }, nodeIds, REVOCATION_WAIT_MS);
+  if (nodeIds.every((id) => confirmed.has(id))) return;
+  await pause(REVOCATION_WAIT_MS - (performance.now() - publishedAt));
 }
 
 async function store(

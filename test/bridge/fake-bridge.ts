@@ -175,6 +175,8 @@ export async function startFakeBridge(
         };
       },
       async compare() {},
+      async whenDelivered() {},
+      isCurrent: true,
     },
     budgets: {
       charge: () => undefined,

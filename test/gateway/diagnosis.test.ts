@@ -259,7 +259,13 @@ async function createGroup(execute: () => Promise<object>, size: number) {
       return detached;
     },
   } as Partial<EventStream> as EventStream;
-  const tails = { open: () => Promise.resolve(tail), compare: () => Promise.resolve(), lag: () => 0 };
+  const tails = {
+    open: () => Promise.resolve(tail),
+    compare: () => Promise.resolve(),
+    whenDelivered: () => Promise.resolve(),
+    isCurrent: true,
+    lag: () => 0,
+  };
   const fanOut = createFanOut({ tails, log: createLogger('silent'), metrics });
   const receiver: Receiver = {
     write() {
@@ -287,12 +293,12 @@ test.for([
 test('log lag is the number of committed events that the tail has not delivered', async () => {
   const eventLog = {
     readRange: () => Promise.resolve({ head: 2, trimmed: 0 }),
-    readHeads: () => Promise.resolve(new Map([['user:1', 5]])),
+    readHeads: () => Promise.resolve(new Map([['conversation:1', 5]])),
     readAfter: () => new Promise(() => undefined),
   } as unknown as EventLog;
   const log = createLogger('silent');
   const tails = createTails({ eventLog, bus: createBus(log), log });
-  const tail = await tails.open('user:1');
+  const tail = await tails.open('conversation:1');
   expect(tails.lag()).toBe(0);
   await tails.compare();
   expect(tails.lag()).toBe(3);

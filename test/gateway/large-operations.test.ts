@@ -110,6 +110,8 @@ test('one unknown document is admitted in each turn of the event loop, fairly be
     operationLimits: createOperationLimits({ enabled: false }),
     databaseShares: { run: (_payer, work) => work() },
     reportRefusal: () => undefined,
+    tails: { isCurrent: true },
+    batchedReads: { isActive: async () => true },
   });
   const admitted: string[] = [];
   const admit = async (address: string) => {

@@ -1,7 +1,7 @@
 import { payerOf } from '../../actor.ts';
 import type { Payer } from '../../actor.ts';
 import type { Deps } from '../../domain/deps.ts';
-import { DomainError } from '../../errors.ts';
+import { DomainError, unauthenticated } from '../../errors.ts';
 import { FairQueue } from '../../lib/fair-queue.ts';
 import { countCharacters, createOperationCost, MAX_STATEMENTS, pointsOfDocument } from './operation-cost.ts';
 import type { Cost } from './operation-cost.ts';
@@ -15,7 +15,7 @@ export interface OperationGate {
   admitDocument(text: string, payer: Payer): Promise<void>;
   /**
    * Runs the work of an operation when its payer may. Throws LIMIT_EXCEEDED for too many statements, RATE_LIMITED when
-   * the payer's budget is exhausted.
+   * the payer's budget is exhausted, UNAUTHENTICATED if the session of its connection has ended unnoticed.
    */
   run<Result>(operation: Operation, work: () => Promise<Result>): Promise<Result>;
   /** Counts a subscription until `closeSubscription` is called. Throws RATE_LIMITED when there are too many. */
@@ -33,11 +33,22 @@ type Turn = Awaited<ReturnType<Deps['operationLimits']['begin']>>;
 /** Address of operations whose client is unknown, as in tests. */
 const UNKNOWN = 'unknown';
 
+/** Dependencies of the limits of operations. */
+export interface OperationGateDeps extends Pick<
+  Deps,
+  'operationLimits' | 'databaseShares' | 'reportRefusal'
+> {
+  readonly tails: Pick<Deps['tails'], 'isCurrent'>;
+  readonly batchedReads: Pick<Deps['batchedReads'], 'isActive'>;
+}
+
 export function createOperationGate({
   operationLimits: limits,
   databaseShares,
   reportRefusal,
-}: Pick<Deps, 'operationLimits' | 'databaseShares' | 'reportRefusal'>): OperationGate {
+  tails,
+  batchedReads,
+}: OperationGateDeps): OperationGate {
   const cost = createOperationCost();
   const largeOperations = new LargeOperations();
   const unknownDocuments = new FairQueue({ concurrency: 1 });
@@ -50,6 +61,14 @@ export function createOperationGate({
         : delay.then(() => limits.begin(payer, statements));
     });
 
+  /** Checks a session that was authenticated when its connection was opened. */
+  const requireActiveSession = async ({ context, origin, legacyConnection }: Operation): Promise<void> => {
+    const isOfConnection = origin?.transport === 'graphql-ws' || legacyConnection !== undefined;
+    const { session } = context;
+    if (isOfConnection && session !== null && !(await batchedReads.isActive(session)))
+      throw unauthenticated();
+  };
+
   return {
     async admitDocument(text, payer) {
       if (mayBeLogin(text)) return;
@@ -59,6 +78,7 @@ export function createOperationGate({
       setImmediate(() => slot.release());
     },
     async run(operation, work) {
+      if (!tails.isCurrent) await requireActiveSession(operation);
       const { document, operationName, variables } = operation;
       const payer = payerOfOperation(operation);
       if (payer.account === undefined && isLogin(document, operationName))
