@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import { createBatchedReads } from '../db/batched-reads.ts';
 import { openDatabase, pingDatabase } from '../db/database.ts';
 import type { Database } from '../db/database.ts';
+import { openPostgresNotifier } from '../db/notify.ts';
 import { fillEmailKeys } from '../db/email-keys.ts';
 import { hasScryptHashes } from '../db/passwords.ts';
 import { createEventLog } from '../db/event-log.ts';
@@ -12,8 +13,9 @@ import { createSendBatcher } from '../domain/send-batch.ts';
 import { createBus } from '../events/bus.ts';
 import type { Bus, Listener } from '../events/bus.ts';
 import { connectCluster } from '../events/cluster/cluster.ts';
-import type { Cluster } from '../events/cluster/cluster.ts';
+import type { Cluster, ClusterOptions } from '../events/cluster/cluster.ts';
 import { openRedisNotifier } from '../events/cluster/redis.ts';
+import { LEASE_MS } from '../events/delivery-gate.ts';
 import { createTails } from '../events/tail.ts';
 import type { HealthOptions } from '../gateway/http/health.ts';
 import type { Metrics } from '../gateway/metrics.ts';
@@ -60,7 +62,7 @@ export interface Services {
   /** E-mails of the demo accounts found in the database that still have their published password. */
   readonly demoEmails: readonly string[];
   readonly channelUsage: ChannelUsage;
-  readonly healthChecks: Pick<HealthOptions, 'pingDatabase' | 'isClusterConnected'>;
+  readonly healthChecks: Pick<HealthOptions, 'pingDatabase' | 'isDegraded'>;
 }
 
 /** Opens everything with a lifetime or a secret, in startup order. Throws a `StartError` for what is unavailable. */
@@ -77,6 +79,8 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     eventLog: { ...createEventLog(db), readRange: batchedReads.readRange },
     bus,
     log,
+    // A single process misses nothing.
+    leaseMs: database.url === undefined ? Infinity : LEASE_MS,
     onEvent: ({ at }) => metrics.deliveryDelay.observe(Math.max(0, Date.now() - Date.parse(at)) / 1000),
   });
   metrics.beforeScrape(() => metrics.logLag.set(tails.lag()));
@@ -118,8 +122,11 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     bus: withReceiveListener(bus, typing.onReceived),
     tails,
     log,
+    nodeId,
   });
   if (cluster !== undefined) stack.use(cluster);
+  const isDegraded = (): boolean => cluster?.isConnected === false;
+  metrics.beforeScrape(() => metrics.degraded.set(isDegraded() ? 1 : 0));
   const { MAIL_URL, MAIL_FROM } = config;
   const mailer =
     MAIL_URL === undefined
@@ -174,7 +181,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     channelUsage,
     healthChecks: {
       pingDatabase: () => pingDatabase(db),
-      isClusterConnected: () => cluster?.listening !== false,
+      isDegraded,
     },
   };
 }
@@ -231,10 +238,10 @@ async function openMediaStorage(
 async function joinCluster(
   { REDIS_URL }: Config,
   { url }: Database,
-  parts: Pick<Deps, 'bus' | 'tails' | 'log'>,
+  parts: Pick<ClusterOptions, 'bus' | 'tails' | 'log' | 'nodeId'>,
 ): Promise<Cluster | undefined> {
   if (url === undefined) return undefined;
-  if (REDIS_URL === undefined) return connectCluster({ ...parts, url });
+  if (REDIS_URL === undefined) return connectCluster({ ...parts, url, open: openPostgresNotifier });
   return requireForStartup(
     `Cannot connect to Redis${describeUrl(REDIS_URL)} (REDIS_URL)`,
     connectCluster({ ...parts, url: REDIS_URL, open: openRedisNotifier }),

@@ -24,6 +24,7 @@ export interface Metrics {
   readonly queuedBytes: Gauge<'queue' | 'transport'>;
   readonly heldBytes: Gauge<'direction' | 'clients'>;
   readonly logLag: Gauge;
+  readonly degraded: Gauge;
   /** Registers an update of gauges that runs on each scrape, so that keeping them costs nothing in between. */
   beforeScrape(update: () => void): void;
   /** Handles `GET /metrics`, in the text format of Prometheus. */
@@ -138,6 +139,11 @@ export function createMetrics(): Metrics {
     logLag: new Gauge({
       name: 'parley_log_lag_events',
       help: 'Committed events that this node knows of and has not delivered yet, of the topic with the most.',
+      registers,
+    }),
+    degraded: new Gauge({
+      name: 'parley_degraded',
+      help: '1 while notices of other nodes are not received, so that their events are delivered later.',
       registers,
     }),
   };

@@ -6,8 +6,8 @@ import { sendJson } from './respond.ts';
 export interface HealthOptions {
   /** Throws when the database is unreachable. */
   pingDatabase(): Promise<void>;
-  /** Whether notices of other nodes can be received; true for a single node. */
-  isClusterConnected(): boolean;
+  /** Whether notices of other nodes are not received, so that their events are delivered later. */
+  isDegraded(): boolean;
   readonly log: Logger;
 }
 
@@ -20,9 +20,9 @@ export interface Health {
   drain(): void;
 }
 
-export function createHealth({ pingDatabase, isClusterConnected, log }: HealthOptions): Health {
+export function createHealth({ pingDatabase, isDegraded, log }: HealthOptions): Health {
   let isDraining = false;
-  const readiness = async (): Promise<{ status: number; state: string }> => {
+  const readiness = async (): Promise<{ status: number; state: string; reason?: string }> => {
     if (isDraining) return { status: 503, state: 'draining' };
     try {
       await withTimeout(PING_TIMEOUT_MS, pingDatabase());
@@ -30,9 +30,8 @@ export function createHealth({ pingDatabase, isClusterConnected, log }: HealthOp
       log.warn({ err: error }, 'not ready: database unreachable');
       return { status: 503, state: 'database unreachable' };
     }
-    if (isClusterConnected()) return { status: 200, state: 'ready' };
-    log.warn('not ready: other nodes unreachable');
-    return { status: 503, state: 'other nodes unreachable' };
+    if (isDegraded()) return { status: 200, state: 'degraded', reason: 'other nodes unreachable' };
+    return { status: 200, state: 'ready' };
   };
   const methods = ['GET', 'HEAD'];
   return {
@@ -49,8 +48,8 @@ export function createHealth({ pingDatabase, isClusterConnected, log }: HealthOp
         methods,
         anyHost: true,
         async handle(_request, response) {
-          const { status, state } = await readiness();
-          sendJson(response, status, { state });
+          const { status, ...body } = await readiness();
+          sendJson(response, status, body);
         },
       },
     ],
