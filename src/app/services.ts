@@ -7,6 +7,7 @@ import { openPostgresNotifier } from '../db/notify.ts';
 import { fillEmailKeys } from '../db/email-keys.ts';
 import { hasScryptHashes } from '../db/passwords.ts';
 import { createEventLog } from '../db/event-log.ts';
+import { createPartitions } from '../db/log-partitions.ts';
 import { findDemoAccounts, isDemoAllowed } from '../domain/demo-policy.ts';
 import type { Deps } from '../domain/deps.ts';
 import { createSendBatcher } from '../domain/send-batch.ts';
@@ -115,6 +116,8 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     reportRefusal,
   });
   const demoAccounts = await findDemoAccounts({ db, passwords });
+  if (!(await createPartitions(db, config.EVENT_RETENTION_DAYS)))
+    log.warn('the event log is locked by another transaction: its partitions are created by the next sweep');
   stack.use(startRetention({ db, bus, config, mediaStorage, log }));
   const channelUsage = stack.use(createChannelUsage({ db, log }));
   const cluster = await joinCluster(config, database, {

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db, Tx } from './database.ts';
-import { encodeSubjects, tryLockRedaction } from './event-subjects.ts';
+import { encodeSubjects } from './event-subjects.ts';
+import { noteTrims } from './log-trims.ts';
 import type { EventLabels } from './event-subjects.ts';
 import type { Timestamp } from './tables.ts';
 
@@ -18,10 +19,27 @@ export interface LogRange {
   readonly trimmed: number;
 }
 
-/** Consecutive events of a topic's log, with its range at the time of the read. */
+/**
+ * Consecutive events of a topic's log after a position, with its range at the time of the read. If `trimmed` is beyond
+ * the position, events after it were removed.
+ */
 export interface LogPage {
   readonly range: LogRange;
   readonly entries: readonly LogEntry[];
+}
+
+/** What a comparison with the log saw. */
+export interface LogSnapshot {
+  /** The transactions that had ended, as PostgreSQL writes a `pg_snapshot`. */
+  readonly transactions: string;
+  /** Identifies the server and its start. Snapshots of different servers cannot be compared. */
+  readonly server: string;
+}
+
+/** The heads of all topics to which transactions appended between two snapshots. */
+export interface LogChanges {
+  readonly snapshot: LogSnapshot;
+  readonly heads: ReadonlyMap<string, number>;
 }
 
 /** The read operations of the log. */
@@ -32,12 +50,18 @@ export interface EventLog {
   readAfter(topic: string, afterSeq: number, limit: number): Promise<LogPage | undefined>;
   /** Reads the heads of the topics that exist. */
   readHeads(topics: readonly string[]): Promise<ReadonlyMap<string, number>>;
+  /**
+   * Reads what was committed since a snapshot, in time proportional to that, however many topics there are. Without a
+   * snapshot, or if it is of another server, only returns a new one.
+   */
+  readChanges(since: LogSnapshot | undefined): Promise<LogChanges>;
 }
 
 export const createEventLog = (db: Db): EventLog => ({
   readRange: (topic) => readRange(db, topic),
   readAfter: (topic, afterSeq, limit) => readAfter(db, topic, afterSeq, limit),
   readHeads: (topics) => readHeads(db, topics),
+  readChanges: (since) => readChanges(db, since),
 });
 
 /** Creates the logs of new topics. */
@@ -70,6 +94,7 @@ export type NewLogEntry = Omit<LogEntry, 'at'> & EventLabels;
 
 /** Appends entries to logs whose locks are held, each at the position after its topic's head. Returns their timestamp. */
 export async function append(tx: Tx, entries: readonly NewLogEntry[]): Promise<Timestamp> {
+  await noteTrims(tx, entries);
   const heads = new Map(entries.map(({ topic, seq }) => [topic, seq]));
   // One JSON text, because the elements of a PostgreSQL array literal would need every quote escaped again.
   const events = JSON.stringify(entries.map(({ event }) => event));
@@ -104,13 +129,54 @@ export async function readRange(db: Db, topic: string): Promise<LogRange | undef
 
 /** Reads the ranges of the topics that exist. */
 export async function readRanges(db: Db, topics: readonly string[]): Promise<Map<string, LogRange>> {
-  if (topics.length === 0) return new Map();
   const rows = await db
     .selectFrom('topics')
-    .select(['topic', 'head', 'trimmed'])
+    .select(['topic', 'head'])
+    .select(
+      sql<number>`coalesce((select min(seq) - 1 from events where events.topic = topics.topic), head)`.as(
+        'trimmed',
+      ),
+    )
     .where('topic', '=', anyOfTopics(topics))
     .execute();
   return new Map(rows.map(({ topic, head, trimmed }) => [topic, { head, trimmed }]));
+}
+
+export async function readHeads(db: Db, topics: readonly string[]): Promise<Map<string, number>> {
+  const rows = await db
+    .selectFrom('topics')
+    .select(['topic', 'head'])
+    .where('topic', '=', anyOfTopics(topics))
+    .execute();
+  return new Map(rows.map(({ topic, head }) => [topic, head]));
+}
+
+async function readChanges(db: Db, since: LogSnapshot | undefined): Promise<LogChanges> {
+  // Transactions that are in the new snapshot and were not in the former: those that were running (`xip`), and those
+  // that began since, up to the new snapshot's end. Ids from before a restore can be greater.
+  const { rows } = await sql<LogSnapshot & { heads: Readonly<Record<string, number>> | null }>`
+    with input as materialized (
+      select ${since?.transactions ?? null}::pg_snapshot as former, ${since?.server ?? null}::text as server
+    ), present as materialized (
+      select pg_current_snapshot() as transactions, pg_postmaster_start_time()::text as server
+    )
+    select transactions::text, server, (
+      select json_object_agg(topic, head) from (
+        select topic, max(seq) as head from events
+        where present.server = (select server from input) and (
+          xid = any(array(select pg_snapshot_xip(former) from input))
+          or xid >= (select pg_snapshot_xmax(former) from input)
+            and xid < (select pg_snapshot_xmax(transactions) from present)
+        )
+        group by topic
+      ) as changed
+    ) as heads
+    from present
+  `.execute(db);
+  const [row] = rows;
+  if (row === undefined) throw new Error('The query returned no snapshot');
+  const { transactions, server, heads } = row;
+  return { snapshot: { transactions, server }, heads: new Map(Object.entries(heads ?? {})) };
 }
 
 /** Returns the time `days` days ago by the clock of the database, which also timestamps events. */
@@ -123,14 +189,9 @@ export async function daysBeforeNow(db: Db, days: number): Promise<Timestamp> {
   return row.at;
 }
 
-export async function readHeads(db: Db, topics: readonly string[]): Promise<Map<string, number>> {
-  const ranges = await readRanges(db, topics);
-  return new Map([...ranges].map(([topic, { head }]) => [topic, head]));
-}
-
 /**
- * Reads events after a position, oldest first, at most `limit`, with the topic's range: in one statement, so that a
- * concurrent trim cannot open a silent gap between the two. Undefined for an unknown topic.
+ * Reads consecutive events after a position, oldest first, at most `limit`, with the topic's range: in one statement, so
+ * that a concurrent removal cannot open a silent gap between the two. Undefined for an unknown topic.
  */
 export async function readAfter(
   db: Db,
@@ -152,58 +213,19 @@ export async function readAfter(
           .as('page'),
       (join) => join.onTrue(),
     )
-    .select(['topics.head', 'topics.trimmed', 'page.seq', 'page.event', 'page.at'])
+    .select(['topics.head', 'page.seq', 'page.event', 'page.at'])
     .where('topics.topic', '=', topic)
     .orderBy('page.seq')
     .execute();
   const first = rows[0];
   if (first === undefined) return undefined;
-  const entries = rows.flatMap(({ seq, event, at }) =>
-    seq === null || at === null ? [] : [{ topic, seq, event, at }],
-  );
-  return { range: { head: first.head, trimmed: first.trimmed }, entries };
-}
-
-/**
- * Deletes about `limit` events that are older than `before`, or more than `keep` positions behind their topic's head.
- * Never waits for writers: skips locked topics, deletes nothing during a large redaction, and holds the locks of the
- * others for one short transaction. Returns the number of deleted events.
- */
-export async function trim(db: Db, before: Timestamp, keep: number, limit: number): Promise<number> {
-  return db.transaction().execute(async (tx) => {
-    if (!(await tryLockRedaction(tx))) return 0;
-    const { rows } = await sql<{ topic: string; upTo: number }>`
-      select topics.topic, greatest(
-        topics.head - ${keep}::bigint,
-        coalesce((select max(seq) from events where events.topic = topics.topic and events.at < ${before}::timestamptz), 0)
-      ) as up_to
-      from topics
-      where topics.topic in (select topic from events where at < ${before}::timestamptz limit ${limit})
-        or topics.head - topics.trimmed > ${keep}::bigint
-      limit 100
-      for update skip locked
-    `.execute(tx);
-    let removed = 0;
-    for (const { topic, upTo } of rows) {
-      if (removed >= limit) break;
-      removed += await trimTopic(tx, topic, upTo, limit - removed);
-    }
-    return removed;
-  });
-}
-
-async function trimTopic(tx: Tx, topic: string, upTo: number, limit: number): Promise<number> {
-  const { rows } = await sql<{ trimmed: number; removed: number }>`
-    with removed as (
-      delete from events where topic = ${topic} and seq in (
-        select seq from events where topic = ${topic} and seq <= ${upTo}::bigint order by seq limit ${limit}
-      )
-      returning seq
-    )
-    update topics set trimmed = counted.last
-    from (select max(seq) as last, count(*) as removed from removed) as counted
-    where topics.topic = ${topic} and counted.last is not null
-    returning counted.removed
-  `.execute(tx);
-  return rows[0]?.removed ?? 0;
+  const { head } = first;
+  const start = first.seq ?? head + 1;
+  const entries: LogEntry[] = [];
+  for (const { seq, event, at } of rows) {
+    // After a hole, which a clock that was set back can leave: the next read begins with it.
+    if (seq !== start + entries.length || at === null) break;
+    entries.push({ topic, seq, event, at });
+  }
+  return { range: { head, trimmed: start - 1 }, entries };
 }

@@ -10,6 +10,9 @@ const DEAD_AFTER = sql`interval '15 seconds'`;
 /** SQLSTATEs when the node's row is missing (foreign key) or is being deleted concurrently (deadlock). */
 const NODE_MISSING_SQLSTATES = ['23503', '40P01'];
 
+/** The `log_version` of nodes of this version. */
+const LOG_VERSION = 1;
+
 export interface LeaseRow {
   readonly id: number;
   readonly kind: LeaseKind;
@@ -23,7 +26,7 @@ export async function addNode(db: Db, nodeId: string, isOnlyProcess: boolean): P
       await tx.deleteFrom('nodes').execute();
       await tx.updateTable('presence').set({ online: false }).where('online', '=', true).execute();
     }
-    await tx.insertInto('nodes').values({ id: nodeId, seenAt: now }).execute();
+    await tx.insertInto('nodes').values({ id: nodeId, seenAt: now, logVersion: LOG_VERSION }).execute();
   });
 }
 
@@ -39,6 +42,14 @@ export async function touchNode(db: Db, nodeId: string): Promise<number | undefi
     returning (extract(epoch from nodes.seen_at - former.seen_at) * 1000)::float8 as elapsed_ms
   `.execute(db);
   return rows[0]?.elapsedMs;
+}
+
+/** Whether a node runs that relies on the record of removed events in `topics`. */
+export async function hasNodesOfOldLog(db: Db): Promise<boolean> {
+  const { rows } = await sql`
+    select from nodes where log_version < ${LOG_VERSION} and seen_at >= clock_timestamp() - ${DEAD_AFTER} limit 1
+  `.execute(db);
+  return rows.length > 0;
 }
 
 /** Closes the leases of a stopping node, and makes the others declare it dead after the grace period. */
@@ -101,7 +112,8 @@ export async function addLeases(
 export async function restoreNode(db: Db, nodeId: string, leases: readonly LeaseRow[]): Promise<ActorRef[]> {
   return db.transaction().execute(async (tx) => {
     await sql`
-      insert into nodes (id) values (${nodeId}) on conflict (id) do update set seen_at = clock_timestamp()
+      insert into nodes (id, log_version) values (${nodeId}, ${LOG_VERSION})
+      on conflict (id) do update set seen_at = clock_timestamp()
     `.execute(tx);
     await sql`
       insert into leases (id, node_id, kind, actor_kind, actor_id)

@@ -199,8 +199,6 @@ export interface TopicsTable {
   topic: string;
   /** Position of the newest event; 0 before the first. */
   head: ColumnType<number, never, number>;
-  /** Position of the newest trimmed event; readers at or after it have missed nothing. */
-  trimmed: ColumnType<number, never, number>;
 }
 
 export interface EventsTable {
@@ -212,6 +210,19 @@ export interface EventsTable {
   messageId: ColumnType<MessageId | null, never, never>;
   /** Topics of the accounts, conversations and circles whose data any other event contains. */
   subjects: ColumnType<string[] | null, never, never>;
+}
+
+/** Topics that may have more events than the log keeps. */
+export interface LogTrimsTable {
+  id: GeneratedAlways<number>;
+  topic: string;
+}
+
+/** Work that one node of the cluster does at a time. */
+export interface SweepsTable {
+  name: string;
+  /** When the next node may start it. */
+  dueAt: Timestamp;
 }
 
 export interface RevokedTokensTable {
@@ -250,6 +261,8 @@ export interface KnownClientsTable {
 export interface NodesTable {
   id: string;
   seenAt: Timestamp;
+  /** 0 for nodes of an older version, which do not detect events that were removed without a record in `topics`. */
+  logVersion: number;
 }
 
 export interface LeasesTable {
@@ -306,6 +319,8 @@ export interface Tables {
   idempotencyKeys: IdempotencyKeysTable;
   topics: TopicsTable;
   events: EventsTable;
+  logTrims: LogTrimsTable;
+  sweeps: SweepsTable;
   revokedTokens: RevokedTokensTable;
   refreshedTokens: RefreshedTokensTable;
   deletedSubjects: DeletedSubjectsTable;

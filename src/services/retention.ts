@@ -1,11 +1,16 @@
 import type { Config } from '../config.ts';
 import { deleteUsageBefore } from '../db/channel-usage.ts';
 import type { Db } from '../db/database.ts';
-import * as eventLog from '../db/event-log.ts';
+import { daysBeforeNow } from '../db/event-log.ts';
 import { deleteKeysBefore } from '../db/idempotency-keys.ts';
+import { hasNodesOfOldLog } from '../db/leases.ts';
+import { createPartitions, deleteStrayEvents, dropPartitions } from '../db/log-partitions.ts';
+import { trimTopics } from '../db/log-trims.ts';
 import { deleteExpiredAttempts } from '../db/login-attempts.ts';
 import * as mediaRows from '../db/media.ts';
 import * as sessions from '../db/sessions.ts';
+import { claimSweep, postponeSweep } from '../db/sweeps.ts';
+import type { Timestamp } from '../db/tables.ts';
 import { abandonUploads, deleteUsageOfEarlierDays } from '../db/uploads.ts';
 import type { Bus } from '../events/bus.ts';
 import { labelEvents } from '../events/erasure.ts';
@@ -17,8 +22,15 @@ import { expirePendingFiles } from './pending-files.ts';
 import type { MediaStorage } from './media-storage.ts';
 
 const SWEEP_INTERVAL_MS = 60_000;
+/** Interval after a sweep that found nothing to remove. */
+const IDLE_INTERVAL_MS = 600_000;
+/** A sweep that reports no progress for this long is taken for dead: another node sweeps. */
+const CLAIM_MS = 600_000;
+const SWEEP = 'retention';
 /** Rows per statement: small, so that a sweep does not block writers. */
 const BATCH_SIZE = 500;
+/** Removed events per statement, which hold no locks that writers need. */
+const EVENT_BATCH_SIZE = 2_000;
 const FILE_BATCH_SIZE = 100;
 /** No upload lasts longer than this, and the time of the largest file at the least rate. */
 const ABANDONED_MS = 86_400_000;
@@ -33,15 +45,15 @@ export interface RetentionOptions {
 }
 
 /**
- * Sweeps expired data every minute: events and idempotency keys past their retention, channel usage past 90 days,
- * revocations of expired tokens, declared files that never came, files that a crash left behind, counts of failed logins,
- * and unused media files. Disposal waits for a sweep in progress.
+ * Sweeps expired data: events and idempotency keys past their retention, channel usage past 90 days, revocations of expired
+ * tokens, declared files that never came, files that a crash left behind, counts of failed logins, and unused media files.
+ * One node of the cluster sweeps, each minute while there is something to remove. Disposal waits for a sweep in progress.
  */
 export function startRetention(options: RetentionOptions): AsyncDisposable {
   const stopController = new AbortController();
   let currentSweep: Promise<void> | undefined;
   const timer = setInterval(() => {
-    currentSweep ??= sweep(options, stopController.signal)
+    currentSweep ??= sweepIfDue(options, stopController.signal)
       .catch((error: unknown) => {
         options.log.warn({ err: error }, 'retention sweep failed, retrying later');
       })
@@ -57,28 +69,57 @@ export function startRetention(options: RetentionOptions): AsyncDisposable {
   };
 }
 
-/** Removes all expired data in small batches; stops between two batches when aborted. */
-export async function sweep(options: RetentionOptions, signal?: AbortSignal): Promise<void> {
+async function sweepIfDue(options: RetentionOptions, signal: AbortSignal): Promise<void> {
+  const { db } = options;
+  if (!(await claimSweep(db, SWEEP, CLAIM_MS))) return;
+  const removed = await sweep(options, signal).catch(async (error: unknown) => {
+    await postponeSweep(db, SWEEP, SWEEP_INTERVAL_MS);
+    throw error;
+  });
+  await postponeSweep(db, SWEEP, removed > 0 || signal.aborted ? SWEEP_INTERVAL_MS : IDLE_INTERVAL_MS);
+}
+
+/**
+ * Removes all expired data in small batches; stops between two batches when aborted. Returns how many rows and partitions
+ * it has removed or changed.
+ */
+export async function sweep(options: RetentionOptions, signal?: AbortSignal): Promise<number> {
   const { db, config } = options;
-  const before = await eventLog.daysBeforeNow(db, config.EVENT_RETENTION_DAYS);
+  const before = await daysBeforeNow(db, config.EVENT_RETENTION_DAYS);
+  await createPartitions(db, config.EVENT_RETENTION_DAYS);
   const steps = [
     () => labelEvents(db),
     () => expirePendingFiles(options, BATCH_SIZE),
     () => deleteUsageOfEarlierDays(db, BATCH_SIZE),
     () => abandonUploads(db, ABANDONED_MS + config.MAX_UPLOAD_BYTES / MIN_UPLOAD_BYTES_PER_MS, BATCH_SIZE),
-    () => eventLog.trim(db, before, config.EVENT_RETENTION_COUNT, BATCH_SIZE),
+    ...((await hasNodesOfOldLog(db)) ? [] : eventSteps(options, before)),
     () => deleteKeysBefore(db, before, BATCH_SIZE),
     () => deleteUsageBefore(db, daysAgo(USAGE_RETENTION_DAYS), BATCH_SIZE),
   ];
-  for (const step of steps) while (signal?.aborted !== true && (await step()) > 0);
-  if (signal?.aborted === true) return;
-  await sessions.deleteExpiredRevocations(db);
+  let removed = 0;
+  for (const step of steps) {
+    for (let count = Infinity; count > 0 && signal?.aborted !== true;) {
+      count = await step();
+      removed += count;
+      if (count > 0) await postponeSweep(db, SWEEP, CLAIM_MS);
+    }
+  }
+  if (signal?.aborted === true) return removed;
+  removed += await sessions.deleteExpiredRevocations(db);
   await deleteExpiredAttempts(db, {
     windowSeconds: FAILURE_WINDOW_SECONDS,
     knownDays: KNOWN_CLIENT_DAYS,
   });
   await removeUnusedFiles(options);
+  return removed;
 }
+
+/** Nodes of an older version remove events themselves, with a record that they rely on. */
+const eventSteps = ({ db, config }: RetentionOptions, before: Timestamp) => [
+  () => dropPartitions(db, before),
+  () => deleteStrayEvents(db, before, EVENT_BATCH_SIZE),
+  () => trimTopics(db, config.EVENT_RETENTION_COUNT, EVENT_BATCH_SIZE),
+];
 
 /**
  * Removes stored files that no media row references any more: their message, conversation or account was deleted, or

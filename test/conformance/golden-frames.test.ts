@@ -2,12 +2,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EPHEMERAL_SAMPLES, EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
 import { CHANNELS, COMMON_ERRORS } from '../../src/bridge/contract/channels.ts';
 import { framesOf, framesOfEphemeral } from '../../src/bridge/contract/event-frames.ts';
-import { trim } from '../../src/db/event-log.ts';
 import type { Database } from '../../src/db/database.ts';
 import { createCircle, createConversation, createGateway, createDevice } from '../../src/testing/index.ts';
 import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { startFakeBridge } from '../bridge/fake-bridge.ts';
 import { openTestDatabase } from '../harness/database.ts';
+import { keepNewest } from '../harness/event-core.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
@@ -697,7 +697,7 @@ test('conversation frames for quit and kick are sent to the room, and a message 
 });
 
 test('a trimmed history and an exceeded limit are rejected', async () => {
-  await trim(database.db, '1970-01-01T00:00:00.000Z', 1, 1_000);
+  await keepNewest(database.db, 1);
   const payload = { ...conversationRef(), after_message_id: 1 };
   expect(await runDialogue(clientOf('ann'), ['join_conversation', payload])).toMatchInlineSnapshot(`
     "> join_conversation {"conversation_id":3,"after_message_id":1}

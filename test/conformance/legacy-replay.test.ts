@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { trim } from '../../src/db/event-log.ts';
 import type { Database } from '../../src/db/database.ts';
 import { createGateway } from '../../src/testing/index.ts';
 import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { openTestDatabase } from '../harness/database.ts';
+import { keepNewest } from '../harness/event-core.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
@@ -126,7 +126,7 @@ test('a client that joins again immediately receives the replay again, once', as
 test('a log trimmed beyond the message is reported as an error', async () => {
   const sent = [];
   for (const text of createTexts(0, 10)) sent.push(await send(text));
-  await trim(database.db, '1970-01-01T00:00:00.000Z', 5, 1_000);
+  await keepNewest(database.db, 5);
   await using client = await login(bob);
   expect(
     await client.request('join_conversation', { ...conversationRef, after_message_id: sent[1]?.legacyId }),
@@ -141,7 +141,7 @@ test('a log trimmed beyond the message is reported as an error', async () => {
 test('a client with the newest message has missed none, even if the log is trimmed', async () => {
   await send('0');
   const newest = await send('1');
-  await trim(database.db, '2100-01-01T00:00:00.000Z', 0, 1_000);
+  await keepNewest(database.db, 0);
   await using client = await login(bob);
   expect(
     await client.request('join_conversation', { ...conversationRef, after_message_id: newest.legacyId }),

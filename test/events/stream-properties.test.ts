@@ -140,6 +140,12 @@ class DatabaseModel {
           return { range: this.range, entries: this.entries.slice(startSeq, startSeq + limit) };
         }),
       readHeads: () => query(() => new Map([[TOPIC as string, this.entries.length]])),
+      readChanges: (since) =>
+        query(() => {
+          const head = this.entries.length;
+          const heads = since?.transactions === String(head) ? [] : [[TOPIC as string, head] as const];
+          return { snapshot: { transactions: String(head), server: 'model' }, heads: new Map(heads) };
+        }),
     };
   }
 }

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { Db } from '../../src/db/database.ts';
 import { createTopics } from '../../src/db/event-log.ts';
 import type { User } from '../../src/db/tables.ts';
@@ -73,6 +74,13 @@ export async function emitEvents(
   await transact(core, async (unit) => {
     for (const number of numbers) unit.emit(createNumberedEvent(number));
   });
+}
+
+/** Deletes the events of all topics but for the newest ones of each, as the retention does. */
+export async function keepNewest(db: Db, count: number): Promise<void> {
+  await sql`
+    delete from events using topics where events.topic = topics.topic and seq <= head - ${count}
+  `.execute(db);
 }
 
 export const readNumber = (event: DomainEvent): number =>

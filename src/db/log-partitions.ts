@@ -1,0 +1,146 @@
+import { sql } from 'kysely';
+import type { Db, Tx } from './database.ts';
+import type { Timestamp } from './tables.ts';
+
+// The log is partitioned by time. A partition whose events have all passed the retention is dropped, however many they
+// are. What belongs to no partition is stored in `events_default`, so that an insert never fails.
+
+/** Longest wait for the lock of the log, and so the longest delay of writers while another transaction holds it. */
+const LOCK_TIMEOUT = sql`set local lock_timeout = '50ms'`;
+/** SQLSTATE of a lock time-out. */
+const LOCK_NOT_AVAILABLE = '55P03';
+const HOUR_MS = 3_600_000;
+/** The retention spans this many partitions: each is kept until its newest event has passed the retention. */
+const PARTITIONS_PER_RETENTION = 4;
+
+interface Partition {
+  readonly name: string;
+  /** Milliseconds since 1970; null for a partition without bounds in time. */
+  readonly from: number | null;
+  readonly to: number | null;
+}
+
+const LEGACY = 'events_legacy';
+const DEFAULT = 'events_default';
+
+async function listPartitions(db: Db): Promise<Partition[]> {
+  const { rows } = await sql<Partition>`
+    select name,
+      extract(epoch from substring(bounds from 'FROM \\(''?1''?, ''([^'']+)''')::timestamptz)::float8 * 1000 as "from",
+      extract(epoch from substring(bounds from 'TO \\(''?1''?, ''([^'']+)''')::timestamptz)::float8 * 1000 as "to"
+    from (
+      select relname as name, pg_get_expr(relpartbound, pg_class.oid) as bounds
+      from pg_inherits join pg_class on pg_class.oid = inhrelid
+      where inhparent = 'events'::regclass
+    ) as partitions
+    order by "from" nulls first
+  `.execute(db);
+  return rows;
+}
+
+/**
+ * Creates the partitions of the present and the next period, unless they exist. Never waits long for a lock: returns
+ * false if another transaction holds it, and events then go to the default partition.
+ */
+export async function createPartitions(db: Db, retentionDays: number): Promise<boolean> {
+  return withLogLock(db, async (tx) => {
+    const width = Math.max(1, Math.ceil((retentionDays * 24) / PARTITIONS_PER_RETENTION)) * HOUR_MS;
+    const partitions = await listPartitions(tx);
+    const now = await readClock(tx);
+    const end = Math.max(0, ...partitions.map(({ to }) => to ?? 0));
+    for (let from = Math.max(end, floor(now, width)); from < now + width;) {
+      const to = floor(from, width) + width;
+      if (!(await hasDefaultEvents(tx, from, to))) await createPartition(tx, from, to);
+      from = to;
+    }
+  });
+}
+
+const floor = (time: number, width: number): number => Math.floor(time / width) * width;
+
+async function readClock(db: Db): Promise<number> {
+  const { rows } = await sql<{ ms: number }>`
+    select extract(epoch from clock_timestamp())::float8 * 1000 as ms
+  `.execute(db);
+  return rows[0]?.ms ?? 0;
+}
+
+/** Whether the default partition has events of this period, which then cannot get a partition of its own. */
+async function hasDefaultEvents(tx: Tx, from: number, to: number): Promise<boolean> {
+  const { rows } = await sql`
+    select from events_default
+    where at >= to_timestamp(${from / 1000}) and at < to_timestamp(${to / 1000}) limit 1
+  `.execute(tx);
+  return rows.length > 0;
+}
+
+async function createPartition(tx: Tx, from: number, to: number): Promise<void> {
+  const name = `events_${new Date(from).toISOString().slice(0, 'YYYY-MM-DDTHH'.length).replaceAll(/\D/g, '')}`;
+  const table = sql.ref(name);
+  const index = (column: string) => sql.ref(`${name}_${column}`);
+  const bound = (time: number) => sql.lit(new Date(time).toISOString());
+  const statements = [
+    sql`create table ${table} (like events including defaults)`,
+    sql`alter table ${table} add primary key (topic, seq)`,
+    sql`create index ${index('xid')} on ${table} (xid)`,
+    sql`create index ${index('message')} on ${table} (message_id) where message_id is not null`,
+    sql`create index ${index('subjects')} on ${table} using gin (subjects) where subjects is not null`,
+    sql`create index ${index('unlabelled')} on ${table} (topic, seq)
+      where message_id is null and subjects is null`,
+    // Attached, not created as a partition, which would lock out readers and writers of the others.
+    sql`alter table events attach partition ${table} for values from (1, ${bound(from)}) to (1, ${bound(to)})`,
+  ];
+  for (const statement of statements) await statement.execute(tx);
+}
+
+/** Drops the partitions whose events are all older than `before`. Returns how many it dropped. */
+export async function dropPartitions(db: Db, before: Timestamp): Promise<number> {
+  let dropped = 0;
+  for (const { name, to } of await listPartitions(db)) {
+    const isDue = name === LEGACY ? await isLegacyDue(db, before) : to !== null && to <= Date.parse(before);
+    if (!isDue) continue;
+    const isDropped = await withLogLock(db, async (tx) => {
+      await sql`drop table if exists ${sql.ref(name)}`.execute(tx);
+    });
+    if (isDropped) dropped += 1;
+  }
+  return dropped;
+}
+
+async function isLegacyDue(db: Db, before: Timestamp): Promise<boolean> {
+  const { rows } = await sql`select from events_legacy where at >= ${before}::timestamptz limit 1`.execute(
+    db,
+  );
+  return rows.length === 0;
+}
+
+/** Deletes up to `limit` events older than `before` that no partition of their time will remove. */
+export async function deleteStrayEvents(db: Db, before: Timestamp, limit: number): Promise<number> {
+  let removed = 0;
+  for (const { name } of await listPartitions(db)) {
+    if (name !== LEGACY && name !== DEFAULT) continue;
+    const table = sql.ref(name);
+    const { numAffectedRows } = await sql`
+      delete from ${table} where ctid = any(array(
+        select ctid from ${table} where at < ${before}::timestamptz order by at limit ${limit} for update skip locked
+      ))
+    `.execute(db);
+    removed += Number(numAffectedRows ?? 0n);
+  }
+  return removed;
+}
+
+/** Runs work in a transaction under a lock against other nodes. Returns false if the log's lock is held too long. */
+async function withLogLock(db: Db, work: (tx: Tx) => Promise<void>): Promise<boolean> {
+  try {
+    await db.transaction().execute(async (tx) => {
+      await LOCK_TIMEOUT.execute(tx);
+      await sql`select pg_advisory_xact_lock(hashtext('parley partitions'))`.execute(tx);
+      await work(tx);
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE) return false;
+    throw error;
+  }
+}

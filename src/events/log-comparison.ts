@@ -1,0 +1,42 @@
+import type { EventLog, LogSnapshot } from '../db/event-log.ts';
+import type { Topic } from './event.ts';
+
+/** Topics per statement when all open ones are compared. */
+const BATCH_SIZE = 5_000;
+/** After a longer time, a node compares its open topics instead of reading all that was committed meanwhile. */
+const MAX_SNAPSHOT_AGE_MS = 30_000;
+
+/** The topics that are compared with the log. */
+export interface ComparedTopics {
+  topics(): readonly Topic[];
+  /** Called with the head of a topic, open or not, which may be known. */
+  advance(topic: Topic, head: number): void;
+}
+
+/**
+ * Creates a comparison with the log. It reads only what was committed since the one before; the first one, and one after
+ * a restart of the database or a long pause, reads the heads of all open topics. Call it again once it has resolved.
+ */
+export function createComparison(
+  eventLog: EventLog,
+  { topics, advance }: ComparedTopics,
+): () => Promise<void> {
+  let last: { readonly snapshot: LogSnapshot; readonly at: number } | undefined;
+  const advanceAll = (heads: ReadonlyMap<string, number>): void => {
+    for (const [topic, head] of heads) advance(topic as Topic, head);
+  };
+  return async () => {
+    const at = performance.now();
+    const former = last !== undefined && at - last.at <= MAX_SNAPSHOT_AGE_MS ? last.snapshot : undefined;
+    const { snapshot, heads } = await eventLog.readChanges(former);
+    if (snapshot.server === former?.server) {
+      advanceAll(heads);
+    } else {
+      // After the new snapshot: what is committed in between is found by both.
+      const open = topics();
+      for (let start = 0; start < open.length; start += BATCH_SIZE)
+        advanceAll(await eventLog.readHeads(open.slice(start, start + BATCH_SIZE)));
+    }
+    last = { snapshot, at };
+  };
+}
