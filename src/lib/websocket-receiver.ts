@@ -37,12 +37,23 @@ export function receivedBytes(socket: WebSocket): number {
  * many sockets leaves time for requests. To be called when the stream has data, before the listener of `ws`, which stops
  * reading meanwhile.
  */
-export function parseInTurn(socket: WebSocket, turnClock: TurnClock, priority: Priority): void {
+export function parseInTurn(
+  socket: WebSocket,
+  turnClock: Pick<TurnClock, 'isOver' | 'nextTurn'>,
+  priority: Priority,
+): void {
   const receiver = receiverOf(socket);
   if (receiver === undefined || receiver.writableCorked > 0 || !turnClock.isOver()) return;
   receiver.cork();
-  void turnClock.nextTurn(priority).then(() => receiver.uncork());
+  void turnClock.nextTurn(priority).then(() => {
+    // Node 24.21 never finishes a stream that ends itself while it writes the last of its corked chunks, as the receiver
+    // does for a close frame: the socket would never emit `close`. An empty chunk with a callback, behind it, finishes it.
+    if (!receiver.writableEnded) receiver.write(EMPTY, () => undefined);
+    receiver.uncork();
+  });
 }
+
+const EMPTY = Buffer.alloc(0);
 
 /** The newest ping of each socket that has a pong to send. */
 const unansweredPings = new WeakMap<WebSocket, Buffer>();
