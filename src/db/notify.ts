@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { Semaphore } from '../lib/semaphore.ts';
 import { openNotifier } from './notifier.ts';
 import type {
   Message,
@@ -53,13 +54,16 @@ async function openConnection(
     await client.end().catch(() => undefined);
     throw error;
   }
+  const statements = new Semaphore(1);
   const run = (command: 'listen' | 'unlisten', channels: readonly string[]) =>
-    client.query(channels.map((channel) => `${command} ${pg.escapeIdentifier(channel)}`).join(';'));
+    statements.run(() =>
+      client.query(channels.map((channel) => `${command} ${pg.escapeIdentifier(channel)}`).join(';')),
+    );
   return {
     listen: (channels) => run('listen', channels),
     unlisten: (channels) => run('unlisten', channels),
-    send: (messages) => notify(client, messages),
-    check: () => client.query('select 1'),
+    send: (messages) => statements.run(() => notify(client, messages)),
+    check: () => statements.run(() => client.query('select 1')),
     close: () => client.end(),
   };
 }

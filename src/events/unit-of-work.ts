@@ -69,7 +69,7 @@ async function publishRevocation(bus: Bus, { envelope, nodeIds }: PublishedRevoc
   const publishedAt = performance.now();
   const confirmed = await bus.publishConfirmed({ kind: 'event', envelope }, nodeIds, REVOCATION_WAIT_MS);
   if (nodeIds.every((id) => confirmed.has(id))) return;
-  await pause(REVOCATION_WAIT_MS - (performance.now() - publishedAt));
+  await pause(Math.max(0, REVOCATION_WAIT_MS - (performance.now() - publishedAt)));
 }
 
 async function store(

@@ -2,10 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { inject, expect, test, vi } from 'vitest';
 import { openPostgresNotifier } from '../../src/db/notify.ts';
+import type { Notifier, NotifierOptions } from '../../src/db/notifier.ts';
 import type { Notice } from '../../src/events/bus.ts';
 import { connectCluster } from '../../src/events/cluster/cluster.ts';
 import type { Cluster, ClusterOptions } from '../../src/events/cluster/cluster.ts';
+import { createShards } from '../../src/events/cluster/shards.ts';
+import { conversationTopic } from '../../src/events/event.ts';
+import type { Topic } from '../../src/events/event.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
+import type { ConversationId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
 import {
   cursorAt,
@@ -51,12 +56,16 @@ async function startTestCluster(compareMs = 60_000) {
   const core = await createTestCore();
   const { url = '' } = core;
   const stack = new AsyncDisposableStack();
+  const nodeIds: string[] = [];
   const addNode = async (): Promise<Core> => {
     const node = { ...core, ...createNode(core.db) };
-    stack.use(await connect(node, url, { compareMs }));
+    const nodeId = randomUUID();
+    stack.use(await connect(node, url, { compareMs, nodeId }));
+    nodeIds.push(nodeId);
     return node;
   };
   return {
+    nodeIds,
     a: await addNode(),
     b: await addNode(),
     core,
@@ -65,10 +74,11 @@ async function startTestCluster(compareMs = 60_000) {
   };
 }
 
-/** Records the notices that a node receives. */
-function recordNotices(node: Core): Notice[] {
+/** Records the notices that a node receives. Resolves once it receives those of other nodes. */
+async function recordNotices(node: Core): Promise<Notice[]> {
   const notices: Notice[] = [];
   node.bus.subscribe(TOPIC, (notice) => void notices.push(notice));
+  await node.bus.whenFollowed(TOPIC);
   return notices;
 }
 
@@ -118,7 +128,7 @@ clusterTest('a single node sends nothing, and starts sending once another joins'
 
   const node = { ...core, ...createNode(core.db) };
   await using _secondNode = await connect(node, url, options);
-  const notices = recordNotices(node);
+  const notices = await recordNotices(node);
   const stream = await openTopic(node, { after: cursorAt(core, number - 1) });
   expect(await readNumbers(stream, 2)).toEqual([number, 'live']);
   await emitEvents(core, number + 1);
@@ -132,7 +142,7 @@ clusterTest('a single node sends nothing, and starts sending once another joins'
 clusterTest('a notice is received by the other node once, and not by the sender again', async () => {
   await using cluster = await startTestCluster();
   const { a, b } = cluster;
-  const [noticesOfA, noticesOfB] = [recordNotices(a), recordNotices(b)];
+  const [noticesOfA, noticesOfB] = await Promise.all([recordNotices(a), recordNotices(b)]);
   await emitEvents(a, 1, 2);
   a.bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(1) }]);
   await emitEvents(b, 3);
@@ -153,7 +163,7 @@ clusterTest('an event that is too large for a notification is read from the log'
   await using cluster = await startTestCluster();
   const { a, b } = cluster;
   const stream = await openTopic(b);
-  const notices = recordNotices(b);
+  const notices = await recordNotices(b);
   const large = { ...createNumberedEvent(1), padding: 'é'.repeat(20_000) };
   await transact(a, async (unit) => unit.emit(large));
   await emitEvents(a, 2);
@@ -164,7 +174,7 @@ clusterTest('an event that is too large for a notification is read from the log'
 clusterTest('a large signal is sent in chunks', async () => {
   await using cluster = await startTestCluster();
   const { a, b } = cluster;
-  const notices = recordNotices(b);
+  const notices = await recordNotices(b);
   const sender = createActorView(1);
   const content = { message: { sdp: 'é€😀\n'.repeat(15_000) } };
   const ephemeral = { type: 'signal', topic: TOPIC, sender, content, legacyLease: null } as const;
@@ -203,7 +213,7 @@ clusterTest('a lost connection is replaced, and events published during the loss
   expect(await readNumbers(stream, 2)).toEqual([1, 2]);
   await vi.waitFor(
     async () => {
-      const notices = recordNotices(b);
+      const notices = await recordNotices(b);
       a.bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(1) }]);
       await vi.waitFor(() => expect(notices).toHaveLength(1), { timeout: 200 });
     },
@@ -239,10 +249,10 @@ clusterTest('a closed node receives and sends nothing', async () => {
   ];
   const connectionOfA = await connect(a, core.url ?? '');
   await using _connectionOfB = await connect(b, core.url ?? '');
-  const [noticesOfA, noticesOfB] = [recordNotices(a), recordNotices(b)];
+  const [noticesOfA, noticesOfB] = await Promise.all([recordNotices(a), recordNotices(b)]);
   await connectionOfA[Symbol.asyncDispose]();
   await using third = await connect(c, core.url ?? '');
-  const noticesOfC = recordNotices(c);
+  const noticesOfC = await recordNotices(c);
   await emitEvents(b, 1);
   await emitEvents(a, 2);
   await emitEvents(b, 3);
@@ -251,4 +261,85 @@ clusterTest('a closed node receives and sends nothing', async () => {
   expect(third.isConnected).toBe(true);
   expect(noticesOfA).toHaveLength(1);
   expect(noticesOfB).toHaveLength(2);
+});
+
+/** Topics of one shard with the test's topic, and of another one. */
+function findTopics(shards: number): { readonly same: Topic; readonly other: Topic } {
+  const { channelOf } = createShards({
+    shards,
+    listen: async () => undefined,
+    unlisten: async () => undefined,
+  });
+  const topics = range(2, 10_000).map((id) => conversationTopic(id as ConversationId));
+  const find = (isWanted: (channel: string) => boolean): Topic => {
+    const found = topics.find((topic) => isWanted(channelOf(topic)));
+    if (found === undefined) throw new Error('No topic has such a shard');
+    return found;
+  };
+  const own = channelOf(TOPIC);
+  return { same: find((channel) => channel === own), other: find((channel) => channel !== own) };
+}
+
+clusterTest('a node receives only the texts of shards that it has readers for', async () => {
+  const core = await createTestCore();
+  const url = core.url ?? '';
+  const texts: string[] = [];
+  const open = (options: NotifierOptions): Promise<Notifier> =>
+    openPostgresNotifier({
+      ...options,
+      onText(text, channel) {
+        if (/^parley_\d+$/.test(channel)) texts.push(text);
+        options.onText(text, channel);
+      },
+    });
+  const [a, b] = [createNode(core.db), createNode(core.db)];
+  await using _a = await connect({ ...core, ...a }, url);
+  await using _b = await connect({ ...core, ...b }, url, { open });
+  const { same, other } = findTopics(256);
+  const notices = await recordNotices({ ...core, ...b });
+  const publish = (topic: Topic) => a.bus.publish([{ kind: 'advanced', topic, seq: 1 }]);
+  publish(other);
+  publish(same);
+  publish(TOPIC);
+  await waitForNotices(notices, 1);
+  // The text of the same shard is received, and dropped before it is parsed.
+  expect(texts.map((text) => text.split(' ')[3])).toEqual([same, TOPIC]);
+  expect(notices).toEqual([{ kind: 'advanced', topic: TOPIC, seq: 1 }]);
+});
+
+clusterTest('beside a node of an older version, everything is sent on the common channel', async () => {
+  const core = await createTestCore();
+  const url = core.url ?? '';
+  const texts: string[] = [];
+  await using oldNode = await openPostgresNotifier({
+    url,
+    log,
+    onText: (text) => texts.push(text),
+    onListening() {},
+  });
+  await oldNode.listen(['parley']);
+  const node = { ...core, ...createNode(core.db) };
+  await using _node = await connect(node, url);
+  const notices = await recordNotices(node);
+  const sendOld = (text: string) => oldNode.send([{ channel: 'parley', text }]);
+  await sendOld('abcdef01 here');
+  const event = { kind: 'advanced', topic: TOPIC, seq: 5 } as const;
+  await sendOld(`abcdef01 1 0/1 ${JSON.stringify(event)}`);
+  await waitForNotices(notices, 1);
+  expect(notices).toEqual([event]);
+  await emitEvents(node, 1);
+  await vi.waitFor(() => expect(texts.some((text) => text.includes('"messageId":1}'))).toBe(true));
+  // An older node parses everything after the header as JSON.
+  const [text = ''] = texts.filter((candidate) => candidate.includes('"messageId":1}'));
+  expect(JSON.parse(text.replace(/^[0-9a-f]+ \d+ 0\/1 /, ''))).toMatchObject({ kind: 'event' });
+});
+
+clusterTest('a node confirms a notice once it has delivered it', async () => {
+  await using cluster = await startTestCluster();
+  const { a, b, nodeIds } = cluster;
+  const notices = await recordNotices(b);
+  const notice = { kind: 'ephemeral', ephemeral: createTyping(1) } as const;
+  expect(await a.bus.publishConfirmed(notice, nodeIds, 5_000)).toEqual(new Set(nodeIds));
+  expect(notices).toEqual([notice]);
+  expect(await a.bus.publishConfirmed(notice, ['unknown'], 10)).toEqual(new Set());
 });

@@ -1,12 +1,17 @@
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
+import type { ActorRef } from '../../src/actor.ts';
+import { createTopics } from '../../src/db/event-log.ts';
 import type { Db } from '../../src/db/database.ts';
 import type { Notice } from '../../src/events/bus.ts';
 import { createBus } from '../../src/events/bus.ts';
+import { accountTopic } from '../../src/events/event.ts';
 import type { Envelope, Ephemeral } from '../../src/events/event.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
 import type { Tail } from '../../src/events/tail.ts';
+import { transact } from '../../src/events/unit-of-work.ts';
+import type { UserId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
 import {
   createNode,
@@ -296,4 +301,50 @@ test('a follower that throws does not affect the others', async () => {
   tail.follow({ onEvent: (envelope) => void envelopes.push(envelope) });
   await emitEvents(core, 1, 2);
   expect(envelopes.map(({ seq }) => seq)).toEqual([1, 2]);
+});
+
+test('a node that has not compared with the log recently delivers the ends of sessions first', async () => {
+  const core = await createTestCore();
+  const account: ActorRef = { kind: 'user', id: 7 as UserId };
+  await core.db.transaction().execute((tx) => createTopics(tx, [accountTopic(account)]));
+  const bus = createBus(silent);
+  const tails = createTails({ eventLog: createEventLog(core.db), bus, log: silent, leaseMs: 0 });
+  const delivered: string[] = [];
+  for (const topic of [accountTopic(account), TOPIC]) {
+    const tail = await tails.open(topic);
+    tail?.follow({
+      onEvent: ({ event }) => void delivered.push(event.type),
+      onEphemeral: ({ type }) => void delivered.push(type),
+    });
+  }
+  // Its notice does not reach this node.
+  await transact(createNode(core.db), async (unit) =>
+    unit.emit({ type: 'session.ended', account, tokenId: 'revoked' }),
+  );
+  bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(1) }]);
+  await emitEvents({ db: core.db, bus }, 1);
+  await vi.waitFor(() => expect(delivered).toHaveLength(3));
+  expect(delivered[0]).toBe('session.ended');
+});
+
+test('pages of the log are returned after the ends of sessions, too', async () => {
+  const core = await createTestCore();
+  const account: ActorRef = { kind: 'user', id: 7 as UserId };
+  await core.db.transaction().execute((tx) => createTopics(tx, [accountTopic(account)]));
+  const tails = createTails({
+    eventLog: createEventLog(core.db),
+    bus: createBus(silent),
+    log: silent,
+    leaseMs: 0,
+  });
+  const ended: string[] = [];
+  const accountTail = await tails.open(accountTopic(account));
+  accountTail?.follow({ onEvent: ({ event }) => void ended.push(event.type) });
+  const tail = await tails.open(TOPIC);
+  await transact(createNode(core.db), async (unit) =>
+    unit.emit({ type: 'session.ended', account, tokenId: 'revoked' }),
+  );
+  await emitEvents(createNode(core.db), 1);
+  expect((await tail?.readAfter(0, 10))?.entries).toHaveLength(1);
+  expect(ended).toEqual(['session.ended']);
 });

@@ -10,6 +10,9 @@ export interface RedisServer extends AsyncDisposable {
   readonly url: string;
   stop(): Promise<void>;
   start(): Promise<void>;
+  /** Stops the process without closing its connections, until `resume`. */
+  suspend(): void;
+  resume(): void;
 }
 
 export async function startRedis(): Promise<RedisServer> {
@@ -18,6 +21,7 @@ export async function startRedis(): Promise<RedisServer> {
   const stop = async (): Promise<void> => {
     if (process === undefined) return;
     const exited = once(process, 'exit');
+    // Ends a suspended process, too.
     process.kill('SIGKILL');
     process = undefined;
     await exited;
@@ -37,5 +41,12 @@ export async function startRedis(): Promise<RedisServer> {
     await waitForOutput(started, /Ready to accept connections/);
   };
   await start();
-  return { url: `redis://127.0.0.1:${port}`, stop, start, [Symbol.asyncDispose]: stop };
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    stop,
+    start,
+    suspend: () => void process?.kill('SIGSTOP'),
+    resume: () => void process?.kill('SIGCONT'),
+    [Symbol.asyncDispose]: stop,
+  };
 }

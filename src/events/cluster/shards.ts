@@ -1,9 +1,12 @@
 import type { Notifier } from '../../db/notifier.ts';
 import { createBatcher } from '../../lib/batcher.ts';
+import { withTimeout } from '../../lib/timeout.ts';
 import type { Topic } from '../event.ts';
 
 /** Shards in one statement. */
 const MAX_BATCH_SIZE = 1_000;
+/** Readers of a topic wait for its shard no longer: until it is listened to, comparisons with the log find its events. */
+const LISTEN_TIMEOUT_MS = 500;
 
 /** The shards of the topics that this node follows. */
 export interface Shards {
@@ -18,7 +21,7 @@ export interface Shards {
 }
 
 /** Creates the shards of a node that follows no topic. A topic's shard is listened to from its first topic on. */
-export function createShards(notifier: Notifier): Shards {
+export function createShards(notifier: Pick<Notifier, 'shards' | 'listen' | 'unlisten'>): Shards {
   /** Number of followed topics, by shard; 0 until the shard is released. */
   const topicCounts = new Map<number, number>();
   const pending = new Map<number, Promise<void>>();
@@ -34,7 +37,9 @@ export function createShards(notifier: Notifier): Shards {
   );
   const shardOf = (topic: Topic): number => hash(topic) % notifier.shards;
   const listen = (shard: number): void => {
-    const listening = listener.submit(shard).finally(() => pending.delete(shard));
+    const listening = withTimeout(LISTEN_TIMEOUT_MS, listener.submit(shard))
+      .catch(() => undefined)
+      .finally(() => pending.delete(shard));
     pending.set(shard, listening);
   };
 
