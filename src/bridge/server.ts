@@ -13,6 +13,7 @@ import { LegacyConnection } from './connection.ts';
 import type { BridgeDeps } from './deps.ts';
 import { onTransport } from './engine-io/internals.ts';
 import { limitPackets, limitPongs } from './engine-io/packet-limits.ts';
+import { handlePacketsInTurns } from './engine-io/packet-turns.ts';
 import { ignoreRepeatedConnects } from './engine-io/repeated-connects.ts';
 import {
   bufferedBytes,
@@ -126,6 +127,10 @@ export function createBridge(deps: BridgeDeps): Bridge {
     heldBytes.countReceived(transport, socket, stream);
   });
   limitPackets(engine, limits.payloadPackets);
+  handlePacketsInTurns(engine, {
+    turnClock: deps.turnClock,
+    priorityOf: (transport) => sessions.priorityOf(sessions.findByTransport(transport)),
+  });
   limitPongs(engine, {
     maxBytes: limits.sendQueueBytes,
     onTerminate: (transport) => logDisconnecting(sessions.findByTransport(transport), 'pongs not read'),

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Server as EngineServer } from 'engine.io';
 import { Server } from 'socket.io';
 import { parser } from '../../src/bridge/engine-io/socket-io-parser.ts';
 import { createEngineIo } from '../../src/bridge/engine-io/server.ts';
@@ -12,8 +13,10 @@ export interface EchoServer extends AsyncDisposable {
 
 export async function startEchoServer(
   heartbeat = { pingInterval: 25_000, pingTimeout: 60_000 },
+  adaptEngine: (engine: EngineServer) => void = () => {},
 ): Promise<EchoServer> {
   const engine = createEngineIo({ ...heartbeat, transports: ['polling', 'websocket'] });
+  adaptEngine(engine);
   const io = new Server({ path: '/socket.io/', serveClient: false, parser });
   io.bind(engine);
   io.on('connection', (socket) => {

@@ -109,6 +109,16 @@ test('an engine.io that ignores encoded WebSocket frames is rejected at start', 
   );
 });
 
+test('an engine.io that holds the response to a polling request elsewhere is rejected at start', () => {
+  const engine: { createTransport(name: string): object } = EngineServer.prototype as never;
+  const { createTransport } = engine;
+  vi.spyOn(engine, 'createTransport').mockImplementation(function (this: unknown, ...args: [string]) {
+    const transport = createTransport.apply(this, args);
+    return Object.defineProperty(transport, 'dataRes', { get: () => undefined, set() {} });
+  });
+  expect(createEngine).toThrow('engine.io or socket.io lacks what legacy clients need: transport.dataRes');
+});
+
 test('a socket.io that reads packets by another event is rejected at start', () => {
   vi.spyOn(Server.prototype, 'bind').mockReturnThis();
   expect(createEngine).toThrow('engine.io or socket.io lacks what legacy clients need: listeners of data');

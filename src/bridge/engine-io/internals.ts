@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Server as EngineServer, Socket as EngineSocket } from 'engine.io';
 import { Server } from 'socket.io';
@@ -19,7 +19,12 @@ export interface Transport {
   parser: unknown;
   /** False while a write is in flight. */
   writable: boolean;
+  readonly readyState: string;
+  /** The response to the polling request whose packets are being handled. */
+  readonly dataRes?: ServerResponse | null;
   send(packets: readonly object[]): void;
+  /** Handles a request of a polling client. */
+  onRequest(request: object): void;
   /** Set on WebSocket transports only. */
   readonly socket?: WebSocketInternals;
   /** Set by this project: the stream below an uncompressed WebSocket. */
@@ -139,7 +144,27 @@ function findMissingInProtocol4(stock: EngineServer, engine: EngineInternals): r
   stock.emit('connection', conn);
   const readers = conn.listenerCount('data');
   conn.close(true);
-  return readers > 0 ? [] : ['listeners of data'];
+  return readers > 0 ? findMissingInPost(engine) : ['listeners of data'];
+}
+
+/** The response must be known while the packets of its request are decoded, for `handlePacketsInTurns` to delay it. */
+function findMissingInPost(engine: EngineInternals): readonly string[] {
+  const request = fakeRequest('/?EIO=4&transport=polling');
+  engine.prepare(request);
+  const transport = engine.createTransport('polling', request);
+  let isKnown = false;
+  const response = { writeHead: () => response, end: () => response };
+  transport.parser = {
+    decodePayload() {
+      isKnown = (transport.dataRes as unknown) === response;
+      return [];
+    },
+  };
+  const post = { method: 'POST', headers: {}, setEncoding: () => undefined, res: response };
+  const body = Object.assign(new EventEmitter(), post);
+  transport.onRequest(body);
+  body.emit('end');
+  return isKnown ? [] : ['transport.dataRes'];
 }
 
 const fakeRequest = (url: string): IncomingMessage =>

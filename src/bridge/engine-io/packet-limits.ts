@@ -4,7 +4,7 @@ import type { Transport } from './internals.ts';
 import { countBinaryPackets } from './protocol-3-parser.ts';
 
 /** The parser of protocol 3 passes packets to a callback, that of protocol 4 returns them. */
-interface PayloadParser {
+export interface PayloadParser {
   decodePayload(payload: unknown, callback?: (packet: object) => unknown): unknown;
 }
 
