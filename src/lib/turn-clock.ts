@@ -2,6 +2,8 @@ import { nextTick } from 'node:process';
 
 /** Work that the loops of one event-loop turn may do together. */
 const SLICE_MS = 5;
+/** Work that a resumed loop may do before the next: a client that waits for one item is not delayed by long queues of others. */
+const RESUMED_SLICE_MS = 0.5;
 
 /** Loops of anonymous clients wait in a queue of their own, and so do not delay those of accounts. */
 export type Priority = 'account' | 'anonymous';
@@ -17,45 +19,53 @@ export const priorityOfLogin = (login: object | null | undefined): Priority =>
 export class TurnClock {
   readonly #waiting: Readonly<Record<Priority, (() => void)[]>> = { account: [], anonymous: [] };
   readonly #sliceMs: number;
-  /** Start of the work in this turn; undefined before it. */
-  #startedAt: number | undefined;
+  /** The end of the work in this turn, and of the loop that works; undefined before the first. */
+  #turnEndsAt: number | undefined;
+  #sliceEndsAt = 0;
 
   constructor(sliceMs = SLICE_MS) {
     this.#sliceMs = sliceMs;
   }
 
-  /** Whether the loops have used the time of this turn: a loop then awaits `nextTurn` before its next item. */
+  /** Whether the loop has used its time of this turn: it then awaits `nextTurn` before its next item. */
   isOver(): boolean {
-    if (this.#startedAt === undefined) {
+    if (this.#turnEndsAt === undefined) {
       this.#start();
       return false;
     }
-    return performance.now() - this.#startedAt > this.#sliceMs;
+    return performance.now() > this.#sliceEndsAt;
   }
 
   /** Resolves in a later turn. The loop may then handle one item before it checks `isOver` again. */
   nextTurn(priority: Priority): Promise<void> {
-    if (this.#startedAt === undefined) this.#start();
+    if (this.#turnEndsAt === undefined) this.#start();
     return new Promise((resolve) => this.#waiting[priority].push(resolve));
   }
 
-  #start(): void {
-    this.#startedAt = performance.now();
+  #start(): number {
+    const endsAt = performance.now() + this.#sliceMs;
+    [this.#turnEndsAt, this.#sliceEndsAt] = [endsAt, endsAt];
     setImmediate(() => {
-      this.#startedAt = undefined;
-      void this.#resumeLoops();
+      this.#turnEndsAt = undefined;
+      if (this.#waiting.account.length + this.#waiting.anonymous.length > 0)
+        void this.#resumeLoops(this.#start());
     });
+    return endsAt;
   }
 
   /** Resumes loops one after the other, an account's and an anonymous one alternately, until the turn is over. */
-  async #resumeLoops(): Promise<void> {
+  async #resumeLoops(turnEndsAt: number): Promise<void> {
     const { account, anonymous } = this.#waiting;
-    while (account.length + anonymous.length > 0 && !this.isOver()) {
+    do {
       for (const queue of [account, anonymous]) {
-        queue.shift()?.();
+        const resume = queue.shift();
+        if (resume === undefined) continue;
+        this.#sliceEndsAt = Math.min(turnEndsAt, performance.now() + RESUMED_SLICE_MS);
+        resume();
         await afterMicrotasks();
       }
-    }
+    } while (account.length + anonymous.length > 0 && performance.now() <= turnEndsAt);
+    if (this.#turnEndsAt === turnEndsAt) this.#sliceEndsAt = turnEndsAt;
   }
 }
 

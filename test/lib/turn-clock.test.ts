@@ -49,6 +49,23 @@ test('a loop of an account does not wait for the loops of anonymous clients', as
   expect(finished[0]).toBe('account');
 });
 
+test('a client that waits for one item is not delayed by the long queues of others', async () => {
+  const clock = new TurnClock();
+  let handled = 0;
+  /** Items of 0.1 ms: with the whole time of a turn, a loop would handle about 50 of them in each. */
+  const longLoops = Array.from({ length: 20 }, async () => {
+    for (let index = 0; index < 200; index += 1) {
+      if (clock.isOver()) await clock.nextTurn('anonymous');
+      work(0.1);
+      handled += 1;
+    }
+  });
+  while (!clock.isOver());
+  await clock.nextTurn('anonymous');
+  expect(handled).toBeLessThan(1_000);
+  await Promise.all(longLoops);
+});
+
 test('a loop without contention never waits', async () => {
   const clock = new TurnClock();
   expect([clock.isOver(), clock.isOver()]).toEqual([false, false]);
