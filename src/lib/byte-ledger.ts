@@ -18,6 +18,11 @@ const TOTAL_BYTES = { account: 48 * MEGABYTE, anonymous: 32 * MEGABYTE } as cons
 /** Called when the bytes of the holder are needed for others: must free them. */
 type Evict = () => void;
 
+interface Waiting {
+  readonly bytes: number;
+  readonly onFree: (isFree: boolean) => void;
+}
+
 /**
  * The bytes that clients of one kind make the process hold together. Beyond the limit, those who have held bytes for the
  * longest time are evicted: an honest client holds them only briefly.
@@ -27,7 +32,7 @@ export class ByteLedger {
   readonly #onEvicted: () => void;
   /** In the order in which they began to hold bytes. */
   readonly #holders = new Map<Evict, number>();
-  readonly #waiting = new Set<{ readonly bytes: number; readonly resume: () => void }>();
+  readonly #waiting = new Set<Waiting>();
   #bytes = 0;
 
   constructor(limit: number, onEvicted: () => void) {
@@ -51,7 +56,7 @@ export class ByteLedger {
       oldest();
       this.#onEvicted();
     }
-    this.#resumeNext();
+    this.#resumeWaiting();
   }
 
   /** Whether so many more bytes may be set without an eviction. Counts one otherwise: the caller must not hold them. */
@@ -62,31 +67,31 @@ export class ByteLedger {
   }
 
   /**
-   * Resolves with true when so many bytes may be set without an eviction, or the signal is aborted. Resolves with false, and
-   * counts an eviction, if too many wait already.
+   * Calls back, with true, when so many bytes may be set without an eviction: the callback must set them. Calls back with
+   * false when the signal is aborted before, or, counting an eviction, if too many wait already.
    */
-  whenFree(bytes: number, signal: AbortSignal): true | Promise<boolean> {
-    if (this.#waiting.size === 0 && this.#bytes + bytes <= this.#limit) return true;
+  whenFree(bytes: number, signal: AbortSignal, onFree: (isFree: boolean) => void): void {
+    if (this.#waiting.size === 0 && this.#bytes + bytes <= this.#limit) return onFree(true);
     if (this.#waiting.size >= MAX_WAITING) {
       this.#onEvicted();
-      return Promise.resolve(false);
+      return onFree(false);
     }
-    return new Promise((resolve) => {
-      const entry = { bytes, resume: () => resolve(true) };
-      this.#waiting.add(entry);
-      signal.addEventListener('abort', () => {
-        this.#waiting.delete(entry);
-        resolve(true);
-      });
+    const waiting = { bytes, onFree };
+    this.#waiting.add(waiting);
+    signal.addEventListener('abort', () => {
+      if (!this.#waiting.delete(waiting)) return;
+      onFree(false);
+      this.#resumeWaiting();
     });
   }
 
-  /** Resumes one waiting holder, which then sets its bytes, and so resumes the next. */
-  #resumeNext(): void {
+  /** Resumes those who have waited for the longest time, as far as their bytes fit. */
+  #resumeWaiting(): void {
     const [next] = this.#waiting;
     if (next === undefined || this.#bytes + next.bytes > this.#limit) return;
     this.#waiting.delete(next);
-    next.resume();
+    // Sets its bytes, and so resumes the next.
+    next.onFree(true);
   }
 }
 
@@ -138,6 +143,19 @@ export class LedgerEntry {
     if (priority === undefined) return;
     this.#counted = priority;
     this.#ledgers[priority].set(this.#evict, counted);
+  }
+
+  /**
+   * Updates the bytes once that evicts nobody. Resolves with whether it did: not if the signal was aborted before, or if too
+   * many wait already.
+   */
+  updateWhenFree(bytes: number, signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#ledgers[this.#priority()].whenFree(bytes, signal, (isFree) => {
+        resolve(isFree);
+        if (isFree) this.update(bytes);
+      });
+    });
   }
 
   release(): void {

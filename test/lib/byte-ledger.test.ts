@@ -65,25 +65,55 @@ test('the bytes of a client that logs in count among those of accounts', () => {
   expect([inbound.anonymous.bytes, inbound.account.bytes]).toEqual([0, 60 * KILOBYTE]);
 });
 
-test('a holder that waits is resumed, in order, once its bytes fit', async () => {
-  const { inbound, evicted, open } = openLedger();
-  const { signal } = new AbortController();
-  const first = open('first');
-  first.update(90 * KILOBYTE);
-  const second = open('second');
+function openWaiting(total = 90 * KILOBYTE) {
+  const ledger = openLedger();
+  const first = ledger.open('first');
+  first.update(total);
   const order: string[] = [];
-  const waiting = [
-    Promise.resolve(inbound.anonymous.whenFree(60 * KILOBYTE, signal)).then(() => {
-      order.push('second');
-      second.update(60 * KILOBYTE);
-    }),
-    Promise.resolve(inbound.anonymous.whenFree(50 * KILOBYTE, signal)).then(() => order.push('third')),
-  ];
+  const wait = async (name: string, bytes: number, signal = new AbortController().signal) => {
+    const entry = ledger.open(name);
+    order.push(`${name} ${await entry.updateWhenFree(bytes, signal)}`);
+    return entry;
+  };
+  return { ...ledger, first, order, wait };
+}
+
+test('holders that wait are resumed in order, once their bytes fit', async () => {
+  const { first, order, wait, evicted } = openWaiting();
+  const [second, third] = [wait('second', 60 * KILOBYTE), wait('third', 50 * KILOBYTE)];
   expect(order).toEqual([]);
   first.release();
-  await waiting[0];
-  second.release();
-  await waiting[1];
-  expect(order).toEqual(['second', 'third']);
+  (await second).release();
+  await third;
+  expect(order).toEqual(['second true', 'third true']);
   expect(evicted).toEqual([]);
+});
+
+test('what is free goes to those who wait before it is admitted to others', async () => {
+  const { inbound, first, order, wait, evicted } = openWaiting();
+  const waiting = [
+    wait('second', 60 * KILOBYTE),
+    wait('third', 40 * KILOBYTE),
+    wait('fourth', 20 * KILOBYTE),
+  ];
+  first.release();
+  // Synchronously: the bytes of those who are resumed count before they continue.
+  expect(inbound.anonymous.bytes).toBe(100 * KILOBYTE);
+  const [second, third] = await Promise.all(waiting.slice(0, 2));
+  expect(order).toEqual(['second true', 'third true']);
+  second?.release();
+  await waiting[2];
+  third?.release();
+  expect(inbound.anonymous.bytes).toBe(20 * KILOBYTE);
+  expect(evicted).toEqual([]);
+});
+
+test('one that stops waiting lets the next continue', async () => {
+  const { order, wait } = openWaiting();
+  const aborted = new AbortController();
+  const second = wait('second', 60 * KILOBYTE, aborted.signal);
+  const third = wait('third', 10 * KILOBYTE - 1);
+  aborted.abort();
+  await Promise.all([second, third]);
+  expect(order).toEqual(['second false', 'third true']);
 });

@@ -43,11 +43,7 @@ export async function countHeldBytes(
   const closed = new AbortController();
   response.once('close', () => closed.abort());
   // Meanwhile the body is not read, and its client waits.
-  const isFree = await inbound[priority].whenFree(length, closed.signal);
-  if (!isFree) return evict();
-  if (!response.closed) return entry.update(length);
-  // Leaves its turn to the next.
-  inbound[priority].set(evict, 0);
+  if (!(await entry.updateWhenFree(length, closed.signal)) && !response.closed) evict();
 }
 
 /** Waits for a turn of the event loop before work on a large body: many may be complete in the same turn. */
