@@ -17,6 +17,9 @@ import {
 } from './attack-tools.ts';
 import type { Attacks } from './attack-tools.ts';
 
+const SEND =
+  'mutation($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
+
 /** Attacks with accounts, by name. */
 export const ACCOUNT_ATTACKS: Attacks = {
   'queries-me': () => loop(12, (index) => post(graphql(aliases(781, 'me { __typename }')), bearer(index))),
@@ -79,8 +82,6 @@ export const ACCOUNT_ATTACKS: Attacks = {
         );
       socket.pause();
     }
-    const SEND =
-      'mutation($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
     loop(48, (index) =>
       post(graphql(SEND, { id: ids[index % ids.length], text: text(16_000) }), bearer(index)),
     );
@@ -98,6 +99,22 @@ export const ACCOUNT_ATTACKS: Attacks = {
         );
       return socket;
     });
+  },
+  'distinct-subscriptions': async () => {
+    const ids = await Promise.all(tokens.slice(0, 4).map((_, index) => createConversation(index)));
+    for (const [index, id] of ids.entries()) {
+      const socket = await openWebSocket(bearer(index));
+      for (const at of range(1_000))
+        socket.send(
+          subscribe(
+            at,
+            `subscription s${at} { conversationEvents(conversationId: "${id}") { ... on MessageSent { message { text } } } }`,
+          ),
+        );
+    }
+    loop(16, (index) =>
+      post(graphql(SEND, { id: ids[index % ids.length], text: 'text' }), bearer(index % ids.length)),
+    );
   },
   'refreshed-tokens': () =>
     loop(24, async (index) => {

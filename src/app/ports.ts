@@ -28,13 +28,14 @@ import { schema } from '../schema/index.ts';
 /** Creates what the transports of the gateway may call. Throws for an invalid PERSISTED_OPERATIONS file. */
 export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> {
   const formatError = createFormatError(deps.log);
+  const turnClock = new TurnClock();
   const engine = createEngine({
     schema,
-    fanOut: createFanOut({ ...deps, metrics }),
+    fanOut: createFanOut({ ...deps, metrics, turnClock }),
     formatError,
     introspection: deps.config.INTROSPECTION === 'on',
     operationLog: createOperationLog(deps.log, metrics),
-    gate: createOperationGate(deps),
+    gate: createOperationGate({ ...deps, turnClock }),
   });
   const { PERSISTED_OPERATIONS: path, OPERATIONS } = deps.config;
   const persisted = path === undefined ? undefined : await readPersistedOperations(path, engine);
@@ -62,7 +63,7 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
           'a proxy that is not in TRUSTED_PROXIES forwards requests: limits by address count its clients as one',
         ),
     }),
-    turnClock: new TurnClock(),
+    turnClock,
     ledgers: createLedgers(deps, metrics),
     authenticate: (token, address) => accounts.authenticate(deps, token, address),
     openSession: (token, address) => openSession(deps, token, address),

@@ -13,6 +13,7 @@ import type { Follower, Tail } from '../../src/events/tail.ts';
 import { createFanOut } from '../../src/gateway/execution/fan-out.ts';
 import type { Receiver } from '../../src/gateway/execution/fan-out.ts';
 import { createMetrics } from '../../src/gateway/metrics.ts';
+import { TurnClock } from '../../src/lib/turn-clock.ts';
 import { createLogger } from '../../src/log.ts';
 import { openTestDatabase } from '../harness/database.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
@@ -266,7 +267,7 @@ async function createGroup(execute: () => Promise<object>, size: number) {
     isCurrent: true,
     lag: () => 0,
   };
-  const fanOut = createFanOut({ tails, log: createLogger('silent'), metrics });
+  const fanOut = createFanOut({ tails, log: createLogger('silent'), metrics, turnClock: new TurnClock() });
   const receiver: Receiver = {
     write() {
       throw new Error('broken');

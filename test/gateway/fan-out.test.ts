@@ -9,6 +9,7 @@ import { createFanOut } from '../../src/gateway/execution/fan-out.ts';
 import type { Receiver } from '../../src/gateway/execution/fan-out.ts';
 import { createMetrics } from '../../src/gateway/metrics.ts';
 import type { ResultStream } from '../../src/gateway/execution/result-stream.ts';
+import { TurnClock } from '../../src/lib/turn-clock.ts';
 import { createContext } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
 import { openSchemaClient } from '../schema/schema-client.ts';
@@ -17,8 +18,13 @@ import type { ActorRef } from '../../src/actor.ts';
 
 // Subscriptions of one operation share executions. Each must receive the same as without sharing.
 
-function createTestEngine({ deps }: SchemaClient, shares: boolean, onExecute?: () => void): Engine {
-  const fanOut = createFanOut({ ...deps, metrics: createMetrics() });
+function createTestEngine(
+  { deps }: SchemaClient,
+  shares: boolean,
+  onExecute?: () => void,
+  turnClock = new TurnClock(),
+): Engine {
+  const fanOut = createFanOut({ ...deps, metrics: createMetrics(), turnClock });
   const countingFanOut: typeof fanOut = {
     run: (stream, operation, receiver) =>
       fanOut.run(
@@ -365,6 +371,37 @@ test('an event is executed once per group, whatever the start cursors, and once 
   expect(subscriptions.map(({ sharedResults }) => sharedResults.length)).toEqual([2, 2, 2, 0]);
   expect(executed).toBe(2);
   expect(first.sharedResults[0]).toBe(others[0]?.sharedResults[0]);
+  await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
+});
+
+test('groups execute an event in turns of the event loop, so that many different documents delay no others', async () => {
+  await using client = await openSchemaClient();
+  const { ann, createConversation } = await createAccounts(client);
+  const id = await createConversation();
+  let turn = 0;
+  const countTurn = (): void => {
+    turn += 1;
+    timer = setImmediate(countTurn);
+  };
+  let timer = setImmediate(countTurn);
+  const executedIn: number[] = [];
+  // Without time for more than one item in each turn.
+  const engine = createTestEngine(client, true, () => executedIn.push(turn), new TurnClock(-1));
+  const subscriptions = await Promise.all(
+    ['a', 'b', 'c', 'd', 'e'].map((alias) =>
+      subscribe(client, engine, {
+        actor: ann,
+        query: createEventsQuery(`... on MessageSent { ${alias}: message { text } }`),
+        variables: { id },
+      }),
+    ),
+  );
+  await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(1)));
+  await client.run(ann, SEND_MESSAGE, { id, text: 'one' });
+  await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(2)));
+  clearImmediate(timer);
+  expect(subscriptions.map(({ sharedResults }) => sharedResults.length)).toEqual([1, 1, 1, 1, 1]);
+  expect(new Set(executedIn).size).toBe(5);
   await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
 });
 

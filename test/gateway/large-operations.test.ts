@@ -3,6 +3,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { payerOf } from '../../src/actor.ts';
 import { LargeOperations } from '../../src/gateway/execution/large-operations.ts';
 import { createOperationGate } from '../../src/gateway/execution/operation-gate.ts';
+import { TurnClock } from '../../src/lib/turn-clock.ts';
 import { createOperationLimits } from '../../src/services/operation-limits.ts';
 
 afterEach(() => vi.useRealTimers());
@@ -112,6 +113,7 @@ test('one unknown document is admitted in each turn of the event loop, fairly be
     reportRefusal: () => undefined,
     tails: { isCurrent: true },
     batchedReads: { isActive: async () => true },
+    turnClock: new TurnClock(),
   });
   const admitted: string[] = [];
   const admit = async (address: string) => {

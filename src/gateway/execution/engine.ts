@@ -7,7 +7,14 @@ import {
   validate,
   validateSubscriptionArgs,
 } from 'graphql';
-import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError, GraphQLSchema } from 'graphql';
+import type {
+  DocumentNode,
+  ExecutionArgs,
+  ExecutionResult,
+  GraphQLError,
+  GraphQLSchema,
+  ValidatedSubscriptionArgs,
+} from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { Payer } from '../../actor.ts';
 import { streamEnded, unauthenticated } from '../../errors.ts';
@@ -43,6 +50,11 @@ export interface EngineOptions {
   readonly operationLog?: OperationLog | undefined;
   /** Without it, operations have no limits by payer. */
   readonly gate?: OperationGate | undefined;
+}
+
+interface OpenSource {
+  readonly args: ValidatedSubscriptionArgs;
+  readonly source: AsyncIterable<unknown>;
 }
 
 /** The four steps of an operation, shared by every transport. Errors in results are formatted: safe to send. */
@@ -116,17 +128,21 @@ export function createEngine(options: EngineOptions): Engine {
   };
 
   const openSubscription = async (operation: Operation): Promise<ResultStream | ExecutionResult> => {
-    const { document, context, semaphore } = operation;
     gate?.openSubscription(operation);
-    const opened = await openSource(operation).catch((error: unknown) => {
-      gate?.closeSubscription(operation);
-      throw error;
-    });
-    if (!('source' in opened)) {
-      gate?.closeSubscription(operation);
-      return formatResult(opened, document);
+    let isOpen = false;
+    try {
+      const opened = await openSource(operation);
+      if (!('source' in opened)) return formatResult(opened, operation.document);
+      const results = openStream(operation, opened);
+      isOpen = true;
+      return results;
+    } finally {
+      if (!isOpen) gate?.closeSubscription(operation);
     }
-    const { args, source } = opened;
+  };
+
+  const openStream = (operation: Operation, { args, source }: OpenSource): ResultStream => {
+    const { document, context, semaphore } = operation;
     const topic = topicOf(source);
     const executeEvent = async (rootValue: unknown): Promise<ExecutionResult> => {
       const executeOnce = async (): Promise<ExecutionResult> => {

@@ -2,6 +2,7 @@ import type { ExecutionResult } from 'graphql';
 import type { Envelope } from '../../events/event.ts';
 import type { DetachedReader, EventStream, StreamItem } from '../../events/stream.ts';
 import type { Tail, Tails } from '../../events/tail.ts';
+import type { TurnClock } from '../../lib/turn-clock.ts';
 import type { Logger } from '../../log.ts';
 import type { FallbackReason, Metrics } from '../metrics.ts';
 
@@ -41,6 +42,7 @@ export interface FanOut {
 
 export interface FanOutOptions {
   readonly tails: Tails;
+  readonly turnClock: TurnClock;
   readonly log: Logger;
   readonly metrics: Pick<
     Metrics,
@@ -108,6 +110,7 @@ class Group {
   readonly #sizeOf: EventStream['sizeOf'];
   readonly #members = new Set<Member>();
   #queue: Envelope[] = [];
+  /** Whether the queue waits for an execution, or for a turn of the event loop. */
   #isExecuting = false;
   #isClosed = false;
   #unfollow: (() => void) | undefined;
@@ -183,8 +186,10 @@ class Group {
     this.queuedBytes = 0;
   }
 
-  #executeQueued(): void {
-    while (!this.#isExecuting) {
+  /** In turns of the event loop: one event may be executed for thousands of groups. */
+  #executeQueued(isTurnStart = false): void {
+    for (let mayStart = isTurnStart; !this.#isExecuting && this.#queue.length > 0; mayStart = false) {
+      if (!mayStart && this.#options.turnClock.isOver()) return this.#continueInNextTurn();
       const envelope = this.#queue.shift();
       if (envelope === undefined) return;
       this.queuedBytes -= this.#sizeOf(envelope);
@@ -192,6 +197,14 @@ class Group {
       if (item === undefined) this.#deliver(envelope, undefined);
       else this.#execute(envelope, item);
     }
+  }
+
+  #continueInNextTurn(): void {
+    this.#isExecuting = true;
+    void this.#options.turnClock.nextTurn('account').then(() => {
+      this.#isExecuting = false;
+      this.#executeQueued(true);
+    });
   }
 
   #execute(envelope: Envelope, item: StreamItem): void {

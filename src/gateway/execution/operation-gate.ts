@@ -3,6 +3,8 @@ import type { Payer } from '../../actor.ts';
 import type { Deps } from '../../domain/deps.ts';
 import { DomainError, unauthenticated } from '../../errors.ts';
 import { FairQueue } from '../../lib/fair-queue.ts';
+import { priorityOfLogin } from '../../lib/turn-clock.ts';
+import type { TurnClock } from '../../lib/turn-clock.ts';
 import { countCharacters, createOperationCost, MAX_STATEMENTS, pointsOfDocument } from './operation-cost.ts';
 import type { Cost } from './operation-cost.ts';
 import { LargeOperations } from './large-operations.ts';
@@ -21,8 +23,8 @@ export interface OperationGate {
   /** Counts a subscription until `closeSubscription` is called. Throws RATE_LIMITED when there are too many. */
   openSubscription(operation: Operation): void;
   closeSubscription(operation: Operation): void;
-  /** Runs the work for an event of an open subscription. */
-  runEvent<Result>(operation: Operation, work: () => Result): Result;
+  /** Runs the work for an event of an open subscription, in a turn of the event loop that has time left. */
+  runEvent<Result>(operation: Operation, work: () => Promise<Result> | Result): Promise<Result>;
 }
 
 /** Rows of a result that cost a point. */
@@ -40,6 +42,7 @@ export interface OperationGateDeps extends Pick<
 > {
   readonly tails: Pick<Deps['tails'], 'isCurrent'>;
   readonly batchedReads: Pick<Deps['batchedReads'], 'isActive'>;
+  readonly turnClock: TurnClock;
 }
 
 export function createOperationGate({
@@ -48,6 +51,7 @@ export function createOperationGate({
   reportRefusal,
   tails,
   batchedReads,
+  turnClock,
 }: OperationGateDeps): OperationGate {
   const cost = createOperationCost();
   const largeOperations = new LargeOperations();
@@ -105,7 +109,11 @@ export function createOperationGate({
     openSubscription: (operation) => limits.openSubscription(payerOfOperation(operation), sizeOf(operation)),
     closeSubscription: (operation) =>
       limits.closeSubscription(payerOfOperation(operation), sizeOf(operation)),
-    runEvent: (operation, work) => databaseShares.run(payerOfOperation(operation).key, work),
+    async runEvent(operation, work) {
+      const { account, key } = payerOfOperation(operation);
+      if (turnClock.isOver()) await turnClock.nextTurn(priorityOfLogin(account));
+      return databaseShares.run(key, work);
+    },
   };
 }
 
