@@ -72,11 +72,13 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const log = stack.use(boundLog(options.log));
   const dataDir = config.DATA_DIR === 'memory' ? undefined : config.DATA_DIR;
   const database = options.database ?? stack.use(await openConfiguredDatabase(config, dataDir, log));
-  const { db, shares, epoch, kind } = database;
+  const { db, shares, kind } = database;
+  const epoch = { current: database.epoch };
   await fillEmailKeys(db);
   const bus = createBus(log);
   const batchedReads = createBatchedReads(db);
   const tails = createTails({
+    epoch,
     eventLog: { ...createEventLog(db), readRange: batchedReads.readRange },
     bus,
     log,

@@ -124,7 +124,7 @@ export class ConnectionCaller implements Caller, RoomMember {
       const { actor } = this;
       if (access === null || actor === undefined) throw notFound('The room');
       const { cursor, newestMessageId } = access;
-      const seq = parseCursor(deps.epoch, topic, cursor);
+      const seq = parseCursor(deps.epoch.current, topic, cursor);
       const replay =
         replayFrom &&
         (await openReplay(deps, { ...replayFrom, topic, actor, untilSeq: seq, newestMessageId }));

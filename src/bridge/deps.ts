@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Config } from '../config.ts';
 import type { ConnectionEnd, EndReason } from '../errors.ts';
+import type { Epoch } from '../events/cursor.ts';
 import type { EventStream, StreamRequest } from '../events/stream.ts';
 import type { Tails } from '../events/tail.ts';
 import type { Executor } from '../gateway/execution/executor.ts';
@@ -54,7 +55,7 @@ export interface BridgeDeps {
   readonly metrics: BridgeMetrics;
   readonly tails: Tails;
   /** Identifies the database in cursors. */
-  readonly epoch: string;
+  readonly epoch: Readonly<Epoch>;
   readonly executor: Executor;
   readonly budgets: EventBudgets;
   readonly presence: {

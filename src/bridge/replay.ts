@@ -69,7 +69,7 @@ async function findTrimmedBeyond(
   seq: number,
 ): Promise<number | undefined> {
   try {
-    const after = encodeCursor(deps.epoch, topic, seq);
+    const after = encodeCursor(deps.epoch.current, topic, seq);
     const stream = await deps.openStream({ topic, actor, after, authorize: async () => {} });
     await stream.return();
     return undefined;
@@ -77,7 +77,7 @@ async function findTrimmedBeyond(
     const oldest =
       error instanceof DomainError && error.code === 'CURSOR_EXPIRED' ? error.details.oldest : undefined;
     if (oldest === undefined) throw error;
-    return parseCursor(deps.epoch, topic, oldest);
+    return parseCursor(deps.epoch.current, topic, oldest);
   }
 }
 
@@ -89,13 +89,13 @@ async function* readEvents(
   untilSeq: number,
 ): AsyncGenerator<{ readonly seq: number; readonly event: DomainEvent }, void> {
   if (fromSeq >= untilSeq) return;
-  const after = encodeCursor(deps.epoch, topic, fromSeq);
+  const after = encodeCursor(deps.epoch.current, topic, fromSeq);
   // The permission was checked by the join.
   const stream = await deps.openStream({ topic, actor, after, authorize: async () => {} });
   try {
     for await (const item of stream) {
       // The stream leaves out redacted events.
-      const seq = parseCursor(deps.epoch, topic, item.cursor);
+      const seq = parseCursor(deps.epoch.current, topic, item.cursor);
       if (item.type !== 'event' || seq > untilSeq) return;
       yield { seq, event: item.event };
       if (seq >= untilSeq) return;

@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { createPgConfig } from '@electric-sql/pglite/node-postgres';
@@ -7,6 +8,7 @@ import type { Transaction } from 'kysely';
 import pg from 'pg';
 import { makePrivate } from '../lib/private-files.ts';
 import type { Logger } from '../log.ts';
+import { readServerOrigin, renewEpochOfRestore } from './epoch.ts';
 import { createFairPool } from './fair-pool.ts';
 import type { DatabaseShares } from './fair-pool.ts';
 import { migrate } from './migrate.ts';
@@ -22,7 +24,7 @@ export interface Database extends AsyncDisposable {
   readonly kind: 'pglite' | 'postgres';
   readonly db: Db;
   readonly shares: DatabaseShares;
-  /** Permanent id of this database. It is part of every cursor, so that a cursor of another database is recognised. */
+  /** Id of this database when it was opened. It is part of every cursor, so that one of another database is recognised. */
   readonly epoch: string;
   /** URL for further connections. Undefined for the embedded database, which serves one process. */
   readonly url: string | undefined;
@@ -108,7 +110,7 @@ async function openPostgres(
       db,
       shares,
       url,
-      epoch: await migrateAndReadEpoch(db),
+      epoch: await migrateAndReadEpoch(db, readServerOrigin),
       [Symbol.asyncDispose]: () => db.destroy(),
     };
   } catch (error) {
@@ -152,7 +154,9 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
       db,
       shares,
       url: undefined,
-      epoch: await migrateAndReadEpoch(db),
+      epoch: await migrateAndReadEpoch(db, async () =>
+        dir === undefined ? undefined : readFolderOrigin(dir),
+      ),
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {
@@ -175,15 +179,20 @@ function createKysely(
   return { db, shares: fairPool.shares };
 }
 
-/** Runs pending migrations. Returns the epoch. */
-async function migrateAndReadEpoch(db: Db): Promise<string> {
+/** Runs pending migrations. Returns the epoch, which is a new one if the origin of the database has changed. */
+async function migrateAndReadEpoch(
+  db: Db,
+  readOrigin: (db: Db) => Promise<string | undefined>,
+): Promise<string> {
   await migrate(db);
-  const epoch = await db
-    .selectFrom('settings')
-    .select('value')
-    .where('name', '=', 'epoch')
-    .executeTakeFirstOrThrow();
-  return epoch.value;
+  return renewEpochOfRestore(db, await readOrigin(db));
+}
+
+/** Returns the origin of an embedded database: a copy of its folder has other files. */
+async function readFolderOrigin(dir: string): Promise<string> {
+  // Written once, when the database is created.
+  const { ino, birthtimeNs } = await stat(join(dir, 'db', 'PG_VERSION'), { bigint: true });
+  return birthtimeNs > 0n ? `born ${birthtimeNs}` : `file ${ino}`;
 }
 
 /** Runs a trivial query. Throws when the database is unavailable. */

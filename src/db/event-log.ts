@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db, Tx } from './database.ts';
+import { readServerOrigin, renewEpochOfRestore, renewEpochOnce } from './epoch.ts';
 import { encodeSubjects } from './event-subjects.ts';
 import { noteTrims } from './log-trims.ts';
 import type { EventLabels } from './event-subjects.ts';
@@ -39,6 +40,7 @@ export interface LogSnapshot {
 /** The heads of all topics to which transactions appended between two snapshots. */
 export interface LogChanges {
   readonly snapshot: LogSnapshot;
+  readonly epoch: string;
   readonly heads: ReadonlyMap<string, number>;
 }
 
@@ -55,6 +57,11 @@ export interface EventLog {
    * snapshot, or if it is of another server, only returns a new one.
    */
   readChanges(since: LogSnapshot | undefined): Promise<LogChanges>;
+  /**
+   * Renews the epoch if the database was restored since this node, which knows an epoch, saw a snapshot of another server.
+   * Returns the present epoch.
+   */
+  renewEpochOfRestore(known: string, since: LogSnapshot): Promise<string>;
 }
 
 export const createEventLog = (db: Db): EventLog => ({
@@ -62,6 +69,7 @@ export const createEventLog = (db: Db): EventLog => ({
   readAfter: (topic, afterSeq, limit) => readAfter(db, topic, afterSeq, limit),
   readHeads: (topics) => readHeads(db, topics),
   readChanges: (since) => readChanges(db, since),
+  renewEpochOfRestore: (known, since) => renewOfRestore(db, known, since),
 });
 
 /** Creates the logs of new topics. */
@@ -154,13 +162,15 @@ export async function readHeads(db: Db, topics: readonly string[]): Promise<Map<
 async function readChanges(db: Db, since: LogSnapshot | undefined): Promise<LogChanges> {
   // Transactions that are in the new snapshot and were not in the former: those that were running (`xip`), and those
   // that began since, up to the new snapshot's end. Ids from before a restore can be greater.
-  const { rows } = await sql<LogSnapshot & { heads: Readonly<Record<string, number>> | null }>`
+  const { rows } = await sql<
+    LogSnapshot & { readonly epoch: string; readonly heads: Readonly<Record<string, number>> | null }
+  >`
     with input as materialized (
       select ${since?.transactions ?? null}::pg_snapshot as former, ${since?.server ?? null}::text as server
     ), present as materialized (
       select pg_current_snapshot() as transactions, pg_postmaster_start_time()::text as server
     )
-    select transactions::text, server, (
+    select transactions::text, server, (select value from settings where name = 'epoch') as epoch, (
       select json_object_agg(topic, head) from (
         select topic, max(seq) as head from events
         where present.server = (select server from input) and (
@@ -175,8 +185,17 @@ async function readChanges(db: Db, since: LogSnapshot | undefined): Promise<LogC
   `.execute(db);
   const [row] = rows;
   if (row === undefined) throw new Error('The query returned no snapshot');
-  const { transactions, server, heads } = row;
-  return { snapshot: { transactions, server }, heads: new Map(Object.entries(heads ?? {})) };
+  const { transactions, server, epoch, heads } = row;
+  return { snapshot: { transactions, server }, epoch, heads: new Map(Object.entries(heads ?? {})) };
+}
+
+async function renewOfRestore(db: Db, known: string, since: LogSnapshot): Promise<string> {
+  const epoch = await renewEpochOfRestore(db, await readServerOrigin(db));
+  // Transaction ids only ever increase, unless an earlier state of the same files was restored.
+  const { rows } = await sql<{ isEarlier: boolean }>`
+    select pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(${since.transactions}::pg_snapshot) as is_earlier
+  `.execute(db);
+  return rows[0]?.isEarlier === true ? renewEpochOnce(db, known) : epoch;
 }
 
 /** Returns the time `days` days ago by the clock of the database, which also timestamps events. */

@@ -2,6 +2,7 @@ import type { Config } from '../config.ts';
 import type { Db } from '../db/database.ts';
 import type { DatabaseShares } from '../db/fair-pool.ts';
 import type { Bus } from '../events/bus.ts';
+import type { Epoch } from '../events/cursor.ts';
 import type { Tails } from '../events/tail.ts';
 import type { UserId } from '../ids.ts';
 import type { Logger } from '../log.ts';
@@ -29,7 +30,7 @@ export interface Deps {
   readonly bus: Bus;
   readonly tails: Tails;
   /** Identifies the database in cursors: a cursor of another database is invalid. */
-  readonly epoch: string;
+  readonly epoch: Readonly<Epoch>;
   readonly config: Config;
   readonly log: Logger;
   readonly tokens: Tokens;

@@ -5,6 +5,11 @@ import { readHeads } from '../db/event-log.ts';
 
 const MAX_CURSOR_LENGTH = 200;
 
+/** Identifies the log in cursors. The comparison with the log replaces it when the database was restored. */
+export interface Epoch {
+  current: string;
+}
+
 /** Encodes a position in a topic's log as opaque text. Deterministic: the same for every reader. */
 export function encodeCursor(epoch: string, topic: Topic, seq: number): string {
   return Buffer.from(`${epoch}/${topic}/${seq}`).toString('base64url');
@@ -40,9 +45,11 @@ export const expiredCursor = (oldest: string): DomainError =>
  * Returns the cursor of each topic's newest event: a subscription after it receives everything that is committed later.
  */
 export async function eventCursors(
-  deps: { readonly db: Db; readonly epoch: string },
+  deps: { readonly db: Db; readonly epoch: Readonly<Epoch> },
   topics: readonly Topic[],
 ): Promise<Map<Topic, string>> {
   const heads = await readHeads(deps.db, topics);
-  return new Map(topics.map((topic) => [topic, encodeCursor(deps.epoch, topic, heads.get(topic) ?? 0)]));
+  return new Map(
+    topics.map((topic) => [topic, encodeCursor(deps.epoch.current, topic, heads.get(topic) ?? 0)]),
+  );
 }

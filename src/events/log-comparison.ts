@@ -1,4 +1,5 @@
 import type { EventLog, LogSnapshot } from '../db/event-log.ts';
+import type { Epoch } from './cursor.ts';
 import type { Topic } from './event.ts';
 
 /** Topics per statement when all open ones are compared. */
@@ -11,6 +12,8 @@ export interface ComparedTopics {
   topics(): readonly Topic[];
   /** Called with the head of a topic, open or not, which may be known. */
   advance(topic: Topic, head: number): void;
+  /** Called when the log was restored, and its epoch renewed: positions known so far mean nothing any more. */
+  restart(): Promise<void>;
 }
 
 /**
@@ -19,7 +22,8 @@ export interface ComparedTopics {
  */
 export function createComparison(
   eventLog: EventLog,
-  { topics, advance }: ComparedTopics,
+  epoch: Epoch,
+  { topics, advance, restart }: ComparedTopics,
 ): () => Promise<void> {
   let last: { readonly snapshot: LogSnapshot; readonly at: number } | undefined;
   const advanceAll = (heads: ReadonlyMap<string, number>): void => {
@@ -28,8 +32,16 @@ export function createComparison(
   return async () => {
     const at = performance.now();
     const former = last !== undefined && at - last.at <= MAX_SNAPSHOT_AGE_MS ? last.snapshot : undefined;
-    const { snapshot, heads } = await eventLog.readChanges(former);
-    if (snapshot.server === former?.server) {
+    const changes = await eventLog.readChanges(former);
+    const { snapshot, heads } = changes;
+    const presentEpoch =
+      last === undefined || last.snapshot.server === snapshot.server
+        ? changes.epoch
+        : await eventLog.renewEpochOfRestore(epoch.current, last.snapshot);
+    if (presentEpoch !== epoch.current) {
+      epoch.current = presentEpoch;
+      await restart();
+    } else if (snapshot.server === former?.server) {
       advanceAll(heads);
     } else {
       // After the new snapshot: what is committed in between is found by both.

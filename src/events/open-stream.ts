@@ -1,13 +1,14 @@
 import type { LogRange } from '../db/event-log.ts';
 import { notFound } from '../errors.ts';
 import { encodeCursor, expiredCursor, invalidCursor, parseCursor } from './cursor.ts';
+import type { Epoch } from './cursor.ts';
 import { StreamReader } from './stream-reader.ts';
 import type { EventStream, StreamRequest } from './stream.ts';
 import type { Tails } from './tail.ts';
 
 export interface StreamDeps {
   readonly tails: Tails;
-  readonly epoch: string;
+  readonly epoch: Readonly<Epoch>;
 }
 
 /**
@@ -41,8 +42,8 @@ export async function openStream(deps: StreamDeps, request: StreamRequest): Prom
 }
 
 function parseStartSeq(deps: StreamDeps, { topic, after }: StreamRequest, range: LogRange): number {
-  const startSeq = parseCursor(deps.epoch, topic, after ?? '');
+  const startSeq = parseCursor(deps.epoch.current, topic, after ?? '');
   if (startSeq > range.head) throw invalidCursor();
-  if (startSeq < range.trimmed) throw expiredCursor(encodeCursor(deps.epoch, topic, range.trimmed));
+  if (startSeq < range.trimmed) throw expiredCursor(encodeCursor(deps.epoch.current, topic, range.trimmed));
   return startSeq;
 }

@@ -4,7 +4,8 @@ import { isOutage, notFound, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { retryDelay } from '../lib/backoff.ts';
 import { BufferBudget } from '../lib/buffer-budget.ts';
-import { encodeCursor, expiredCursor } from './cursor.ts';
+import { encodeCursor, expiredCursor, invalidCursor } from './cursor.ts';
+import type { Epoch } from './cursor.ts';
 import { accessEndReason, approximateSize, isClientVisible, toEnvelope } from './event.ts';
 import type { Envelope, Topic } from './event.ts';
 import { EventBuffer } from './event-buffer.ts';
@@ -18,10 +19,10 @@ const SMALL_PAGE_SIZE = 16;
 
 /** Creates `itemOf` as a closure without the reader, because fan-out groups keep it for longer than the reader. */
 const createItemOf =
-  (epoch: string): EventStream['itemOf'] =>
+  (epoch: Readonly<Epoch>): EventStream['itemOf'] =>
   ({ topic, seq, at, event }) =>
     isClientVisible(event)
-      ? { type: 'event', cursor: encodeCursor(epoch, topic, seq), at, event }
+      ? { type: 'event', cursor: encodeCursor(epoch.current, topic, seq), at, event }
       : undefined;
 
 /**
@@ -32,6 +33,8 @@ const createItemOf =
  * - detached: the owner of the `DetachedReader` advances `deliveredSeq`; `#onRevoke` is set.
  * - ending: `#ending` or `#mustFindLastEvent`. Delivers events up to the one that ends access, then throws.
  *
+ * When the log was restored, `pull` throws CURSOR_INVALID.
+ *
  * Unless detached, every event passes through `pull`, which decides between the buffers, the log and waiting; `#readPage`
  * and `onEvent` only fill the buffers.
  *
@@ -40,7 +43,9 @@ const createItemOf =
 export class StreamReader extends PullIterator<StreamItem> implements EventStream, Follower, DetachedReader {
   readonly topic: Topic;
   deliveredSeq = 0;
-  readonly #epoch: string;
+  readonly #epoch: Readonly<Epoch>;
+  /** The epoch in which the reader's position has a meaning. */
+  readonly #openedIn: string;
   readonly #actor: ActorRef;
   readonly #signal: AbortSignal | undefined;
   readonly #tail: Tail;
@@ -66,13 +71,14 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
   #unfollow: () => void;
 
   constructor(
-    epoch: string,
+    epoch: Readonly<Epoch>,
     { topic, actor, signal, budget = new BufferBudget() }: StreamRequest,
     tail: Tail,
   ) {
     super();
     this.topic = topic;
     this.#epoch = epoch;
+    this.#openedIn = epoch.current;
     this.#actor = actor;
     this.#signal = signal;
     this.#tail = tail;
@@ -148,6 +154,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
   protected async pull(): Promise<StreamItem | undefined> {
     for (;;) {
       if (this.#closed) return undefined;
+      if (this.#epoch.current !== this.#openedIn) throw invalidCursor();
       if (this.#mustFindLastEvent) {
         await this.#findLastEvent();
         continue;
@@ -173,7 +180,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
   /** Ends the replay: everything up to the head was delivered, and later events arrive through the tail. */
   #becomeLive(): StreamItem {
     this.#isLive = true;
-    const cursor = encodeCursor(this.#epoch, this.topic, this.deliveredSeq);
+    const cursor = encodeCursor(this.#openedIn, this.topic, this.deliveredSeq);
     return { type: 'live', cursor, at: new Date(Date.now()).toISOString() };
   }
 
@@ -235,7 +242,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
     if (page === 'unavailable') return;
     if (page === undefined) throw notFound('The stream');
     const { range, entries } = page;
-    if (deliveredSeq < range.trimmed) throw expiredCursor(encodeCursor(this.#epoch, topic, range.trimmed));
+    if (deliveredSeq < range.trimmed) throw expiredCursor(encodeCursor(this.#openedIn, topic, range.trimmed));
     if (entries.length === 0) throw new Error(`The log of ${topic} has a gap after position ${deliveredSeq}`);
     if (this.#closed || this.#ending !== undefined) return;
     // Buffers as much of the page as fits; the rest is read again later.

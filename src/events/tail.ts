@@ -1,7 +1,9 @@
 import type { EventLog, LogPage, LogRange } from '../db/event-log.ts';
 import { isOutage } from '../errors.ts';
+import { retry } from '../lib/backoff.ts';
 import type { Logger } from '../log.ts';
 import type { Bus, Notice } from './bus.ts';
+import type { Epoch } from './cursor.ts';
 import { DeliveryGate } from './delivery-gate.ts';
 import { isAccountTopic, toEnvelope } from './event.ts';
 import type { Envelope, Ephemeral, Topic } from './event.ts';
@@ -53,6 +55,7 @@ export interface Tails {
 
 export interface TailDeps {
   readonly eventLog: EventLog;
+  readonly epoch: Epoch;
   readonly bus: Bus;
   readonly log: Logger;
   /** Called with each event before the followers of this node. */
@@ -78,9 +81,13 @@ export function createTails(deps: TailDeps): Tails {
   const { eventLog, leaseMs = Infinity } = deps;
   const sources = new Map<Topic, OpenSource>();
   const accountsBehind = new Set<TailSource>();
-  const compare = createComparison(eventLog, {
+  const compare = createComparison(eventLog, deps.epoch, {
     topics: () => [...sources.keys()],
     advance: (topic, seq) => sources.get(topic)?.source.advance(seq),
+    async restart() {
+      deps.log.warn('the database was restored: streams end, and clients must read the data again');
+      await Promise.all(Array.from(sources.values(), ({ source }) => source.restart()));
+    },
   });
   const gate = new DeliveryGate(leaseMs, async () => {
     await compare();
@@ -178,6 +185,8 @@ class TailSource {
   #reading: Promise<void> | undefined;
   #readError: unknown;
   #stopped = false;
+  /** Number of restarts: what began before one must not change anything after it. */
+  #run = 0;
   #isStarted = false;
   #retry: NodeJS.Timeout | undefined;
 
@@ -231,6 +240,24 @@ class TailSource {
     }
   }
 
+  /** Starts again at the head of a log that was restored: followers have missed what is different in it. */
+  async restart(): Promise<void> {
+    this.#run += 1;
+    clearTimeout(this.#retry);
+    this.#deps.accountsBehind.delete(this);
+    this.#isStarted = false;
+    this.#isReading = true;
+    this.deliveredSeq = 0;
+    this.#announcedSeq = 0;
+    const isWanted = (): boolean => !this.#stopped;
+    const range = await retry(() => this.readRange(), { isRetryable: () => true, isWanted }).catch(
+      () => undefined,
+    );
+    if (this.#stopped) return;
+    this.#startAt(range?.head ?? 0);
+    this.#notify((follower) => follower.onGap?.());
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#deps.accountsBehind.delete(this);
@@ -240,13 +267,18 @@ class TailSource {
 
   async #start(): Promise<boolean> {
     await this.#deps.bus.whenFollowed(this.#topic);
+    const run = this.#run;
     const range = await this.readRange();
     if (range === undefined) return false;
-    this.deliveredSeq = range.head;
+    if (run === this.#run) this.#startAt(range.head);
+    return true;
+  }
+
+  #startAt(head: number): void {
+    this.deliveredSeq = head;
     this.#isStarted = true;
     this.#isReading = false;
     this.advance(this.#announcedSeq);
-    return true;
   }
 
   #receive(notice: Notice): void {
@@ -294,13 +326,17 @@ class TailSource {
   async #readMissing(): Promise<void> {
     this.#isReading = true;
     this.#readError = undefined;
+    const run = this.#run;
     try {
-      while (this.deliveredSeq < this.#announcedSeq && !this.#stopped) await this.#readPage();
+      while (this.deliveredSeq < this.#announcedSeq && !this.#stopped) {
+        await this.#readPage();
+        if (run !== this.#run) return;
+      }
       // No await between the last check of `#announcedSeq` and this: a notice in between would start no further read.
       this.#isReading = false;
       this.#deps.accountsBehind.delete(this);
     } catch (error) {
-      if (this.#stopped) return;
+      if (this.#stopped || run !== this.#run) return;
       this.#readError = error;
       this.#deps.log.warn({ err: error, topic: this.#topic }, 'reading the event log failed, retrying');
       this.#retry = setTimeout(() => {
@@ -311,8 +347,9 @@ class TailSource {
 
   async #readPage(): Promise<void> {
     const announcedBefore = this.#announcedSeq;
+    const run = this.#run;
     const page = await this.readAfter(this.deliveredSeq, PAGE_SIZE);
-    if (this.#stopped) return;
+    if (this.#stopped || run !== this.#run) return;
     if (page !== undefined && page.range.trimmed > this.deliveredSeq) {
       this.deliveredSeq = page.range.trimmed;
       this.#notify((follower) => follower.onGap?.());

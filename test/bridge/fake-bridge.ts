@@ -148,7 +148,7 @@ export async function startFakeBridge(
       legacyFrames: { inc: () => {} },
       connectionEnds: { inc: ({ reason }) => void endReasons.push(reason) },
     },
-    epoch: EPOCH,
+    epoch: { current: EPOCH },
     addressOf: () => '127.0.0.1',
     identifyConnection: () => undefined,
     // Tests count turns of the event loop: work must not be put off to later ones because the machine is busy.

@@ -90,7 +90,7 @@ const deleteAccount = (deps: Deps, { actor }: TestUser) =>
 
 /** Replays a conversation from its beginning, up to the newest event. */
 async function replay(deps: Deps, { actor }: TestUser, conversationId: messages.SendInput['conversationId']) {
-  const after = encodeCursor(deps.epoch, conversationTopic(conversationId), 0);
+  const after = encodeCursor(deps.epoch.current, conversationTopic(conversationId), 0);
   const stream = await conversations.openConversationEvents(deps, createSession(actor), {
     conversationId,
     after,

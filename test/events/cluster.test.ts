@@ -58,7 +58,7 @@ async function startTestCluster(compareMs = 60_000) {
   const stack = new AsyncDisposableStack();
   const nodeIds: string[] = [];
   const addNode = async (): Promise<Core> => {
-    const node = { ...core, ...createNode(core.db) };
+    const node = { ...core, ...createNode(core) };
     const nodeId = randomUUID();
     stack.use(await connect(node, url, { compareMs, nodeId }));
     nodeIds.push(nodeId);
@@ -126,7 +126,7 @@ clusterTest('a single node sends nothing, and starts sending once another joins'
     { timeout: 10_000, interval: 100 },
   );
 
-  const node = { ...core, ...createNode(core.db) };
+  const node = { ...core, ...createNode(core) };
   await using _secondNode = await connect(node, url, options);
   const notices = await recordNotices(node);
   const stream = await openTopic(node, { after: cursorAt(core, number - 1) });
@@ -229,7 +229,7 @@ clusterTest('a reader whose node missed notices catches up by comparison', async
   const stream = await openTopic(b);
   expect(await readNumbers(stream, 1)).toEqual(['live']);
   // No other node receives notices of this one.
-  await emitEvents(createNode(core.db), 1);
+  await emitEvents(createNode(core), 1);
   expect(await readNumbers(stream, 1)).toEqual([1]);
 });
 
@@ -243,9 +243,9 @@ clusterTest('a node that cannot connect to the others at startup does not start'
 clusterTest('a closed node receives and sends nothing', async () => {
   const core = await createTestCore();
   const [a, b, c] = [
-    { ...core, ...createNode(core.db) },
-    { ...core, ...createNode(core.db) },
-    { ...core, ...createNode(core.db) },
+    { ...core, ...createNode(core) },
+    { ...core, ...createNode(core) },
+    { ...core, ...createNode(core) },
   ];
   const connectionOfA = await connect(a, core.url ?? '');
   await using _connectionOfB = await connect(b, core.url ?? '');
@@ -292,7 +292,7 @@ clusterTest('a node receives only the texts of shards that it has readers for', 
         options.onText(text, channel);
       },
     });
-  const [a, b] = [createNode(core.db), createNode(core.db)];
+  const [a, b] = [createNode(core), createNode(core)];
   await using _a = await connect({ ...core, ...a }, url);
   await using _b = await connect({ ...core, ...b }, url, { open });
   const { same, other } = findTopics(256);
@@ -318,7 +318,7 @@ clusterTest('beside a node of an older version, everything is sent on the common
     onListening() {},
   });
   await oldNode.listen(['parley']);
-  const node = { ...core, ...createNode(core.db) };
+  const node = { ...core, ...createNode(core) };
   await using _node = await connect(node, url);
   const notices = await recordNotices(node);
   const sendOld = (text: string) => oldNode.send([{ channel: 'parley', text }]);

@@ -187,7 +187,7 @@ test('after events were trimmed unread, authorisation is checked again', async (
     if (!allowed) throw notFound('The conversation');
   };
   const stream = await openTyping(core, { authorize });
-  await emitEvents(createNode(core.db), ...range(1, 10));
+  await emitEvents(createNode(core), ...range(1, 10));
   await keepNewest(core.db, 1);
   allowed = false;
   const next = stream.next();

@@ -32,7 +32,7 @@ async function createTestNode() {
     state.failed += 1;
     return Promise.reject(createOutageError());
   };
-  const tails = createTails({ eventLog: { ...log, readAfter }, bus: core.bus, log: createLogger('silent') });
+  const tails = createTails({ ...core, eventLog: { ...log, readAfter }, log: createLogger('silent') });
   return { ...core, tails, state };
 }
 
@@ -80,7 +80,7 @@ test('a stream whose account is deleted during an outage ends after the event of
   const stream = await openTopic(core, { signal: controller.signal });
   expect(await readNumbers(stream, 1)).toEqual(['live']);
   // This node has not received the notice.
-  const otherNode = createNode(core.db);
+  const otherNode = createNode(core);
   await emitEvents(otherNode, 1);
   await transact(otherNode, async (unit) => unit.emit(createParticipantDeleted(7)));
   core.state.isAvailable = false;

@@ -144,8 +144,13 @@ class DatabaseModel {
         query(() => {
           const head = this.entries.length;
           const heads = since?.transactions === String(head) ? [] : [[TOPIC as string, head] as const];
-          return { snapshot: { transactions: String(head), server: 'model' }, heads: new Map(heads) };
+          return {
+            snapshot: { transactions: String(head), server: 'model' },
+            epoch: EPOCH,
+            heads: new Map(heads),
+          };
         }),
+      renewEpochOfRestore: () => query(() => EPOCH),
     };
   }
 }
@@ -179,7 +184,9 @@ async function runHistory(
 ) {
   const database = new DatabaseModel();
   const buses = Array.from({ length: NODES }, () => createBus(log));
-  const nodes = buses.map((bus) => createTails({ eventLog: database.eventLog(scheduler), bus, log }));
+  const nodes = buses.map((bus) =>
+    createTails({ eventLog: database.eventLog(scheduler), epoch: { current: EPOCH }, bus, log }),
+  );
   const readers: Reader[] = [];
   // Half of the members read over a connection with a tiny buffer budget.
   const budgets = [new BufferBudget(), new BufferBudget(1)];
@@ -226,7 +233,7 @@ async function runHistory(
     background.push(
       readStream(reader, () =>
         openStream(
-          { tails: nodes[node] as (typeof nodes)[number], epoch: EPOCH },
+          { tails: nodes[node] as (typeof nodes)[number], epoch: { current: EPOCH } },
           {
             topic: TOPIC,
             actor: actorOf(member),

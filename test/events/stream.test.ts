@@ -91,8 +91,8 @@ test('a client can resume after every item, including the live item', async () =
 
 test('resuming while several nodes write delivers each event once and in order', async () => {
   const core = await createTestCore();
-  const writers = [core, createNode(core.db), createNode(core.db)];
-  const readers = [createNode(core.db), createNode(core.db)];
+  const writers = [core, createNode(core), createNode(core)];
+  const readers = [createNode(core), createNode(core)];
   const total = 120;
   // The nodes receive all of each other's notices, late and twice.
   for (const writer of writers) {
@@ -307,7 +307,7 @@ test('a removal before the actor rejoined does not end the stream', async () => 
 
 test('a removal that this node receives after the actor rejoined does not end the stream', async () => {
   const core = await createTestCore();
-  const otherNode = createNode(core.db);
+  const otherNode = createNode(core);
   // Another reader keeps the tail open, and the tail lags behind.
   const otherStream = await openTopic(core, { actor: { kind: 'user', id: 8 as UserId } });
   await emitKick(otherNode, 7);
@@ -364,7 +364,7 @@ test('a stream that was ended before it opened ends at the first read', async ()
 test('a stream whose account is deleted ends after the event of the deletion on its topic', async () => {
   const core = await createTestCore();
   const controller = new AbortController();
-  const otherNode = createNode(core.db);
+  const otherNode = createNode(core);
   const stream = await openTopic(core, { signal: controller.signal });
   await emitEvents(otherNode, ...range(1, 150));
   await emitDeletion(otherNode, 7);

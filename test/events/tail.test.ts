@@ -53,7 +53,7 @@ async function followTopic(core: Pick<Core, 'tails'>) {
 
 /** Commits events without notifying this node. Returns the notices. */
 async function commitOnOtherNode(core: Core, ...numbers: readonly number[]): Promise<Notice[]> {
-  const otherNode = createNode(core.db);
+  const otherNode = createNode(core);
   const notices: Notice[] = [];
   otherNode.bus.subscribe(TOPIC, (notice) => void notices.push(notice));
   await emitEvents(otherNode, ...numbers);
@@ -268,7 +268,7 @@ test('a failed read of the log is retried', async () => {
   const { db, fail } = createFlakyDatabase(core.db);
   const bus = createBus(silent);
   const { numbers, waitForSeq } = await followTopic({
-    tails: createTails({ eventLog: createEventLog(db), bus, log: silent }),
+    tails: createTails({ eventLog: createEventLog(db), epoch: { current: '' }, bus, log: silent }),
   });
   await emitEvents(core, 1, 2);
   fail(2);
@@ -281,7 +281,7 @@ test('a topic whose head cannot be read leaves nothing open', async () => {
   const core = await createTestCore();
   const { db, fail } = createFlakyDatabase(core.db);
   const bus = createBus(silent);
-  const tails = createTails({ eventLog: createEventLog(db), bus, log: silent });
+  const tails = createTails({ eventLog: createEventLog(db), epoch: { current: '' }, bus, log: silent });
   fail(2);
   await expect(Promise.all([tails.open(TOPIC), tails.open(TOPIC)])).rejects.toThrow('unavailable');
   await expect(tails.open(TOPIC)).rejects.toThrow('unavailable');
@@ -308,7 +308,7 @@ test('a node that has not compared with the log recently delivers the ends of se
   const account: ActorRef = { kind: 'user', id: 7 as UserId };
   await core.db.transaction().execute((tx) => createTopics(tx, [accountTopic(account)]));
   const bus = createBus(silent);
-  const tails = createTails({ eventLog: createEventLog(core.db), bus, log: silent, leaseMs: 0 });
+  const tails = createTails({ ...core, eventLog: createEventLog(core.db), bus, log: silent, leaseMs: 0 });
   const delivered: string[] = [];
   for (const topic of [accountTopic(account), TOPIC]) {
     const tail = await tails.open(topic);
@@ -318,7 +318,7 @@ test('a node that has not compared with the log recently delivers the ends of se
     });
   }
   // Its notice does not reach this node.
-  await transact(createNode(core.db), async (unit) =>
+  await transact(createNode(core), async (unit) =>
     unit.emit({ type: 'session.ended', account, tokenId: 'revoked' }),
   );
   bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(1) }]);
@@ -332,6 +332,7 @@ test('pages of the log are returned after the ends of sessions, too', async () =
   const account: ActorRef = { kind: 'user', id: 7 as UserId };
   await core.db.transaction().execute((tx) => createTopics(tx, [accountTopic(account)]));
   const tails = createTails({
+    ...core,
     eventLog: createEventLog(core.db),
     bus: createBus(silent),
     log: silent,
@@ -341,10 +342,10 @@ test('pages of the log are returned after the ends of sessions, too', async () =
   const accountTail = await tails.open(accountTopic(account));
   accountTail?.follow({ onEvent: ({ event }) => void ended.push(event.type) });
   const tail = await tails.open(TOPIC);
-  await transact(createNode(core.db), async (unit) =>
+  await transact(createNode(core), async (unit) =>
     unit.emit({ type: 'session.ended', account, tokenId: 'revoked' }),
   );
-  await emitEvents(createNode(core.db), 1);
+  await emitEvents(createNode(core), 1);
   expect((await tail?.readAfter(0, 10))?.entries).toHaveLength(1);
   expect(ended).toEqual(['session.ended']);
 });

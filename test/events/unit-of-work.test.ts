@@ -72,7 +72,7 @@ test('an event for a topic without a log fails the whole unit', async () => {
 
 test('positions of concurrent units are gapless and follow the order of commits', async () => {
   const core = await createTestCore();
-  const nodes = [core, createNode(core.db), createNode(core.db)];
+  const nodes = [core, createNode(core), createNode(core)];
   const envelopesOfNodes = nodes.map((node) => recordEvents(node, TOPIC));
   await Promise.all(
     range(1, 60).map((number) =>

@@ -296,11 +296,11 @@ test('log lag is the number of committed events that the tail has not delivered'
     readRange: () => Promise.resolve({ head: 2, trimmed: 0 }),
     readHeads: () => Promise.resolve(new Map([['conversation:1', 5]])),
     readChanges: () =>
-      Promise.resolve({ snapshot: { transactions: '1:1:', server: 'only' }, heads: new Map() }),
+      Promise.resolve({ snapshot: { transactions: '1:1:', server: 'only' }, epoch: '', heads: new Map() }),
     readAfter: () => new Promise(() => undefined),
   } as unknown as EventLog;
   const log = createLogger('silent');
-  const tails = createTails({ eventLog, bus: createBus(log), log });
+  const tails = createTails({ eventLog, epoch: { current: '' }, bus: createBus(log), log });
   const tail = await tails.open('conversation:1');
   expect(tails.lag()).toBe(0);
   await tails.compare();

@@ -3,6 +3,7 @@ import pg from 'pg';
 import { inject } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import type { Database } from '../../src/db/database.ts';
+import { readEpoch } from '../../src/db/epoch.ts';
 import { createLogger } from '../../src/log.ts';
 import { createDataFolder } from './data-folder.ts';
 import { DATABASE_PREFIX } from './postgres.ts';
@@ -17,7 +18,7 @@ export async function openTestDatabase(): Promise<Database> {
   openedDatabase ??= inject('database') === 'postgres' ? openOwnPostgres() : openOwnEmbedded();
   const database = await openedDatabase;
   await deleteRows(database);
-  return { ...database, [Symbol.asyncDispose]: async () => {} };
+  return { ...database, epoch: await readEpoch(database.db), [Symbol.asyncDispose]: async () => {} };
 }
 
 /**

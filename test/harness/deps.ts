@@ -41,7 +41,8 @@ export async function createTestDeps({
   wrapDb = (db) => db,
 }: TestDepsOptions = {}): Promise<Deps & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const { db: plainDb, shares, epoch, kind } = await openTestDatabase();
+  const { db: plainDb, shares, kind, ...database } = await openTestDatabase();
+  const epoch = { current: database.epoch };
   const db = wrapDb(plainDb);
   const config = readConfig({ DATA_DIR: 'memory', RATE_LIMITS: rateLimits ? 'on' : 'off' });
   const log = createLogger('silent');
@@ -64,7 +65,7 @@ export async function createTestDeps({
     db,
     databaseShares: shares,
     bus,
-    tails: createTails({ eventLog: createEventLog(plainDb), bus, log }),
+    tails: createTails({ eventLog: createEventLog(plainDb), epoch, bus, log }),
     epoch,
     config,
     log,

@@ -5,6 +5,7 @@ import type { User } from '../../src/db/tables.ts';
 import { createBus } from '../../src/events/bus.ts';
 import type { Bus, ClusterLink, Notice } from '../../src/events/bus.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
+import type { Epoch } from '../../src/events/cursor.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { ActorView, DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
@@ -21,7 +22,7 @@ import type { ActorRef } from '../../src/actor.ts';
 /** The event layer over a database, without the domain. */
 export interface Core {
   readonly db: Db;
-  readonly epoch: string;
+  readonly epoch: Epoch;
   /** URL of the database; undefined if it is embedded. */
   readonly url: string | undefined;
   readonly bus: Bus;
@@ -36,15 +37,16 @@ const silent = createLogger('silent');
 
 /** Opens the event layer over an emptied database with one topic. */
 export async function createTestCore(): Promise<Core> {
-  const { db, epoch, url } = await openTestDatabase();
+  const { db, url, epoch } = await openTestDatabase();
   await db.transaction().execute((tx) => createTopics(tx, [TOPIC]));
-  return { epoch, url, ...createNode(db) };
+  return { url, ...createNode({ db, epoch: { current: epoch } }) };
 }
 
 /** Creates the event layer of another node on the same database. It receives only events that a test delivers to its bus. */
-export function createNode(db: Db): { readonly db: Db; readonly bus: Bus; readonly tails: Tails } {
+export function createNode({ db, ...core }: Pick<Core, 'db' | 'epoch'>): Omit<Core, 'url'> {
   const bus = createBus(silent);
-  return { db, bus, tails: createTails({ eventLog: createEventLog(db), bus, log: silent }) };
+  const epoch = { ...core.epoch };
+  return { db, bus, epoch, tails: createTails({ eventLog: createEventLog(db), epoch, bus, log: silent }) };
 }
 
 /** Creates a cluster link that only sends, and whose receivers confirm nothing. */
@@ -87,7 +89,7 @@ export const readNumber = (event: DomainEvent): number =>
   event.type === 'message.deleted' ? event.messageId : Number.NaN;
 
 export const cursorAt = (core: Core, seq: number, topic = TOPIC): string =>
-  encodeCursor(core.epoch, topic, seq);
+  encodeCursor(core.epoch.current, topic, seq);
 
 export function openTopic(core: Core, request: Partial<StreamRequest> = {}): Promise<EventStream> {
   return openStream(core, {

@@ -88,7 +88,7 @@ const MINIMAL = '__typename cursor at';
 
 /** Returns the cursor of position 0, before the first event. */
 const startCursor = (client: SchemaClient, topic: string): string =>
-  Buffer.from(`${client.deps.epoch}/${topic}/0`).toString('base64url');
+  Buffer.from(`${client.deps.epoch.current}/${topic}/0`).toString('base64url');
 
 /** Reads a stream up to and including `StreamLive`. */
 async function readBacklog(

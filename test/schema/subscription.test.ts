@@ -92,7 +92,7 @@ test('a removed member receives the event of the removal, then the end reason', 
 test('the inbox does not deliver events that end sessions', async () => {
   await using client = await openSchemaClient();
   const { bob } = await seedConversation(client);
-  const after = Buffer.from(`${client.deps.epoch}/user:${bob.id}/0`).toString('base64url');
+  const after = Buffer.from(`${client.deps.epoch.current}/user:${bob.id}/0`).toString('base64url');
   await logout(client.deps, {
     actor: bob,
     tokenId: 'another',

@@ -22,7 +22,7 @@ async function seedConversation(deps: Deps) {
     openStream(deps, {
       topic,
       actor: ann.actor,
-      after: encodeCursor(deps.epoch, topic, seq),
+      after: encodeCursor(deps.epoch.current, topic, seq),
       authorize: async () => {},
     });
   return { ann, topic, send, openAfter };
@@ -53,7 +53,7 @@ test('events beyond the retention are removed, and older cursors are CURSOR_EXPI
   await sweep(withRetention(deps, 7, 5));
   const newHead = head + 20;
   expect(await readRange(deps.db, topic)).toEqual({ head: newHead, trimmed: newHead - 5 });
-  const oldest = encodeCursor(deps.epoch, topic, newHead - 5);
+  const oldest = encodeCursor(deps.epoch.current, topic, newHead - 5);
   await expect(openAfter(newHead - 6)).rejects.toThrow(
     expect.objectContaining({ code: 'CURSOR_EXPIRED', details: { oldest } }) as Error,
   );

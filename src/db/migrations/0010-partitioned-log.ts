@@ -27,6 +27,7 @@ const PARTITION_STATEMENTS = [
   // Positions are unique by the lock of the topic; the key is only checked within each partition.
   sql`alter table events_default add primary key (topic, seq)`,
   sql`create index events_default_xid on events_default (xid)`,
+  sql`alter table events_default alter column xid set (n_distinct = -1)`,
   sql`create index events_default_at on events_default (at)`,
   sql`create index events_default_message on events_default (message_id) where message_id is not null`,
   sql`create index events_default_subjects on events_default using gin (subjects) where subjects is not null`,

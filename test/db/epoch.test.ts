@@ -1,0 +1,94 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { describe, expect, inject, test } from 'vitest';
+import { openDatabase } from '../../src/db/database.ts';
+import { renewEpochOfRestore, renewEpochOnce, readEpoch } from '../../src/db/epoch.ts';
+import { createEventLog } from '../../src/db/event-log.ts';
+import { createLogger } from '../../src/log.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { startPostgres } from '../harness/postgres.ts';
+
+const silent = createLogger('silent');
+
+test('the epoch is renewed once when the origin of the database changes', async () => {
+  const { db } = await openTestDatabase();
+  const first = await renewEpochOfRestore(db, 'first');
+  expect(await renewEpochOfRestore(db, 'first')).toBe(first);
+  expect(await renewEpochOfRestore(db, undefined)).toBe(first);
+  const second = await renewEpochOfRestore(db, 'second');
+  expect(second).not.toBe(first);
+  expect(second).toHaveLength(first.length);
+  expect(await renewEpochOfRestore(db, 'second')).toBe(second);
+  expect(await readEpoch(db)).toBe(second);
+});
+
+test('of several nodes that detect a restore, one renews the epoch', async () => {
+  const { db } = await openTestDatabase();
+  const known = await readEpoch(db);
+  const epochs = await Promise.all([renewEpochOnce(db, known), renewEpochOnce(db, known)]);
+  expect(new Set([...epochs, known]).size).toBe(2);
+});
+
+describe.runIf(inject('database') === 'pglite')('an embedded database', () => {
+  test('has the same epoch after a restart, and another one in a copy of its folder', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'parley-test-'));
+    try {
+      const open = async (dir: string) => {
+        await using database = await openDatabase({ kind: 'pglite', dir: join(folder, dir) }, silent);
+        return database.epoch;
+      };
+      const epoch = await open('data');
+      expect(await open('data')).toBe(epoch);
+      await cp(join(folder, 'data'), join(folder, 'backup'), { recursive: true, preserveTimestamps: true });
+      await rm(join(folder, 'data'), { recursive: true });
+      await cp(join(folder, 'backup'), join(folder, 'data'), { recursive: true, preserveTimestamps: true });
+      const restored = await open('data');
+      expect(restored).not.toBe(epoch);
+      expect(await open('data')).toBe(restored);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+});
+
+describe.runIf(inject('database') === 'postgres')('a PostgreSQL server', () => {
+  test('keeps its epoch over a restart; a node sees that an earlier state of its files was restored', async () => {
+    await using server = await startPostgres();
+    await using database = await openDatabase({ kind: 'postgres', url: server.url }, silent);
+    const log = createEventLog(database.db);
+    const { snapshot, epoch } = await log.readChanges(undefined);
+    await server.restart();
+    await expect.poll(() => log.readChanges(snapshot).catch(() => undefined)).toMatchObject({ epoch });
+    expect(await log.renewEpochOfRestore(epoch, snapshot)).toBe(epoch);
+    const later = { ...snapshot, transactions: '999999999:999999999:' };
+    const renewed = await log.renewEpochOfRestore(epoch, later);
+    expect(renewed).not.toBe(epoch);
+    // Another node, which knows the former epoch, too.
+    expect(await log.renewEpochOfRestore(epoch, later)).toBe(renewed);
+  });
+
+  test('has another epoch in a copy of a database', async () => {
+    await using server = await startPostgres();
+    const urlOf = (name: string) => new URL(name, server.url).href;
+    const open = (name: string) => openDatabase({ kind: 'postgres', url: urlOf(name) }, silent);
+    const admin = new pg.Client({ connectionString: server.url });
+    await admin.connect();
+    try {
+      await admin.query('create database original');
+      const readEpochOf = async (name: string) => {
+        await using database = await open(name);
+        return database.epoch;
+      };
+      const epoch = await readEpochOf('original');
+      expect(await readEpochOf('original')).toBe(epoch);
+      await admin.query('create database restored template original');
+      const restored = await readEpochOf('restored');
+      expect(restored).not.toBe(epoch);
+      expect(await readEpochOf('restored')).toBe(restored);
+    } finally {
+      await admin.end();
+    }
+  });
+});
