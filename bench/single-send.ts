@@ -1,8 +1,9 @@
 // Measures the latency of sequential sends with and without batching.
 import { openDatabase } from '../src/db/database.ts';
 import { createSendBatcher, sendSingle } from '../src/domain/send-batch.ts';
-import type { Send } from '../src/domain/send-batch.ts';
+import type { Send } from '../src/domain/send-transaction.ts';
 import { createBus } from '../src/events/bus.ts';
+import { TopicLocks } from '../src/events/topic-locks.ts';
 import type { ConversationId, UserId } from '../src/ids.ts';
 import { createLogger } from '../src/log.ts';
 import { startPostgres } from '../test/harness/postgres.ts';
@@ -32,7 +33,7 @@ const { url } = stack.use(await startPostgres({ durable: true }));
 await seedAccounts({ accounts: 2, perConversation: 2 }, { kind: 'postgres', url }, 'unused secret');
 const log = createLogger('warn');
 const { db } = stack.use(await openDatabase({ kind: 'postgres', url }, log));
-const deps = { db, bus: createBus(log) };
+const deps = { db, bus: createBus(log), topicLocks: new TopicLocks({ maxWaits: 5 }) };
 const sends = createSendBatcher(deps);
 
 /** Alternates batched and unbatched sends, so that both use the same state of the disk. Returns their medians. */

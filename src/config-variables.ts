@@ -37,6 +37,18 @@ export const VARIABLES = {
     default: 'none: the embedded database',
     description: 'PostgreSQL to use instead of the embedded database; any number of nodes may share it.',
   },
+  DATABASE_POOL_SIZE: {
+    schema: wholeNumber(1, 1_000).default(10),
+    default: '10',
+    description:
+      'Most PostgreSQL connections of a node for statements. Up to three more are for the heartbeat, readiness and `LISTEN`.',
+  },
+  DATABASE_LISTEN_URL: {
+    schema: urlOf(/^postgres(ql)?:\/\//i, 'postgres://user:password@host:5432/database').optional(),
+    default: '`DATABASE_URL`',
+    description:
+      'URL of the same database for `LISTEN` and the heartbeat, past a pooler such as PgBouncer in `DATABASE_URL`.',
+  },
   REDIS_URL: {
     schema: urlOf(/^rediss?:\/\//i, 'redis://host:6379').optional(),
     default: 'none: LISTEN/NOTIFY',

@@ -50,24 +50,42 @@ export class ConfigError extends Error {
   }
 }
 
-const shape = Object.fromEntries(
-  Object.entries(VARIABLES).map(([name, variable]) => [name, variable.schema]),
-);
+type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Parses the environment; empty variables count as unset. Throws one `ConfigError` for all invalid variables. */
-export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+const pick = (names: readonly (keyof typeof VARIABLES)[]) =>
+  Object.fromEntries(names.map((name) => [name, VARIABLES[name].schema]));
+
+function parse(environment: Environment, shape: Readonly<Record<string, z.ZodType>>) {
   const values = Object.fromEntries(
     Object.entries(environment).flatMap(([name, text = '']) => {
       const value = VERBATIM.includes(name) ? text : unquote(text);
-      return name in VARIABLES && value.trim() !== '' ? [[name, value]] : [];
+      return name in shape && value.trim() !== '' ? [[name, value]] : [];
     }),
   );
-  const parsed = z.object(shape).safeParse(values);
-  const problems = parsed.success
-    ? []
-    : parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`);
+  return { values, parsed: z.object(shape).safeParse(values) };
+}
+
+const describeIssues = ({ issues }: z.ZodError): string[] =>
+  issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`);
+
+/** Which database to use. */
+export type DatabaseConfig = Pick<Config, 'DATABASE_URL' | 'DATA_DIR'>;
+
+/** Parses the variables of the environment that tell which database to use. Throws `ConfigError`. */
+export function readDatabaseConfig(environment: Environment): DatabaseConfig {
+  const { parsed } = parse(environment, pick(['DATABASE_URL', 'DATA_DIR']));
+  if (!parsed.success) throw new ConfigError(describeIssues(parsed.error));
+  return parsed.data as DatabaseConfig;
+}
+
+/** Parses the environment; empty variables count as unset. Throws one `ConfigError` for all invalid variables. */
+export function readConfig(environment: Environment): Config {
+  const { values, parsed } = parse(environment, pick(Object.keys(VARIABLES) as (keyof typeof VARIABLES)[]));
+  const problems = parsed.success ? [] : describeIssues(parsed.error);
   if (values['DATABASE_URL'] !== undefined && values['AUTH_SECRET'] === undefined)
     problems.push('AUTH_SECRET: is required with DATABASE_URL');
+  if (values['DATABASE_LISTEN_URL'] !== undefined && values['DATABASE_URL'] === undefined)
+    problems.push('DATABASE_LISTEN_URL: needs DATABASE_URL');
   if (values['REDIS_URL'] !== undefined && values['DATABASE_URL'] === undefined)
     problems.push('REDIS_URL: needs DATABASE_URL');
   if (parsed.data?.['DEMO'] === 'on' && !isLoopback(hostOf(parsed.data)))

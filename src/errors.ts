@@ -104,15 +104,16 @@ export function streamEnded(reason: EndReason): DomainError {
   });
 }
 
-/** SQLSTATE classes of connection, resource, shutdown and system errors; and codes of Node. */
+/** SQLSTATE classes of connection, resource, shutdown and system errors, sessions ended by a time-out; and codes of Node. */
 const UNAVAILABLE_CODES =
-  /^(08|53|57P|58)...?$|^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOSPC|EDQUOT|EROFS)$/;
+  /^(08|53|57P|58)...?$|^25P0[34]$|^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOSPC|EDQUOT|EROFS)$/;
 /** Errors of pg 8 and pg-pool 3 that have no code. */
 const UNAVAILABLE_MESSAGES =
   /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i;
 
-/** SQLSTATE class 40, transaction rollback: deadlocks and serialisation failures. */
-const RETRYABLE_CODES = /^40...$/;
+const LOCK_TIMEOUT_CODE = '55P03';
+/** SQLSTATE class 40, transaction rollback: deadlocks and serialisation failures; time-outs of a lock and of a statement. */
+const RETRYABLE_CODES = /^40...$|^55P03$|^57014$/;
 
 const codeOf = (error: Error): string =>
   'code' in error && typeof error.code === 'string' ? error.code : '';
@@ -124,6 +125,10 @@ const codeOf = (error: Error): string =>
 export const isUnavailable = (error: unknown): error is Error =>
   error instanceof Error &&
   (UNAVAILABLE_CODES.test(codeOf(error)) || UNAVAILABLE_MESSAGES.test(error.message));
+
+/** Whether a lock was not free in time. Nothing has been changed. */
+export const isLockTimeout = (error: unknown): boolean =>
+  error instanceof Error && codeOf(error) === LOCK_TIMEOUT_CODE;
 
 /** Whether an error is temporary: something is unavailable, or the database rolled back a conflicting transaction. */
 export const isOutage = (error: unknown): error is Error =>

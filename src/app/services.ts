@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Config } from '../config.ts';
 import { createBatchedReads } from '../db/batched-reads.ts';
-import { openDatabase, pingDatabase } from '../db/database.ts';
+import { openDatabase } from '../db/database.ts';
 import type { Database } from '../db/database.ts';
 import { openPostgresNotifier } from '../db/notify.ts';
 import { fillEmailKeys } from '../db/email-keys.ts';
 import { hasScryptHashes } from '../db/passwords.ts';
 import { createEventLog } from '../db/event-log.ts';
+import { endFrozenSessions } from '../db/frozen-sessions.ts';
 import { createPartitions } from '../db/log-partitions.ts';
 import { findDemoAccounts, isDemoAllowed } from '../domain/demo-policy.ts';
 import type { Deps } from '../domain/deps.ts';
@@ -18,6 +19,7 @@ import type { Cluster, ClusterOptions } from '../events/cluster/cluster.ts';
 import { openRedisNotifier } from '../events/cluster/redis.ts';
 import { LEASE_MS } from '../events/delivery-gate.ts';
 import { createTails } from '../events/tail.ts';
+import { TopicLocks } from '../events/topic-locks.ts';
 import type { HealthOptions } from '../gateway/http/health.ts';
 import type { Metrics } from '../gateway/metrics.ts';
 import { requireForStartup } from '../lib/startup-error.ts';
@@ -72,10 +74,19 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const log = stack.use(boundLog(options.log));
   const dataDir = config.DATA_DIR === 'memory' ? undefined : config.DATA_DIR;
   const database = options.database ?? stack.use(await openConfiguredDatabase(config, dataDir, log));
-  const { db, shares, kind } = database;
+  const { db, control, shares, kind } = database;
   const epoch = { current: database.epoch };
   await fillEmailKeys(db);
   const bus = createBus(log);
+  const topicLocks = new TopicLocks({
+    maxWaits: Math.max(1, Math.floor(database.poolSize / 2)),
+    ...(kind === 'postgres' && {
+      endFrozenSessions: async () => {
+        const count = await endFrozenSessions(control);
+        if (count > 0) log.warn({ count }, 'ended database sessions of a frozen node');
+      },
+    }),
+  });
   const batchedReads = createBatchedReads(db);
   const tails = createTails({
     epoch,
@@ -97,6 +108,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const presence = stack.use(
     await createPresence({
       db,
+      control,
       bus,
       log,
       nodeId,
@@ -120,7 +132,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const demoAccounts = await findDemoAccounts({ db, passwords });
   if (!(await createPartitions(db, config.EVENT_RETENTION_DAYS)))
     log.warn('the event log is locked by another transaction: its partitions are created by the next sweep');
-  stack.use(startRetention({ db, bus, config, mediaStorage, log }));
+  stack.use(startRetention({ db, bus, topicLocks, config, mediaStorage, log }));
   const channelUsage = stack.use(createChannelUsage({ db, log }));
   const cluster = await joinCluster(config, database, {
     // Subscriptions are per topic, but typing expiry needs the notices of all topics.
@@ -144,6 +156,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       db,
       databaseShares: shares,
       bus,
+      topicLocks,
       tails,
       epoch,
       config,
@@ -180,19 +193,19 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       securityLog,
       reportRefusal,
       lockedUsers: new Set(isDemoAllowed(config) ? [] : demoAccounts.map(({ id }) => id)),
-      sendBatcher: createSendBatcher({ db, bus, reportRefusal }),
+      sendBatcher: createSendBatcher({ db, bus, topicLocks, reportRefusal }),
       typing,
     },
     channelUsage,
     healthChecks: {
-      pingDatabase: () => pingDatabase(db),
+      pingDatabase: () => database.ping(),
       isDegraded,
     },
   };
 }
 
 function openConfiguredDatabase(
-  { DATABASE_URL: url }: Config,
+  { DATABASE_URL: url, DATABASE_LISTEN_URL: listenUrl, DATABASE_POOL_SIZE: poolSize }: Config,
   dir: string | undefined,
   log: Logger,
 ): Promise<Database> {
@@ -203,7 +216,7 @@ function openConfiguredDatabase(
     );
   return requireForStartup(
     `Cannot open the database${describeUrl(url)} (DATABASE_URL)`,
-    openDatabase({ kind: 'postgres', url }, log),
+    openDatabase({ kind: 'postgres', url, listenUrl, poolSize }, log),
   );
 }
 
@@ -241,12 +254,13 @@ async function openMediaStorage(
 
 /** Connects the buses of nodes that share a database, through it or through Redis. */
 async function joinCluster(
-  { REDIS_URL }: Config,
+  { REDIS_URL, DATABASE_LISTEN_URL }: Config,
   { url }: Database,
   parts: Pick<ClusterOptions, 'bus' | 'tails' | 'log' | 'nodeId'>,
 ): Promise<Cluster | undefined> {
   if (url === undefined) return undefined;
-  if (REDIS_URL === undefined) return connectCluster({ ...parts, url, open: openPostgresNotifier });
+  if (REDIS_URL === undefined)
+    return connectCluster({ ...parts, url: DATABASE_LISTEN_URL ?? url, open: openPostgresNotifier });
   return requireForStartup(
     `Cannot connect to Redis${describeUrl(REDIS_URL)} (REDIS_URL)`,
     connectCluster({ ...parts, url: REDIS_URL, open: openRedisNotifier }),

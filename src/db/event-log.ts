@@ -82,18 +82,51 @@ export async function createTopics(tx: Tx, topics: readonly string[]): Promise<v
 
 /**
  * Locks the topics' rows in order of name until the transaction ends: no other transaction can append to them. Returns
- * the heads of the topics that exist.
+ * the heads of the topics that exist. With `waitMs`, this and all later waits for locks in the transaction end after this time.
  */
-export async function lockTopics(tx: Tx, topics: readonly string[]): Promise<Map<string, number>> {
-  const rows = await tx
+export async function lockTopics(
+  tx: Tx,
+  topics: readonly string[],
+  waitMs?: number,
+): Promise<Map<string, number>> {
+  if (waitMs === undefined) return headsOf(await selectForUpdate(tx, topics).execute());
+  // The limit is set below the sort, and so before the first row is locked.
+  const { rows } = await sql<Head>`
+    with wait as materialized (select set_config('lock_timeout', ${String(waitMs)}, true) as ms)
+    select topic, head from wait, topics
+    where wait.ms is not null and topic = ${anyOfTopics(topics)}
+    order by topic
+    for update of topics
+  `.execute(tx);
+  return headsOf(rows);
+}
+
+/** Locks those of the topics whose rows no other transaction has locked, without waiting. Returns the others as busy. */
+export async function lockFreeTopics(
+  tx: Tx,
+  topics: readonly string[],
+): Promise<{ readonly heads: Map<string, number>; readonly busy: readonly string[] }> {
+  const heads = headsOf(await selectForUpdate(tx, topics).skipLocked().execute());
+  const skipped = topics.filter((topic) => !heads.has(topic));
+  // The others do not exist.
+  return { heads, busy: skipped.length === 0 ? [] : [...(await readRanges(tx, skipped)).keys()] };
+}
+
+interface Head {
+  readonly topic: string;
+  readonly head: number;
+}
+
+const headsOf = (rows: readonly Head[]): Map<string, number> =>
+  new Map(rows.map(({ topic, head }) => [topic, head]));
+
+const selectForUpdate = (tx: Tx, topics: readonly string[]) =>
+  tx
     .selectFrom('topics')
     .select(['topic', 'head'])
     .where('topic', '=', anyOfTopics(topics))
     .orderBy('topic')
-    .forUpdate()
-    .execute();
-  return new Map(rows.map((row) => [row.topic, row.head]));
-}
+    .forUpdate();
 
 const anyOfTopics = (topics: readonly string[]) => sql<string>`any(${topics}::text[])`;
 

@@ -6,6 +6,13 @@ const MAX_PREPARED_STATEMENTS = 500;
 /** A statement with more parameters contains a list, and has a different text for each length. */
 const MAX_PARAMETERS = 32;
 
+export interface PreparedStatementsOptions {
+  /** Prepares nothing: the connections do not find what they prepared. */
+  readonly isOff?: boolean;
+  /** Statements that are sent with the one that begins a transaction. */
+  readonly transactionSuffix?: string;
+}
+
 /**
  * Prepares each statement with parameters once per connection, so that PostgreSQL parses it once, and can reuse its
  * plan. Statements beyond the limits, and those without parameters, are sent unprepared.
@@ -13,8 +20,8 @@ const MAX_PARAMETERS = 32;
  * Kysely passes only a text to the pool (https://github.com/kysely-org/kysely/issues/329), and pg prepares only statements
  * with a name (https://node-postgres.com/features/queries#prepared-statements).
  */
-export function withPreparedStatements(pool: pg.Pool): PostgresPool {
-  const names = createStatementNames();
+export function withPreparedStatements(pool: pg.Pool, options: PreparedStatementsOptions = {}): PostgresPool {
+  const names = createStatementNames(options.isOff === true ? 0 : MAX_PREPARED_STATEMENTS);
   const clients = new WeakMap<pg.PoolClient, PostgresPoolClient>();
   return {
     options: pool.options,
@@ -23,24 +30,27 @@ export function withPreparedStatements(pool: pg.Pool): PostgresPool {
       const client = await pool.connect();
       const cached = clients.get(client);
       if (cached !== undefined) return cached;
-      const wrapped = wrapClient(client, names);
+      const wrapped = wrapClient(client, names, options.transactionSuffix ?? '');
       clients.set(client, wrapped);
       return wrapped;
     },
   };
 }
 
+/** The statements with which Kysely begins transactions. */
+const BEGIN = /^(begin|start transaction)\b/;
+
 type StatementNames = ReturnType<typeof createStatementNames>;
 
 /** Assigns names to statements, the same on every connection of a pool. */
-function createStatementNames() {
+function createStatementNames(maxNames: number) {
   const names = new Map<string, string>();
   let count = 0;
   return {
     getName(text: string, parameters: readonly unknown[]): string | undefined {
       if (parameters.length === 0 || parameters.length > MAX_PARAMETERS) return undefined;
       const existing = names.get(text);
-      if (existing !== undefined || names.size === MAX_PREPARED_STATEMENTS) return existing;
+      if (existing !== undefined || names.size >= maxNames) return existing;
       const name = `parley-${(count += 1)}`;
       names.set(text, name);
       return name;
@@ -50,8 +60,13 @@ function createStatementNames() {
   };
 }
 
-function wrapClient(client: pg.PoolClient, names: StatementNames): PostgresPoolClient {
+function wrapClient(
+  client: pg.PoolClient,
+  names: StatementNames,
+  transactionSuffix: string,
+): PostgresPoolClient {
   const query = async (text: string, parameters: readonly unknown[]): Promise<pg.QueryResult> => {
+    if (transactionSuffix !== '' && BEGIN.test(text)) return client.query(text + transactionSuffix);
     const values = [...parameters];
     const name = names.getName(text, parameters);
     if (name === undefined) return client.query(text, values);

@@ -3,6 +3,7 @@ import type { Db } from '../db/database.ts';
 import type { DatabaseShares } from '../db/fair-pool.ts';
 import type { Bus } from '../events/bus.ts';
 import type { Epoch } from '../events/cursor.ts';
+import type { TopicLocks } from '../events/topic-locks.ts';
 import type { Tails } from '../events/tail.ts';
 import type { UserId } from '../ids.ts';
 import type { Logger } from '../log.ts';
@@ -28,6 +29,7 @@ export interface Deps {
   readonly db: Db;
   readonly databaseShares: DatabaseShares;
   readonly bus: Bus;
+  readonly topicLocks: TopicLocks;
   readonly tails: Tails;
   /** Identifies the database in cursors: a cursor of another database is invalid. */
   readonly epoch: Readonly<Epoch>;

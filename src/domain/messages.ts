@@ -11,12 +11,12 @@ import type { ConversationId, MessageId } from '../ids.ts';
 import { requireAuthor, requireConversationAccess } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
 import { indexById } from '../lib/group-rows.ts';
-import type { Send, SentMessage } from './send-batch.ts';
+import type { Send, SentMessage } from './send-transaction.ts';
 import { looksEmpty, MAX_FILE_IDENTIFIER_LENGTH, MAX_MESSAGE_LENGTH, parseText } from '../lib/text.ts';
 import { removeUnusedFiles } from '../services/retention.ts';
 import type { ActorRef } from '../actor.ts';
 
-export type { SentMessage } from './send-batch.ts';
+export type { SentMessage } from './send-transaction.ts';
 
 const MAX_FILES = 20;
 const MAX_IDEMPOTENCY_KEY_LENGTH = 200;

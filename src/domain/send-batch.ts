@@ -1,48 +1,26 @@
-import type { Db, Tx } from '../db/database.ts';
-import * as keys from '../db/idempotency-keys.ts';
-import * as mediaRows from '../db/media.ts';
-import * as rows from '../db/messages.ts';
-import { findSenders } from '../db/conversation-access.ts';
-import type { Sender } from '../db/conversation-access.ts';
-import type { Media, Message } from '../db/tables.ts';
-import { conflict, isUnavailable, notFound } from '../errors.ts';
-import type { Bus } from '../events/bus.ts';
-import { accountTopic, conversationTopic } from '../events/event.ts';
-import type { ActorView, Topic } from '../events/event.ts';
-import { transact } from '../events/unit-of-work.ts';
-import type { UnitOfWork } from '../events/unit-of-work.ts';
-import type { ConversationId, MessageId } from '../ids.ts';
+import { isLockTimeout, isOutage, isUnavailable } from '../errors.ts';
+import { transact, transactBriefly } from '../events/unit-of-work.ts';
+import type { TransactDeps } from '../events/unit-of-work.ts';
+import type { ConversationId } from '../ids.ts';
 import { createBatcher } from '../lib/batcher.ts';
-import type { ActorRef } from '../actor.ts';
-import { actorKey } from '../actor.ts';
+import { TimeoutError, withTimeout } from '../lib/timeout.ts';
 import type { ReportRefusal } from '../services/refusals.ts';
+import { sendAll, topicsOf, unwrap } from './send-transaction.ts';
+import type { Outcome, Send, SentMessage } from './send-transaction.ts';
 
 /** Larger batches delay their first sends, and hold conversation locks for longer than batching saves. */
 const MAX_BATCH_SIZE = 128;
 /** One batch is prepared while the database runs another; more would only make batches smaller. */
 const CONCURRENCY = 2;
-/** Extra batches while one is slow: a conversation locked for long must delay only the sends in its own batch. */
+/** Extra batches while one is slow. */
 const EXTRA_WHEN_SLOW = 2;
 const SLOW_AFTER_MS = 500;
+/** Longest wait of a batch for a lock. After it, the conversations with locks that are not free leave the batch. */
+const MAX_LOCK_WAIT_MS = 500;
+const MAX_STUCK = 10_000;
 /** Approximate bytes. */
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
 const SEND_OVERHEAD_BYTES = 1_000;
-
-/** A message with all that clients display. */
-export interface SentMessage {
-  readonly message: Message;
-  readonly author: ActorView;
-  readonly media: readonly Media[];
-}
-
-/** A validated request to send a message. */
-export interface Send {
-  readonly actor: ActorRef;
-  readonly conversationId: ConversationId;
-  readonly text: string;
-  readonly files: readonly string[];
-  readonly key: string | null;
-}
 
 /** Sends messages; concurrent sends share a transaction. */
 export interface SendBatcher {
@@ -50,16 +28,16 @@ export interface SendBatcher {
   send(send: Send): Promise<SentMessage>;
 }
 
-export interface SendBatcherDeps {
-  readonly db: Db;
-  readonly bus: Bus;
+export interface SendBatcherDeps extends TransactDeps {
   readonly reportRefusal?: ReportRefusal | undefined;
 }
 
-type Outcome = { readonly sent: SentMessage } | { readonly error: unknown };
+/** Conversations whose last sends failed for a lock. */
+type Stuck = Set<ConversationId>;
 
 export function createSendBatcher(deps: SendBatcherDeps): SendBatcher {
-  const batcher = createBatcher<Send, Outcome>((sends) => sendBatch(deps, sends), {
+  const stuck: Stuck = new Set();
+  const batcher = createBatcher<Send, Outcome>((sends) => sendUnlessStuck(deps, stuck, sends), {
     maxBatchSize: MAX_BATCH_SIZE,
     concurrency: CONCURRENCY,
     extraWhenSlow: EXTRA_WHEN_SLOW,
@@ -79,24 +57,131 @@ export function createSendBatcher(deps: SendBatcherDeps): SendBatcher {
 const approximateSize = ({ text, files }: Send): number =>
   files.reduce((bytes, file) => bytes + 2 * file.length, SEND_OVERHEAD_BYTES + 2 * text.length);
 
-/** Runs all sends in one transaction; if that fails, each in its own, so that one send cannot fail the others. */
-async function sendBatch(deps: SendBatcherDeps, sends: readonly Send[]): Promise<Outcome[]> {
+type Outcomes = readonly (Outcome | Promise<Outcome>)[];
+
+/** Sends to conversations whose last sends failed for a lock are isolated, so that they delay no others again. */
+async function sendUnlessStuck(
+  deps: SendBatcherDeps,
+  stuck: Stuck,
+  sends: readonly Send[],
+): Promise<Outcomes> {
+  const isolated = isolate(
+    deps,
+    stuck,
+    sends.filter(({ conversationId }) => stuck.has(conversationId)),
+  );
+  const others = isolated.size === 0 ? sends : sends.filter((send) => !isolated.has(send));
+  const outcomes = others.length === 0 ? [] : await sendBatch(deps, stuck, others);
+  return isolated.size === 0 ? outcomes : inOrder(sends, isolated, zip(others, outcomes));
+}
+
+/**
+ * Runs all sends in one transaction. If a lock is not free, isolates the sends to conversations that are locked. If the
+ * transaction fails, runs each in its own, so that one send cannot fail the others.
+ */
+async function sendBatch(deps: SendBatcherDeps, stuck: Stuck, sends: readonly Send[]): Promise<Outcomes> {
+  // Saves a lone send the statement that limits its wait: it delays no others.
+  if (sends.every(({ conversationId }) => conversationId === sends[0]?.conversationId))
+    return sendToOne(deps, stuck, sends);
   try {
-    return await transact(deps, (unit) => sendAll(unit, sends));
+    return await transactBriefly(deps, MAX_LOCK_WAIT_MS, (unit) => sendAll(unit, sends));
   } catch (error) {
+    if (isLockTimeout(error)) return sendToFree(deps, stuck, sends);
     // When the connection was lost the batch may have been committed: a retry would send it twice.
-    if (sends.length === 1 || isUnavailable(error)) throw error;
-    const outcomes: Outcome[] = [];
-    for (const send of sends) {
-      outcomes.push(
-        await sendSingle(deps, send).then(
-          (sent) => ({ sent }),
-          (error: unknown) => ({ error }),
-        ),
-      );
-    }
-    return outcomes;
+    if (isUnavailable(error)) throw error;
+    return sendEach(deps, sends);
   }
+}
+
+/** Sends to one conversation. Returns promises if its lock is not free, so that the next batch can start. */
+async function sendToOne(deps: SendBatcherDeps, stuck: Stuck, sends: readonly Send[]): Promise<Outcomes> {
+  const isolated = isolate(deps, stuck, sends);
+  const outcomes = sends.map((send) => isolated.get(send) ?? missing());
+  try {
+    return await withTimeout(MAX_LOCK_WAIT_MS, Promise.all(outcomes));
+  } catch (error) {
+    if (error instanceof TimeoutError) return outcomes;
+    throw error;
+  }
+}
+
+/** Sends to the conversations whose locks are free, in one transaction, and isolates the others. */
+async function sendToFree(deps: SendBatcherDeps, stuck: Stuck, sends: readonly Send[]): Promise<Outcomes> {
+  let free: readonly Send[] = [];
+  let outcomes: readonly Outcome[] = [];
+  try {
+    outcomes = await transactBriefly(deps, MAX_LOCK_WAIT_MS, async (unit) => {
+      const busy = await unit.lockFree(...sends.flatMap(topicsOf));
+      free = sends.filter((send) => !topicsOf(send).some((topic) => busy.has(topic)));
+      return free.length === 0 ? [] : sendAll(unit, free);
+    });
+  } catch (error) {
+    if (isUnavailable(error)) throw error;
+    // A row other than those of the topics is locked, or one send fails.
+    free = [];
+  }
+  const sent = zip(free, outcomes);
+  const isolated = isolate(
+    deps,
+    stuck,
+    sends.filter((send) => !sent.has(send)),
+  );
+  return inOrder(sends, sent, isolated);
+}
+
+/** Runs the sends to each conversation in a transaction of their own, which may wait for its lock. */
+function isolate(
+  deps: SendBatcherDeps,
+  stuck: Stuck,
+  sends: readonly Send[],
+): ReadonlyMap<Send, Promise<Outcome>> {
+  const outcomes = new Map<Send, Promise<Outcome>>();
+  for (const [conversationId, group] of Map.groupBy(sends, (send) => send.conversationId)) {
+    const sent = transact(deps, (unit) => sendAll(unit, group));
+    sent.then(
+      () => stuck.delete(conversationId),
+      (error: unknown) => {
+        if (!isLockTimeout(error)) return void stuck.delete(conversationId);
+        if (stuck.size >= MAX_STUCK) stuck.clear();
+        stuck.add(conversationId);
+      },
+    );
+    const settled = sent.catch((error: unknown) => {
+      // When the connection was lost the sends may have been committed: a retry would send them twice.
+      if (isUnavailable(error)) throw error;
+      return group.length === 1 || isOutage(error) ? group.map(() => ({ error })) : sendEach(deps, group);
+    });
+    for (const [index, send] of group.entries())
+      outcomes.set(
+        send,
+        settled.then((results) => results[index] ?? missing()),
+      );
+  }
+  return outcomes;
+}
+
+async function sendEach(deps: SendBatcherDeps, sends: readonly Send[]): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const send of sends)
+    outcomes.push(
+      await sendSingle(deps, send).then(
+        (sent) => ({ sent }),
+        (error: unknown) => ({ error }),
+      ),
+    );
+  return outcomes;
+}
+
+const zip = <Value>(sends: readonly Send[], values: readonly Value[]): ReadonlyMap<Send, Value> =>
+  new Map(sends.map((send, index) => [send, values[index] as Value]));
+
+const inOrder = (
+  sends: readonly Send[],
+  ...found: readonly ReadonlyMap<Send, Outcome | Promise<Outcome>>[]
+): Outcomes => sends.map((send) => found.find((outcomes) => outcomes.has(send))?.get(send) ?? missing());
+
+function missing(): never {
+  throw new Error('A send has no outcome');
 }
 
 /** Sends a message in a transaction of its own. */
@@ -104,102 +189,3 @@ export async function sendSingle(deps: SendBatcherDeps, send: Send): Promise<Sen
   const [outcome] = await transact(deps, (unit) => sendAll(unit, [send]));
   return unwrap(outcome);
 }
-
-function unwrap(outcome: Outcome | undefined): SentMessage {
-  if (outcome !== undefined && 'sent' in outcome) return outcome.sent;
-  throw outcome?.error;
-}
-
-async function sendAll(unit: UnitOfWork, sends: readonly Send[]): Promise<Outcome[]> {
-  await unit.lock(...sends.flatMap(topicsOf));
-  const requests = sends.map(({ actor, conversationId }) => ({ actor, conversationId }));
-  const senders = await findSenders(unit.tx, requests);
-  const accepted = await claimKeys(unit.tx, sends, senders);
-  const sent = new Map<MessageId, SentMessage>();
-  for (const sentMessage of await insertAll(unit.tx, accepted)) {
-    sent.set(sentMessage.message.id, sentMessage);
-    unit.emit({ type: 'message.sent', ...sentMessage });
-  }
-  const outcomes: Outcome[] = [];
-  for (const [index, send] of sends.entries()) {
-    const sender = senders[index];
-    const sentMessage = sender && sent.get(sender.messageId);
-    if (sender === undefined) outcomes.push({ error: notFound('The conversation') });
-    else if (sentMessage === undefined) outcomes.push(await findFirstSend(unit.tx, send, sender));
-    else outcomes.push({ sent: sentMessage });
-  }
-  return outcomes;
-}
-
-/** Includes a device's own topic: the message references the device, which must not be removed before the commit. */
-const topicsOf = ({ actor, conversationId }: Send): Topic[] =>
-  actor.kind === 'device'
-    ? [conversationTopic(conversationId), accountTopic(actor)]
-    : [conversationTopic(conversationId)];
-
-interface Accepted {
-  readonly send: Send;
-  readonly sender: Sender;
-}
-
-/** Returns the sends with access whose idempotency key was not used before. */
-async function claimKeys(
-  tx: Tx,
-  sends: readonly Send[],
-  senders: readonly (Sender | undefined)[],
-): Promise<Accepted[]> {
-  const allowed = sends.flatMap((send, index): Accepted[] => {
-    const sender = senders[index];
-    return sender === undefined ? [] : [{ send, sender }];
-  });
-  const claims = allowed.flatMap(({ send: { actor, key }, sender: { messageId } }) =>
-    key === null ? [] : [{ account: actorKey(actor), key, messageId }],
-  );
-  if (claims.length === 0) return allowed;
-  const claimed = await keys.claimKeys(tx, claims);
-  return allowed.filter(({ send, sender }) => send.key === null || claimed.has(sender.messageId));
-}
-
-/** Inserts messages in the order of their ids, so that events have the same order. */
-async function insertAll(tx: Tx, accepted: readonly Accepted[]): Promise<SentMessage[]> {
-  if (accepted.length === 0) return [];
-  const inOrder = accepted.toSorted((a, b) => a.sender.messageId - b.sender.messageId);
-  const stored = await rows.insert(tx, inOrder.map(toNewMessage));
-  return stored.flatMap((message, index) => {
-    const author = inOrder[index]?.sender.actor;
-    return author === undefined ? [] : [{ ...message, author }];
-  });
-}
-
-const toNewMessage = ({ send, sender }: Accepted): rows.NewMessage => ({
-  id: sender.messageId,
-  conversationId: send.conversationId,
-  author: send.actor,
-  participantId: sender.participantId,
-  text: send.text,
-  files: send.files,
-  sentAt: sender.at,
-});
-
-/** Returns the message that was first sent with the idempotency key. */
-async function findFirstSend(tx: Tx, { actor, conversationId, key }: Send, sender: Sender): Promise<Outcome> {
-  const message = await keys.findMessage(tx, actorKey(actor), key ?? '');
-  if (message === undefined)
-    return { error: conflict('The message that was sent with this idempotency key was deleted.') };
-  if (message.conversationId !== conversationId) {
-    return { error: conflict('This idempotency key was used in another conversation.') };
-  }
-  const media = (await mediaRows.findByMessages(tx, [message.id])).map(asPendingMedia);
-  const status = media.length === 0 ? 'DONE' : 'PENDING';
-  return { sent: { message: { ...message, status }, author: sender.actor, media } };
-}
-
-/** Restores the state of the first response, whatever was uploaded since. */
-const asPendingMedia = (media: Media): Media => ({
-  ...media,
-  filename: null,
-  extension: null,
-  contentType: null,
-  size: null,
-  uploadedAt: null,
-});

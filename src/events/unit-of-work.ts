@@ -2,11 +2,14 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Db, Tx } from '../db/database.ts';
 import * as eventLog from '../db/event-log.ts';
 import { findNodes } from '../db/leases.ts';
+import { isUnavailable } from '../errors.ts';
 import type { Bus } from './bus.ts';
 import { REVOCATION_WAIT_MS } from './delivery-gate.ts';
 import { isRevocation, toEnvelope, topicOf } from './event.ts';
 import type { DomainEvent, Envelope, Topic } from './event.ts';
 import { labelsOf, toStored } from './redaction.ts';
+import { lockDeadline, TopicBusyError } from './topic-locks.ts';
+import type { LockMode, TopicLocks } from './topic-locks.ts';
 
 /** A transaction with the events that are published once it commits. */
 export interface UnitOfWork {
@@ -16,37 +19,93 @@ export interface UnitOfWork {
    * name, which rules out deadlocks: throws if a topic's name precedes one already locked.
    */
   lock(...topics: Topic[]): Promise<void>;
+  /** Takes those of the topics' locks that are free. Returns the other topics. */
+  lockFree(...topics: Topic[]): Promise<ReadonlySet<Topic>>;
   /** Creates the logs of new topics, with their locks. */
   create(...topics: Topic[]): Promise<void>;
   /** Adds an event: stored with the unit's changes, and published in the order of calls after the commit. */
   emit(event: DomainEvent): void;
 }
 
+export interface TransactDeps {
+  readonly db: Db;
+  readonly bus: Bus;
+  readonly topicLocks: TopicLocks;
+}
+
 /**
  * Runs the work in one transaction with the events it emits, and publishes them after the commit: the only way to
  * publish an event. When the work throws, nothing is stored or published. After a revocation, returns once no node
  * delivers anything to its sessions.
+ *
+ * Runs the work again, in a new transaction, when a topic's lock is not free, so that no connection waits for it; and once
+ * when the connection was lost before the commit. Throws an outage after five seconds of waiting.
  */
 export async function transact<Result>(
-  deps: { readonly db: Db; readonly bus: Bus },
+  deps: TransactDeps,
   work: (unit: UnitOfWork) => Promise<Result>,
 ): Promise<Result> {
-  const { result, envelopes, revocations } = await deps.db.transaction().execute(async (tx) => {
+  const deadline = lockDeadline();
+  const owner = {};
+  let busy: TopicBusyError | undefined;
+  for (let attempt = 0; ; attempt += 1) {
+    const progress: Progress = { stage: 'connecting' };
+    try {
+      if (busy !== undefined) await deps.topicLocks.waitForTurn(busy, owner, deadline);
+      const waitMs = attempt === 0 ? undefined : Math.max(1, Math.ceil(deadline - performance.now()));
+      return await runOnce(deps, work, { owner, waitMs, progress });
+    } catch (error) {
+      if (busy !== undefined) deps.topicLocks.release([busy.topic], owner);
+      busy = error instanceof TopicBusyError ? error : undefined;
+      const isLost = attempt === 0 && progress.stage === 'working' && isUnavailable(error);
+      if (busy === undefined && !isLost) throw error;
+    }
+  }
+}
+
+/** Runs the work as `transact`, but once, and waits at most `waitMs` for each lock. Throws an error with code 55P03 after it. */
+export const transactBriefly = <Result>(
+  deps: TransactDeps,
+  waitMs: number,
+  work: (unit: UnitOfWork) => Promise<Result>,
+): Promise<Result> => runOnce(deps, work, { owner: {}, waitMs, progress: { stage: 'connecting' } });
+
+interface Progress {
+  stage: 'connecting' | 'working' | 'committing';
+}
+
+interface Attempt {
+  /** Identifies the unit of work in `TopicLocks`. */
+  readonly owner: object;
+  readonly waitMs: number | undefined;
+  readonly progress: Progress;
+}
+
+async function runOnce<Result>(
+  { db, bus, topicLocks }: TransactDeps,
+  work: (unit: UnitOfWork) => Promise<Result>,
+  { owner, waitMs, progress }: Attempt,
+): Promise<Result> {
+  const { result, envelopes, revocations } = await db.transaction().execute(async (tx) => {
+    progress.stage = 'working';
     const events: DomainEvent[] = [];
-    const locks = createTopicLocks(tx);
+    const locks = createTopicLocks(tx, (topics, lock) => topicLocks.run(topics, owner, lock), waitMs);
     const result = await work({
       tx,
       lock: (...topics) => locks.take(topics),
+      lockFree: (...topics) => locks.takeFree(topics),
       create: (...topics) => locks.create(topics),
       emit: (event) => void events.push(event),
     });
     await locks.take(events.map(topicOf));
     const envelopes = await store(tx, events, locks.heads);
-    return { result, envelopes, revocations: await findRevocations(tx, envelopes) };
+    const revocations = await findRevocations(tx, envelopes);
+    progress.stage = 'committing';
+    return { result, envelopes, revocations };
   });
   const others = revocations.length === 0 ? envelopes : envelopes.filter(({ event }) => !isRevocation(event));
-  deps.bus.publish(others.map((envelope) => ({ kind: 'event', envelope })));
-  await Promise.all(revocations.map((revocation) => publishRevocation(deps.bus, revocation)));
+  bus.publish(others.map((envelope) => ({ kind: 'event', envelope })));
+  await Promise.all(revocations.map((revocation) => publishRevocation(bus, revocation)));
   return result;
 }
 
@@ -105,22 +164,51 @@ function assignSeqs(events: readonly DomainEvent[], heads: ReadonlyMap<string, n
   });
 }
 
+type RunLock = (
+  topics: readonly Topic[],
+  lock: (mode: LockMode) => Promise<ReadonlyMap<string, number>>,
+) => Promise<ReadonlyMap<string, number>>;
+
 /** Creates the topic locks of a transaction. */
-function createTopicLocks(tx: Tx) {
+function createTopicLocks(tx: Tx, run: RunLock, waitMs: number | undefined) {
   const locked = new Set<Topic>();
   const heads = new Map<string, number>();
   let lastTopic = '';
+  const findMissing = (topics: readonly Topic[]): Topic[] => {
+    const missing = [...new Set(topics)].filter((topic) => !locked.has(topic)).sort();
+    if ((missing[0] ?? lastTopic) < lastTopic)
+      throw new Error(`Lock order violated: ${missing.join(', ')} requested after ${lastTopic}`);
+    return missing;
+  };
+  const add = (topics: readonly Topic[], found: ReadonlyMap<string, number>): void => {
+    for (const [topic, head] of found) heads.set(topic, head);
+    for (const topic of topics) locked.add(topic);
+    lastTopic = topics.at(-1) ?? lastTopic;
+  };
   return {
     /** Heads of the locked topics that exist. */
     heads,
     async take(topics: readonly Topic[]): Promise<void> {
-      const missing = [...new Set(topics)].filter((topic) => !locked.has(topic)).sort();
+      const missing = findMissing(topics);
       if (missing.length === 0) return;
-      if ((missing[0] ?? '') < lastTopic)
-        throw new Error(`Lock order violated: ${missing.join(', ')} requested after ${lastTopic}`);
-      for (const [topic, head] of await eventLog.lockTopics(tx, missing)) heads.set(topic, head);
-      for (const topic of missing) locked.add(topic);
-      lastTopic = missing.at(-1) ?? lastTopic;
+      const lock = async (mode: LockMode) => {
+        if (mode === 'wait') return eventLog.lockTopics(tx, missing, waitMs);
+        const { heads: free, busy } = await eventLog.lockFreeTopics(tx, missing);
+        const [first] = busy;
+        if (first !== undefined) throw new TopicBusyError(first as Topic, false);
+        return free;
+      };
+      add(missing, await run(missing, lock));
+    },
+    async takeFree(topics: readonly Topic[]): Promise<ReadonlySet<Topic>> {
+      const missing = findMissing(topics);
+      const { heads: free, busy } = await eventLog.lockFreeTopics(tx, missing);
+      const busyTopics = new Set(busy as readonly Topic[]);
+      add(
+        missing.filter((topic) => !busyTopics.has(topic)),
+        free,
+      );
+      return busyTopics;
     },
     async create(topics: readonly Topic[]): Promise<void> {
       await eventLog.createTopics(tx, topics);

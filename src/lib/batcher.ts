@@ -38,11 +38,11 @@ interface Queued<Item, Result> {
 /**
  * Batches items that arrive in the same turn of the event loop, or while earlier batches are in flight: a thousand
  * concurrent items cost a few statements, and a single one has no delay. `work` returns one result for each item, in
- * their order. When it throws, all items of the batch fail; when the error is an outage (`isUnavailable`), all queued
+ * their order; a promise for those that take longer, for which the next batch does not wait. When it throws, all items of the batch fail; when the error is an outage (`isUnavailable`), all queued
  * items fail as well, as each further batch would only time out, too.
  */
 export function createBatcher<Item, Result>(
-  work: (items: readonly Item[]) => Promise<readonly Result[]>,
+  work: (items: readonly Item[]) => Promise<readonly (Result | Promise<Result>)[]>,
   options: BatcherOptions<Item>,
 ): Batcher<Item, Result> {
   const { maxBatchSize, concurrency = 1, extraWhenSlow = 0, slowAfterMs = Infinity } = options;
@@ -51,6 +51,8 @@ export function createBatcher<Item, Result>(
   const queues = new Map<unknown, Queued<Item, Result>[]>();
   const busyPartitions = new Set<unknown>();
   const inFlight = new Set<Promise<void>>();
+  /** Results that the batches in flight do not include. */
+  const inFlightResults = new Set<Promise<void>>();
   let slow = 0;
   let queuedSize = 0;
   let scheduled: NodeJS.Immediate | undefined;
@@ -84,11 +86,39 @@ export function createBatcher<Item, Result>(
       const results = await work(batch.map(({ item }) => item));
       if (results.length !== batch.length) throw new Error('The work must return one result for each item');
       for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Result);
+      freeLater(batch, results);
     } catch (error) {
       for (const { reject } of batch) reject(error);
       if (isUnavailable(error)) rejectQueued(error);
+      for (const { partition } of batch) busyPartitions.delete(partition);
     }
-    for (const { partition } of batch) busyPartitions.delete(partition);
+  };
+
+  /** Frees each partition once the results of all its items are known. */
+  const freeLater = (
+    batch: readonly Queued<Item, Result>[],
+    results: readonly (Result | Promise<Result>)[],
+  ): void => {
+    const delayed = new Map<unknown, { size: number; results: Promise<Result>[] }>();
+    for (const [index, { item, partition }] of batch.entries()) {
+      const result = results[index];
+      if (!(result instanceof Promise)) continue;
+      const entry = delayed.get(partition) ?? { size: 0, results: [] };
+      entry.size += sizeOf(item);
+      entry.results.push(result);
+      delayed.set(partition, entry);
+    }
+    for (const { partition } of batch) if (!delayed.has(partition)) busyPartitions.delete(partition);
+    for (const [partition, { size, results: pending }] of delayed) {
+      queuedSize += size;
+      const settled = Promise.allSettled(pending).then(() => {
+        queuedSize -= size;
+        inFlightResults.delete(settled);
+        busyPartitions.delete(partition);
+        startBatches();
+      });
+      inFlightResults.add(settled);
+    }
   };
 
   const run = async (batch: readonly Queued<Item, Result>[]): Promise<void> => {
@@ -140,7 +170,7 @@ export function createBatcher<Item, Result>(
     },
     async idle() {
       startDetached();
-      while (inFlight.size > 0) await Promise.all(inFlight);
+      while (inFlight.size + inFlightResults.size > 0) await Promise.all([...inFlight, ...inFlightResults]);
     },
   };
 }

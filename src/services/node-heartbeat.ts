@@ -15,6 +15,8 @@ const MIN_TIMELY_BEATS = 3;
 
 export interface HeartbeatOptions {
   readonly db: Db;
+  /** Connections that do not wait for those of `db`: a node whose connections are all busy is alive. */
+  readonly control: Db;
   readonly log: Logger;
   /** Id of this process among the nodes. */
   readonly nodeId: string;
@@ -32,13 +34,14 @@ interface HeartbeatListener {
 
 /** Updates this node's heartbeat in the database, and removes nodes whose heartbeat stopped. */
 export function startHeartbeat(
-  { db, nodeId, log, graceMs, startTimer = startSystemTimer }: HeartbeatOptions,
+  { db, control, nodeId, log, graceMs, startTimer = startSystemTimer }: HeartbeatOptions,
   listener: HeartbeatListener,
 ) {
   let timelyBeats = 0;
   let lastBeatAt = performance.now();
   let cancelTimer = (): void => undefined;
   let currentBeat: Promise<void> = Promise.resolve();
+  let removal: Promise<void> | undefined;
   let isStopped = false;
 
   const beat = async (): Promise<void> => {
@@ -46,13 +49,21 @@ export function startHeartbeat(
     // After a pause of this process (a busy event loop, a suspended machine) it cannot judge the other nodes.
     const isLate = now - lastBeatAt > 2 * INTERVAL_MS;
     lastBeatAt = now;
-    const elapsedMs = await leaseRows.touchNode(db, nodeId);
+    const elapsedMs = await leaseRows.touchNode(control, nodeId);
     if (elapsedMs === undefined) await listener.onExpired();
     // A jump of the database clock makes every other node look dead, or alive for as long as the jump.
     const hasClockJumped = elapsedMs !== undefined && Math.abs(elapsedMs) > 2 * INTERVAL_MS;
     timelyBeats = isLate || hasClockJumped ? 0 : timelyBeats + 1;
-    if (timelyBeats >= MIN_TIMELY_BEATS)
+    if (timelyBeats >= MIN_TIMELY_BEATS) removal ??= removeDeadNodes();
+  };
+  /** Not a part of the beat, which must not wait for locks of others. */
+  const removeDeadNodes = async (): Promise<void> => {
+    try {
       await listener.onNodesDied(await leaseRows.removeDeadNodes(db, graceMs));
+    } catch (error) {
+      log.warn({ err: error }, 'removal of dead nodes failed, retrying');
+    }
+    removal = undefined;
   };
   const schedule = (): void => {
     if (isStopped) return;
@@ -71,6 +82,7 @@ export function startHeartbeat(
       isStopped = true;
       cancelTimer();
       await currentBeat;
+      await removal;
     },
   };
 }

@@ -1,13 +1,12 @@
 import { findActors } from '../db/actors.ts';
-import type { Db } from '../db/database.ts';
 import * as mediaRows from '../db/media.ts';
 import * as messages from '../db/messages.ts';
 import type { Message } from '../db/tables.ts';
 import { dropMissingFiles, findExpired } from '../db/uploads.ts';
-import type { Bus } from '../events/bus.ts';
 import { eraseMessage } from '../events/erasure.ts';
 import { conversationTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
+import type { TransactDeps } from '../events/unit-of-work.ts';
 import type { ActorRef } from '../actor.ts';
 
 /** Time to upload the declared files of a message: a phone may be offline for a weekend. */
@@ -17,19 +16,13 @@ const EXPIRY_DAYS = 3;
  * Completes messages whose declared files were not uploaded in time: the missing files are removed from the message,
  * and a message without text and files is deleted. Returns the number of messages, at most `limit`.
  */
-export async function expirePendingFiles(
-  deps: { readonly db: Db; readonly bus: Bus },
-  limit: number,
-): Promise<number> {
+export async function expirePendingFiles(deps: TransactDeps, limit: number): Promise<number> {
   const expired = await findExpired(deps.db, EXPIRY_DAYS, limit);
   for (const message of expired) await expire(deps, message);
   return expired.length;
 }
 
-async function expire(
-  deps: { readonly db: Db; readonly bus: Bus },
-  { id, conversationId }: Message,
-): Promise<void> {
+async function expire(deps: TransactDeps, { id, conversationId }: Message): Promise<void> {
   await transact(deps, async (unit) => {
     await unit.lock(conversationTopic(conversationId));
     const found = await messages.findById(unit.tx, id);

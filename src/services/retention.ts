@@ -1,6 +1,5 @@
 import type { Config } from '../config.ts';
 import { deleteUsageBefore } from '../db/channel-usage.ts';
-import type { Db } from '../db/database.ts';
 import { daysBeforeNow } from '../db/event-log.ts';
 import { deleteKeysBefore } from '../db/idempotency-keys.ts';
 import { hasNodesOfOldLog } from '../db/leases.ts';
@@ -12,8 +11,8 @@ import * as sessions from '../db/sessions.ts';
 import { claimSweep, postponeSweep } from '../db/sweeps.ts';
 import type { Timestamp } from '../db/tables.ts';
 import { abandonUploads, deleteUsageOfEarlierDays } from '../db/uploads.ts';
-import type { Bus } from '../events/bus.ts';
 import { labelEvents } from '../events/erasure.ts';
+import type { TransactDeps } from '../events/unit-of-work.ts';
 import type { Logger } from '../log.ts';
 import { KNOWN_CLIENT_DAYS } from './known-clients.ts';
 import { FAILURE_WINDOW_SECONDS } from './login-delays.ts';
@@ -36,9 +35,7 @@ const FILE_BATCH_SIZE = 100;
 const ABANDONED_MS = 86_400_000;
 const MIN_UPLOAD_BYTES_PER_MS = 2;
 
-export interface RetentionOptions {
-  readonly db: Db;
-  readonly bus: Bus;
+export interface RetentionOptions extends TransactDeps {
   readonly config: Pick<Config, 'EVENT_RETENTION_DAYS' | 'EVENT_RETENTION_COUNT' | 'MAX_UPLOAD_BYTES'>;
   readonly mediaStorage: MediaStorage;
   readonly log: Logger;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { pingDatabase } from '../../src/db/database.ts';
+import { pingDatabase } from '../../src/db/postgres.ts';
 import { openTestDatabase } from '../harness/database.ts';
 
 // PGlite runs queries synchronously: `patchPglite` yields to the event loop between them.

@@ -573,7 +573,7 @@ test('a single message is sent in at most four statements, and delivered in none
   );
   await stream.next();
   statements.count = 0;
-  const sendBatcher = createSendBatcher({ db: statements.db, bus: deps.bus });
+  const sendBatcher = createSendBatcher({ ...deps, db: statements.db });
   await messages.sendMessage({ ...deps, sendBatcher }, ann.actor, { conversationId, text: 'alone' });
   await stream.next();
   await stream.return();

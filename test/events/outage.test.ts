@@ -107,7 +107,7 @@ test('an ephemeral stream delivers nothing while its authorisation cannot be che
   });
   state.isAvailable = false;
   // Trimmed before this node has read it: the event may have ended the reader's access.
-  await transact({ db: core.db, bus: { ...core.bus, publish: () => undefined } }, async (unit) =>
+  await transact({ ...core, bus: { ...core.bus, publish: () => undefined } }, async (unit) =>
     unit.emit(createParticipantDeleted(8)),
   );
   await keepNewest(core.db, 0);

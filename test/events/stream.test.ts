@@ -4,6 +4,7 @@ import { forbidden, notFound } from '../../src/errors.ts';
 import { BufferBudget } from '../../src/lib/buffer-budget.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
+import type { TransactDeps } from '../../src/events/unit-of-work.ts';
 import type { EventStream, StreamItem } from '../../src/events/stream.ts';
 import { openStream } from '../../src/events/open-stream.ts';
 import type { UserId } from '../../src/ids.ts';
@@ -30,10 +31,10 @@ import { errorWithCode } from '../harness/matchers.ts';
 import { stagger } from '../harness/waiting.ts';
 import { range } from '../harness/numbers.ts';
 
-const emitKick = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
+const emitKick = (core: TransactDeps, number: number) =>
   transact(core, async (unit) => unit.emit(createParticipantKicked(number)));
 
-const emitDeletion = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
+const emitDeletion = (core: TransactDeps, number: number) =>
   transact(core, async (unit) => unit.emit(createParticipantDeleted(number)));
 
 /** Reads until the server ends the stream. Returns the items and the error. */

@@ -322,7 +322,7 @@ test('a node that has not compared with the log recently delivers the ends of se
     unit.emit({ type: 'session.ended', account, tokenId: 'revoked' }),
   );
   bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(1) }]);
-  await emitEvents({ db: core.db, bus }, 1);
+  await emitEvents({ ...core, bus }, 1);
   await vi.waitFor(() => expect(delivered).toHaveLength(3));
   expect(delivered[0]).toBe('session.ended');
 });

@@ -60,14 +60,20 @@ async function deleteRows({ db }: Database): Promise<void> {
   `.execute(db);
 }
 
-async function openOwnPostgres(): Promise<Database> {
+const openOwnPostgres = async (): Promise<Database> =>
+  open({ kind: 'postgres', url: await createOwnPostgres() });
+
+let createdCount = 0;
+
+/** Creates an empty database on the server of the project `postgres`, which is deleted at the end of the run. Returns its URL. */
+export async function createOwnPostgres(): Promise<string> {
   const serverUrl = inject('postgresUrl');
   if (serverUrl === undefined) throw new Error('The postgres project provides no postgresUrl.');
-  const name = `${DATABASE_PREFIX}${process.pid}_${Date.now()}`;
+  const name = `${DATABASE_PREFIX}${process.pid}_${Date.now()}_${(createdCount += 1)}`;
   await runOnServer(serverUrl, `create database ${name}`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
-  return open({ kind: 'postgres', url: url.href });
+  return url.href;
 }
 
 async function runOnServer(url: string, statement: string): Promise<void> {

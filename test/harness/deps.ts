@@ -22,6 +22,7 @@ import { createTypingPublisher } from '../../src/services/typing-publisher.ts';
 import { createBus } from '../../src/events/bus.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
+import { TopicLocks } from '../../src/events/topic-locks.ts';
 import { createLogger } from '../../src/log.ts';
 import { openTestDatabase } from './database.ts';
 
@@ -41,7 +42,7 @@ export async function createTestDeps({
   wrapDb = (db) => db,
 }: TestDepsOptions = {}): Promise<Deps & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const { db: plainDb, shares, kind, ...database } = await openTestDatabase();
+  const { db: plainDb, control, shares, kind, ...database } = await openTestDatabase();
   const epoch = { current: database.epoch };
   const db = wrapDb(plainDb);
   const config = readConfig({ DATA_DIR: 'memory', RATE_LIMITS: rateLimits ? 'on' : 'off' });
@@ -52,6 +53,7 @@ export async function createTestDeps({
   const presence = stack.use(
     await createPresence({
       db: plainDb,
+      control,
       bus,
       log,
       graceMs: 0,
@@ -61,8 +63,10 @@ export async function createTestDeps({
   );
   const securityLog = stack.use(createSecurityLog({ log, nodeId: 'test' }));
   const operationLimits = createOperationLimits({ enabled: rateLimits, maxPauseMs: 0 });
+  const topicLocks = new TopicLocks({ maxWaits: 5 });
   const deps: Deps = {
     db,
+    topicLocks,
     databaseShares: shares,
     bus,
     tails: createTails({ eventLog: createEventLog(plainDb), epoch, bus, log }),
@@ -89,7 +93,7 @@ export async function createTestDeps({
     securityLog,
     reportRefusal: () => undefined,
     lockedUsers: new Set(),
-    sendBatcher: createSendBatcher({ db, bus }),
+    sendBatcher: createSendBatcher({ db, bus, topicLocks }),
     typing: createTypingPublisher({ db, bus }),
   };
   const owned = stack.move();

@@ -3,16 +3,18 @@ import type { Db } from '../../src/db/database.ts';
 import { createTopics } from '../../src/db/event-log.ts';
 import type { User } from '../../src/db/tables.ts';
 import { createBus } from '../../src/events/bus.ts';
-import type { Bus, ClusterLink, Notice } from '../../src/events/bus.ts';
+import type { ClusterLink, Notice } from '../../src/events/bus.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import type { Epoch } from '../../src/events/cursor.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { ActorView, DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
+import type { TransactDeps } from '../../src/events/unit-of-work.ts';
 import { openStream } from '../../src/events/open-stream.ts';
 import type { EventStream, StreamItem, StreamRequest } from '../../src/events/stream.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
+import { TopicLocks } from '../../src/events/topic-locks.ts';
 import type { Tails } from '../../src/events/tail.ts';
 import type { ConversationId, MessageId, ParticipantId, UserId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
@@ -20,12 +22,13 @@ import { openTestDatabase } from './database.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
 /** The event layer over a database, without the domain. */
-export interface Core {
-  readonly db: Db;
-  readonly epoch: Epoch;
+export interface Core extends Node {
   /** URL of the database; undefined if it is embedded. */
   readonly url: string | undefined;
-  readonly bus: Bus;
+}
+
+interface Node extends TransactDeps {
+  readonly epoch: Epoch;
   readonly tails: Tails;
 }
 
@@ -43,10 +46,16 @@ export async function createTestCore(): Promise<Core> {
 }
 
 /** Creates the event layer of another node on the same database. It receives only events that a test delivers to its bus. */
-export function createNode({ db, ...core }: Pick<Core, 'db' | 'epoch'>): Omit<Core, 'url'> {
+export function createNode({ db, ...core }: Pick<Core, 'db' | 'epoch'>): Node {
   const bus = createBus(silent);
   const epoch = { ...core.epoch };
-  return { db, bus, epoch, tails: createTails({ eventLog: createEventLog(db), epoch, bus, log: silent }) };
+  return {
+    db,
+    bus,
+    epoch,
+    topicLocks: new TopicLocks({ maxWaits: 5 }),
+    tails: createTails({ eventLog: createEventLog(db), epoch, bus, log: silent }),
+  };
 }
 
 /** Creates a cluster link that only sends, and whose receivers confirm nothing. */
@@ -69,10 +78,7 @@ export const createNumberedEvent = (number: number, conversationId = CONVERSATIO
 });
 
 /** Commits events in one unit of work. */
-export async function emitEvents(
-  core: { readonly db: Db; readonly bus: Bus },
-  ...numbers: readonly number[]
-): Promise<void> {
+export async function emitEvents(core: TransactDeps, ...numbers: readonly number[]): Promise<void> {
   await transact(core, async (unit) => {
     for (const number of numbers) unit.emit(createNumberedEvent(number));
   });

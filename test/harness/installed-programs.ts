@@ -8,6 +8,7 @@ const finders = {
   chromium: () => findCommand('chromium', 'chromium-browser', 'google-chrome'),
   faketime: () => findCommand('faketime'),
   nginx: () => findCommand('nginx'),
+  pgbouncer: () => findCommand('pgbouncer'),
   turnserver: () => findCommand('turnserver'),
   turnutils_stunclient: () => findCommand('turnutils_stunclient'),
   turnutils_uclient: () => findCommand('turnutils_uclient'),

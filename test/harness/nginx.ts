@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findFreePort } from './ports.ts';
+import { findFreePort, waitForPort } from './ports.ts';
 import { requireProgram } from './installed-programs.ts';
 
 export interface Proxy extends AsyncDisposable {
@@ -34,7 +33,7 @@ export async function startNginx(upstream: string, directives: string): Promise<
     },
   );
   const exited = once(child, 'exit');
-  await untilListening(port);
+  await waitForPort(port);
   return {
     url: `http://127.0.0.1:${port}`,
     async [Symbol.asyncDispose]() {
@@ -43,17 +42,4 @@ export async function startNginx(upstream: string, directives: string): Promise<
       await rm(dir, { recursive: true });
     },
   };
-}
-
-async function untilListening(port: number): Promise<void> {
-  for (const deadline = performance.now() + 10_000; performance.now() < deadline;) {
-    const socket = connect(port, '127.0.0.1');
-    const isOpen = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    );
-    socket.destroy();
-    if (isOpen) return;
-  }
-  throw new Error('nginx does not listen');
 }

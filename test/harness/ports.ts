@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { randomInt } from 'node:crypto';
 
 /**
@@ -27,4 +27,18 @@ async function isFree(port: number): Promise<boolean> {
   server.close();
   await once(server, 'close');
   return true;
+}
+
+/** Resolves once a program listens on a port of 127.0.0.1. */
+export async function waitForPort(port: number): Promise<void> {
+  for (const deadline = performance.now() + 10_000; performance.now() < deadline;) {
+    const socket = connect(port, '127.0.0.1');
+    const isOpen = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (isOpen) return;
+  }
+  throw new Error(`Nothing listens on port ${port}`);
 }

@@ -61,6 +61,7 @@ async function startTestNodes({ graceMs = 0 } = {}) {
     const id = crypto.randomUUID();
     const presence = await createPresence({
       db: deps.db,
+      control: deps.db,
       bus,
       log,
       graceMs,
@@ -350,7 +351,14 @@ test('the only process of a database starts with no one online', async () => {
   await using fixture = await startTestNodes();
   const { deps, ann, bob, nodes, published } = fixture;
   await nodes[0].presence.open('legacy', ann.actor);
-  const options = { db: deps.db, bus: deps.bus, log, graceMs: 0, nodeId: crypto.randomUUID() };
+  const options = {
+    db: deps.db,
+    control: deps.db,
+    bus: deps.bus,
+    log,
+    graceMs: 0,
+    nodeId: crypto.randomUUID(),
+  };
   await using presence = await createPresence({ ...options, isOnlyProcess: true });
   expect(await fixture.isOnline(ann.actor)).toBe(false);
   expect(await presence.newestLegacyLease(ann.actor)).toBeNull();

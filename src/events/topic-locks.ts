@@ -1,0 +1,148 @@
+import type { Topic } from './event.ts';
+
+/** Longest wait of a unit of work for the locks of its topics. */
+const MAX_WAIT_MS = 5_000;
+/** Pause between two attempts while too many connections wait for locks. */
+const RETRY_MS = 100;
+/** A wait of this length may be for a node that is frozen. */
+const LONG_WAIT_MS = 250;
+/** Limit for each topic. */
+const MAX_QUEUED = 1_000;
+
+export interface TopicLocksOptions {
+  /** Connections that may wait for locks at a time; the others remain for work that needs no lock, or a free one. */
+  readonly maxWaits: number;
+  /** Ends sessions of frozen nodes whose locks are waited for. Called repeatedly while a wait is long. */
+  endFrozenSessions?(): Promise<unknown>;
+}
+
+/** How a unit of work may wait for the rows of topics. */
+export type LockMode = 'wait' | 'skip';
+
+interface Queue {
+  /** The unit that waits for the topic's row, or whose turn it is to wait. */
+  owner: object;
+  readonly others: { readonly owner: object; readonly start: () => void }[];
+}
+
+/**
+ * Coordinates how this process waits for the locks of topics. At most one connection waits for a topic; other units of
+ * work are queued without a connection, so that a topic that is locked for long does not exhaust the pool.
+ */
+export class TopicLocks {
+  readonly #options: TopicLocksOptions;
+  readonly #queues = new Map<Topic, Queue>();
+  readonly #waits = new Set<{ readonly since: number }>();
+  #isWatching = false;
+
+  constructor(options: TopicLocksOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Runs a statement that locks the rows of topics. Throws `TopicBusyError` without running it if another unit waits for
+   * one of them.
+   */
+  async run<Result>(
+    topics: readonly Topic[],
+    owner: object,
+    lock: (mode: LockMode) => Promise<Result>,
+  ): Promise<Result> {
+    const busy = topics.find((topic) => (this.#queues.get(topic)?.owner ?? owner) !== owner);
+    if (busy !== undefined) throw new TopicBusyError(busy);
+    for (const topic of topics) if (!this.#queues.has(topic)) this.#queues.set(topic, { owner, others: [] });
+    const wait = { since: performance.now() };
+    const mode = this.#waits.size < this.#options.maxWaits ? 'wait' : 'skip';
+    this.#waits.add(wait);
+    this.#watch();
+    try {
+      return await lock(mode);
+    } finally {
+      this.#waits.delete(wait);
+      this.release(topics, owner);
+    }
+  }
+
+  /** Resolves once it is the unit's turn to wait for the topic. Throws `LockTimeoutError` after the deadline. */
+  async waitForTurn({ topic, isQueued }: TopicBusyError, owner: object, deadline: number): Promise<void> {
+    const remainingMs = deadline - performance.now();
+    if (remainingMs <= 0) throw new LockTimeoutError(topic);
+    const queue = this.#queues.get(topic);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    if (queue === undefined || !isQueued) {
+      setTimeout(resolve, Math.min(RETRY_MS, remainingMs)).unref();
+      return promise;
+    }
+    if (queue.others.length >= MAX_QUEUED) throw new LockTimeoutError(topic);
+    const waiter = { owner, start: resolve };
+    queue.others.push(waiter);
+    const timer = setTimeout(() => {
+      queue.others.splice(queue.others.indexOf(waiter), 1);
+      reject(new LockTimeoutError(topic));
+    }, remainingMs);
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Gives the unit's turns to the next units in the queues. */
+  release(topics: readonly Topic[], owner: object): void {
+    for (const topic of topics) {
+      const queue = this.#queues.get(topic);
+      if (queue?.owner !== owner) continue;
+      const next = queue.others.shift();
+      if (next === undefined) this.#queues.delete(topic);
+      else {
+        queue.owner = next.owner;
+        next.start();
+      }
+    }
+  }
+
+  /** Ends frozen sessions while there is a long wait. */
+  #watch(): void {
+    const { endFrozenSessions } = this.#options;
+    if (this.#isWatching || endFrozenSessions === undefined) return;
+    this.#isWatching = true;
+    setTimeout(() => {
+      const longestMs = Math.max(...[...this.#waits].map(({ since }) => performance.now() - since));
+      const work = longestMs < LONG_WAIT_MS ? Promise.resolve() : endFrozenSessions();
+      // The locks have a time-out of their own.
+      work
+        .catch(() => undefined)
+        .finally(() => {
+          this.#isWatching = false;
+          if (this.#waits.size > 0) this.#watch();
+        });
+    }, LONG_WAIT_MS).unref();
+  }
+}
+
+/** When a unit of work that begins now gives up waiting. */
+export const lockDeadline = (): number => performance.now() + MAX_WAIT_MS;
+
+/** A topic's lock was not free in time. Has the code with which PostgreSQL reports this. */
+class LockTimeoutError extends Error {
+  override readonly name: string = 'LockTimeoutError';
+  readonly code = '55P03';
+
+  constructor(topic: Topic) {
+    super(`The lock of ${topic} was not free in time.`);
+  }
+}
+
+/** Another unit of work holds a topic, or waits for it: the connection should not be used to wait, too. */
+export class TopicBusyError extends LockTimeoutError {
+  override readonly name = 'TopicBusyError';
+  readonly topic: Topic;
+  /** Whether a unit of this process waits for the topic. */
+  readonly isQueued: boolean;
+
+  constructor(topic: Topic, isQueued = true) {
+    super(topic);
+    this.topic = topic;
+    this.isQueued = isQueued;
+  }
+}

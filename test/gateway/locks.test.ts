@@ -1,0 +1,154 @@
+import { once } from 'node:events';
+import { sql } from 'kysely';
+import pg from 'pg';
+import { describe, expect, inject, test, vi } from 'vitest';
+import type { Db } from '../../src/db/database.ts';
+import { touchNode } from '../../src/db/leases.ts';
+import { createConversation } from '../../src/testing/index.ts';
+import type { Entity } from '../../src/testing/index.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { indexes } from '../harness/numbers.ts';
+import { startProgram, waitForOutput } from '../harness/program.ts';
+
+const RENAME = `mutation ($id: ID!, $name: String!) {
+  updateConversation(conversationId: $id, name: $name) { name }
+}`;
+const SEND =
+  'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
+
+const topicOf = ({ legacyId }: Entity): string => `conversation:${legacyId}`;
+
+/** Locks rows in a session that is not one of a node, until it is disposed. */
+async function lockRows(url: string, statement: string) {
+  const client = new pg.Client({ connectionString: url, application_name: 'psql' });
+  await client.connect();
+  await client.query('begin');
+  await client.query(statement);
+  let ended: Promise<void> | undefined;
+  const release = () => (ended ??= client.end());
+  return { release, [Symbol.asyncDispose]: release };
+}
+
+const lockTopics = (url: string, ...topics: readonly string[]) =>
+  lockRows(url, `select 1 from topics where topic in (${topics.map(pg.escapeLiteral).join()}) for update`);
+
+async function countLockWaits(db: Db): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::int as count from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'
+  `.execute(db);
+  return rows[0]?.count ?? 0;
+}
+
+type Responses = readonly {
+  readonly errors?: readonly { readonly extensions?: Record<string, unknown> }[];
+}[];
+
+const codesOf = (responses: Responses) =>
+  new Set(responses.map(({ errors = [] }) => errors[0]?.extensions?.['code']));
+
+/** On a busy machine the time-out of a change may pass before the test has released the lock. */
+function expectSuccessOrTimeout(responses: Responses): void {
+  for (const code of codesOf(responses)) expect([undefined, 'UNAVAILABLE']).toContain(code);
+}
+
+describe.skipIf(inject('database') !== 'postgres')('while a conversation is locked', () => {
+  test('forty changes of it hold up no other request, readiness and heartbeat', async () => {
+    const database = await openTestDatabase();
+    const { url = '', control } = database;
+    await using app = await startTestApp({ database, env: { RATE_LIMITS: 'off' } });
+    const { ann, bob, circle, conversation } = await createAnnAndBob(app);
+    const other = await createConversation(ann, circle, bob);
+    await using lock = await lockTopics(url, topicOf(conversation));
+    const changes = indexes(40).map((index) =>
+      ann.graphql.send(RENAME, { id: conversation.id, name: `name ${index}` }),
+    );
+    await vi.waitFor(async () => expect(await countLockWaits(control)).toBe(1), { timeout: 5_000 });
+
+    for (const text of ['one', 'two', 'three']) {
+      await sendMessage(bob, other, text);
+      await ann.graphql.run(RENAME, { id: other.id, name: text });
+      await bob.graphql.run('{ me { __typename } }');
+      expect((await fetch(`${app.url}/readyz`)).status).toBe(200);
+    }
+    const { rows } = await sql<{ id: string }>`select id from nodes`.execute(control);
+    expect(await touchNode(control, rows[0]?.id ?? '')).toBeTypeOf('number');
+    expect(await countLockWaits(control)).toBe(1);
+    await lock.release();
+    expectSuccessOrTimeout(await Promise.all(changes));
+    await ann.graphql.run(RENAME, { id: conversation.id, name: 'after' });
+  });
+
+  test('changes of thirty locked conversations leave connections for other requests', async () => {
+    const database = await openTestDatabase();
+    const { url = '', control } = database;
+    await using app = await startTestApp({ database, env: { RATE_LIMITS: 'off' } });
+    const { ann, bob, circle, conversation: other } = await createAnnAndBob(app);
+    const locked = await Promise.all(indexes(30).map(() => createConversation(ann, circle, bob)));
+    await using _lock = await lockTopics(url, ...locked.map(topicOf));
+    const changes = locked.map(({ id }) => ann.graphql.send(RENAME, { id, name: 'changed' }));
+    await vi.waitFor(async () => expect(await countLockWaits(control)).toBe(5), { timeout: 5_000 });
+    for (const text of ['one', 'two', 'three']) {
+      await sendMessage(bob, other, text);
+      await ann.graphql.run(RENAME, { id: other.id, name: text });
+    }
+    expect(codesOf(await Promise.all(changes))).toEqual(new Set(['UNAVAILABLE']));
+  });
+
+  test('sends to it wait, and those to other conversations do not', async () => {
+    const database = await openTestDatabase();
+    const { url = '' } = database;
+    await using app = await startTestApp({ database, env: { RATE_LIMITS: 'off' } });
+    const { ann, bob, circle, conversation } = await createAnnAndBob(app);
+    const other = await createConversation(ann, circle, bob);
+    await using events = await bob.subscribeToConversation(conversation.id);
+    await using lock = await lockTopics(url, topicOf(conversation));
+    const waiting = [];
+    for (const text of ['one', 'two', 'three', 'four']) {
+      waiting.push(ann.graphql.send(SEND, { id: conversation.id, text }));
+      await Promise.all(indexes(5).map(() => sendMessage(bob, other, text)));
+    }
+    expect(events.pending()).toEqual([]);
+    await lock.release();
+    const results = await Promise.all(waiting);
+    const sent = ['one', 'two', 'three', 'four'].filter((_, index) => results[index]?.errors === undefined);
+    for (const text of sent) expect(await events.next()).toMatchObject({ message: { text } });
+    expectSuccessOrTimeout(results);
+    await sendMessage(ann, conversation, 'last');
+    expect(await events.next()).toMatchObject({ message: { text: 'last' } });
+  });
+
+  test('a lock of another row of one conversation does not fail the sends of its batch', async () => {
+    const database = await openTestDatabase();
+    const { url = '' } = database;
+    await using app = await startTestApp({ database, env: { RATE_LIMITS: 'off' } });
+    const { ann, bob, circle, conversation } = await createAnnAndBob(app);
+    const others = await Promise.all(indexes(3).map(() => createConversation(ann, circle, bob)));
+    await using lock = await lockRows(
+      url,
+      `select 1 from conversations where id = ${conversation.legacyId} for update`,
+    );
+    const waiting = ann.graphql.send(SEND, { id: conversation.id, text: 'waits' });
+    await Promise.all(others.map((other) => sendMessage(bob, other, 'sent')));
+    await lock.release();
+    expectSuccessOrTimeout([await waiting]);
+  });
+
+  test('by a node that is frozen in a transaction, its lock is taken over', async () => {
+    const database = await openTestDatabase();
+    const { url = '' } = database;
+    await using app = await startTestApp({ database });
+    const { ann, conversation } = await createAnnAndBob(app);
+    await using frozen = startProgram(
+      [process.execPath, 'test/harness/lock-holder.ts', url, topicOf(conversation)],
+      {},
+    );
+    await waitForOutput(frozen.child, /locked/);
+    frozen.child.kill('SIGSTOP');
+    await sendMessage(ann, conversation, 'goes on');
+    frozen.child.kill('SIGKILL');
+    await once(frozen.child, 'exit');
+  });
+});
