@@ -95,7 +95,7 @@ async function openPostgres(
   const readiness = isDirect ? control : open(openControl(server));
   const { db, shares } = openPool(server, poolSize);
   open(db);
-  await migrateServer(server);
+  await migrateServer(server, log);
   const epoch = await renewEpochOfRestore(db, await readServerOrigin(db));
   const owned = stack.move();
   return {
@@ -130,7 +130,7 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
     const pool = new pg.Pool({ ...createPgConfig(patchPglite(pglite)), max: 1, types });
     pool.on('error', (error) => log.warn({ err: error }, 'embedded database connection lost'));
     const { db, shares } = createQueryBuilder(pool, 1);
-    await migrate(db);
+    await migrate(db, { log });
     const close = async () => {
       await db.destroy();
       await pglite.close();
@@ -154,10 +154,10 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
 }
 
 /** Migrates over a connection of its own, whose statements may take long. */
-async function migrateServer(server: Server): Promise<void> {
+async function migrateServer(server: Server, log: Logger): Promise<void> {
   const db = openConnection(server);
   try {
-    await migrate(db);
+    await migrate(db, { log });
   } finally {
     await db.destroy();
   }

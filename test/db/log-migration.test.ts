@@ -4,6 +4,7 @@ import pg from 'pg';
 import { expect, inject, test } from 'vitest';
 import { MIGRATIONS, migrate } from '../../src/db/migrate.ts';
 import type { Tables } from '../../src/db/tables.ts';
+import { createLogger } from '../../src/log.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
 /** Inserts events as nodes of version 0007 do. */
@@ -27,7 +28,7 @@ test.runIf(inject('database') === 'postgres')(
       const fileOf = async (table: string) =>
         (await sql<{ path: string }>`select pg_relation_filepath(${table}) as path`.execute(db)).rows;
       const file = await fileOf('events');
-      await migrate(db);
+      await migrate(db, { log: createLogger('silent') });
       expect(await fileOf('events_legacy')).toEqual(file);
 
       await insertEvents(db, 2);
