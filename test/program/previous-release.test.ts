@@ -1,0 +1,136 @@
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { brotliDecompressSync } from 'node:zlib';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openDatabase } from '../../src/db/database.ts';
+import { MIGRATIONS, migrate } from '../../src/db/migrate.ts';
+import { createLogger } from '../../src/log.ts';
+import { createTestAccount } from '../../src/testing/account.ts';
+import {
+  createCircle,
+  createConversation,
+  createGateway,
+  createGraphqlClient,
+} from '../../src/testing/index.ts';
+import type { GraphqlClient } from '../../src/testing/index.ts';
+import { findFreePort } from '../harness/ports.ts';
+import { startPostgres } from '../harness/postgres.ts';
+import { PROGRAM_ENV, ROOT, startProgram, waitUntilListening } from '../harness/program.ts';
+
+// Runs the code of the release before this one, which `npm run keep-release` has kept, with the packages of this one. It shows
+// that both run on one database, whichever starts first, and that the code can be rolled back. It does not show that the
+// former release runs with its own versions of packages.
+
+const log = createLogger('silent');
+const SECRET = 'a secret that both releases share';
+const SEND = `mutation ($id: ID!, $text: String!) {
+  sendMessage(conversationId: $id, text: $text) { message { id } }
+}`;
+const EVENTS = `subscription ($id: ID!, $after: Cursor) {
+  conversationEvents(conversationId: $id, after: $after) { __typename cursor ... on MessageSent { message { text } } }
+}`;
+const CURSOR = 'query ($id: ID!) { conversation(id: $id) { eventCursor } }';
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'parley-previous-'));
+  await mkdir(join(folder, 'src'));
+  const bundle = await readFile(join(ROOT, 'test/fixtures/previous-release.js.br'));
+  await writeFile(join(folder, 'src/program.js'), brotliDecompressSync(bundle));
+  await writeFile(join(folder, 'package.json'), await readFile(join(ROOT, 'package.json')));
+  await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+});
+
+afterAll(() => rm(folder, { recursive: true }));
+
+/** Starts a node of the previous release. */
+async function startPrevious(databaseUrl: string) {
+  const program = startProgram(
+    [process.execPath, join(folder, 'src/program.js')],
+    {
+      ...PROGRAM_ENV,
+      DATABASE_URL: databaseUrl,
+      AUTH_SECRET: SECRET,
+      HOST: '127.0.0.1',
+      PORT: String(await findFreePort()),
+      DATA_DIR: folder,
+      RATE_LIMITS: 'off',
+    },
+    folder,
+  );
+  const url = await waitUntilListening(program.child);
+  return { url, program, [Symbol.asyncDispose]: () => program[Symbol.asyncDispose]() };
+}
+
+const startCurrent = (databaseUrl: string) =>
+  createGateway({
+    env: { DATABASE_URL: databaseUrl, AUTH_SECRET: SECRET, MEDIA_DIR: join(folder, 'media') },
+  });
+
+async function send(client: GraphqlClient, id: string, ...texts: readonly string[]): Promise<void> {
+  for (const text of texts) await client.run(SEND, { id, text });
+}
+
+/** Reads the texts of the next messages, without the events of the beginning of a stream. */
+async function readTexts(
+  subscription: ReturnType<GraphqlClient['subscribe']>,
+  count: number,
+): Promise<string[]> {
+  const texts: string[] = [];
+  while (texts.length < count) {
+    const event = (await subscription.nextOf('MessageSent')) as { message: { text: string } };
+    texts.push(event.message.text);
+  }
+  return texts;
+}
+
+test('the previous release runs before, beside and after this one on its database', async () => {
+  await using server = await startPostgres();
+  await using stack = new AsyncDisposableStack();
+  const on = (url: string, token?: string) => stack.use(createGraphqlClient(url, token));
+  const texts: string[] = [];
+  const next = (...added: readonly string[]): readonly string[] => {
+    texts.push(...added);
+    return added;
+  };
+
+  await using previous = await startPrevious(server.url);
+  const ann = stack.use(await createTestAccount(previous.url, on(previous.url)));
+  const bob = stack.use(await createTestAccount(previous.url, on(previous.url)));
+  const circle = await createCircle(ann, bob);
+  const { id } = await createConversation(ann, circle, bob);
+  const start = await ann.graphql.run<{ conversation: { eventCursor: string } }>(CURSOR, { id });
+  const variables = { id, after: start.conversation.eventCursor };
+  await using onPrevious = bob.graphql.subscribe(EVENTS, variables);
+  await send(ann.graphql, id, ...next('before 1', 'before 2'));
+
+  // The upgrade, and one more: what the release after this one may add.
+  await using current = await startCurrent(server.url);
+  await using database = await openDatabase({ kind: 'postgres', url: server.url }, log);
+  const later = {
+    async up(db: typeof database.db) {
+      await db.schema.alterTable('messages').addColumn('later', 'text').execute();
+      await db.schema.createTable('later').addColumn('id', 'integer').execute();
+    },
+  };
+  await migrate(database.db, { log, migrations: { ...MIGRATIONS, '9000-later': later } });
+  const bobOnCurrent = on(current.url, bob.token);
+  await using onCurrent = bobOnCurrent.subscribe(EVENTS, variables);
+  await send(ann.graphql, id, ...next('beside, of the previous release'));
+  await send(on(current.url, ann.token), id, ...next('beside, of this release'));
+  expect(await readTexts(onPrevious, texts.length)).toEqual(texts);
+  expect(await readTexts(onCurrent, texts.length)).toEqual(texts);
+
+  // A node of the previous release is restarted, and so is the whole cluster after a roll-back.
+  await previous[Symbol.asyncDispose]();
+  await using restarted = await startPrevious(server.url);
+  await current[Symbol.asyncDispose]();
+  const annAfterwards = on(restarted.url, ann.token);
+  await using afterwards = on(restarted.url, bob.token).subscribe(EVENTS, variables);
+  await send(annAfterwards, id, ...next('after'));
+  expect(await readTexts(afterwards, texts.length)).toEqual(texts);
+  expect(restarted.program.printed.stdout).toContain('the database is of a newer release');
+  expect(restarted.program.printed.stdout).not.toMatch(/"level":50/);
+}, 120_000);
