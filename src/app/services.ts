@@ -45,6 +45,8 @@ import type { JwksSettings } from '../services/external-tokens.ts';
 import type { Tokens } from '../services/tokens.ts';
 import { createSecurityLog } from '../services/security-log.ts';
 import { createUploadLimits } from '../services/upload-limits.ts';
+import { DatabaseClock, nodeClock } from '../services/wall-clock.ts';
+import type { WallClock } from '../services/wall-clock.ts';
 import { createTypingPublisher } from '../services/typing-publisher.ts';
 
 export interface ServicesOptions {
@@ -65,7 +67,7 @@ export interface Services {
   /** E-mails of the demo accounts found in the database that still have their published password. */
   readonly demoEmails: readonly string[];
   readonly channelUsage: ChannelUsage;
-  readonly healthChecks: Pick<HealthOptions, 'pingDatabase' | 'isDegraded'>;
+  readonly healthChecks: Pick<HealthOptions, 'pingDatabase' | 'degradation'>;
 }
 
 /** Opens everything with a lifetime or a secret, in startup order. Throws a `StartError` for what is unavailable. */
@@ -87,6 +89,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       },
     }),
   });
+  const clock = kind === 'pglite' ? nodeClock : stack.use(await DatabaseClock.start(db, log));
   const batchedReads = createBatchedReads(db);
   const tails = createTails({
     epoch,
@@ -95,7 +98,8 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     log,
     // A single process misses nothing.
     leaseMs: database.url === undefined ? Infinity : LEASE_MS,
-    onEvent: ({ at }) => metrics.deliveryDelay.observe(Math.max(0, Date.now() - Date.parse(at)) / 1000),
+    onEvent: ({ at }) =>
+      metrics.deliveryDelay.observe(Math.max(0, Date.now() - clock.offsetMs - Date.parse(at)) / 1000),
   });
   metrics.beforeScrape(() => metrics.logLag.set(tails.lag()));
   const nodeId = randomUUID();
@@ -117,7 +121,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       onLastConnection: typing.endAll,
     }),
   );
-  const tokens = await openTokens(config, dataDir);
+  const tokens = await openTokens(config, dataDir, clock);
   const mediaStorage = await openMediaStorage(config, dataDir, kind, stack);
   const operationLimits = createOperationLimits({
     enabled: config.RATE_LIMITS === 'on',
@@ -132,8 +136,8 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const demoAccounts = await findDemoAccounts({ db, passwords });
   if (!(await createPartitions(db, config.EVENT_RETENTION_DAYS)))
     log.warn('the event log is locked by another transaction: its partitions are created by the next sweep');
-  stack.use(startRetention({ db, bus, topicLocks, config, mediaStorage, log }));
-  const channelUsage = stack.use(createChannelUsage({ db, log }));
+  stack.use(startRetention({ db, bus, topicLocks, config, mediaStorage, clock, log }));
+  const channelUsage = stack.use(createChannelUsage({ db, log, now: () => clock.now() }));
   const cluster = await joinCluster(config, database, {
     // Subscriptions are per topic, but typing expiry needs the notices of all topics.
     bus: withReceiveListener(bus, typing.onReceived),
@@ -142,8 +146,14 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     nodeId,
   });
   if (cluster !== undefined) stack.use(cluster);
-  const isDegraded = (): boolean => cluster?.isConnected === false;
-  metrics.beforeScrape(() => metrics.degraded.set(isDegraded() ? 1 : 0));
+  const degradation = (): string | undefined => {
+    if (cluster?.isConnected === false) return 'other nodes unreachable';
+    return clock.isOff ? describeOffset(clock.offsetMs) : undefined;
+  };
+  metrics.beforeScrape(() => {
+    metrics.degraded.set(degradation() === undefined ? 0 : 1);
+    metrics.clockOffset.set(clock.offsetMs / 1000);
+  });
   const { MAIL_URL, MAIL_FROM } = config;
   const mailer =
     MAIL_URL === undefined
@@ -161,6 +171,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       epoch,
       config,
       log,
+      clock,
       tokens,
       batchedReads,
       presence,
@@ -199,9 +210,15 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     channelUsage,
     healthChecks: {
       pingDatabase: () => database.ping(),
-      isDegraded,
+      degradation,
     },
   };
+}
+
+/** Describes how far the clock of this node is ahead of the database's. */
+function describeOffset(offsetMs: number): string {
+  const seconds = Math.round(Math.abs(offsetMs) / 1000);
+  return `clock ${seconds} s ${offsetMs > 0 ? 'ahead of' : 'behind'} the database`;
 }
 
 function openConfiguredDatabase(
@@ -220,12 +237,13 @@ function openConfiguredDatabase(
   );
 }
 
-async function openTokens(config: Config, dataDir: string | undefined): Promise<Tokens> {
+async function openTokens(config: Config, dataDir: string | undefined, clock: WallClock): Promise<Tokens> {
   return createTokens({
     secret:
       config.AUTH_SECRET ?? (await requireForStartup('Cannot sign tokens', loadOrCreateSecret(dataDir))),
     deviceSecret: config.AUTH_DEVICE_SECRET,
     jwks: readJwksSettings(config),
+    now: () => clock.now(),
   });
 }
 

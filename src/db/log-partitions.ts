@@ -1,4 +1,6 @@
 import { sql } from 'kysely';
+import { isLockTimeout } from '../errors.ts';
+import { readClock } from './clock.ts';
 import type { Db, Tx } from './database.ts';
 import type { Timestamp } from './tables.ts';
 
@@ -7,8 +9,6 @@ import type { Timestamp } from './tables.ts';
 
 /** Longest wait for the lock of the log, and so the longest delay of writers while another transaction holds it. */
 const LOCK_TIMEOUT = sql`set local lock_timeout = '50ms'`;
-/** SQLSTATE of a lock time-out. */
-const LOCK_NOT_AVAILABLE = '55P03';
 const HOUR_MS = 3_600_000;
 /** The retention spans this many partitions: each is kept until its newest event has passed the retention. */
 const PARTITIONS_PER_RETENTION = 4;
@@ -57,13 +57,6 @@ export async function createPartitions(db: Db, retentionDays: number): Promise<b
 }
 
 const floor = (time: number, width: number): number => Math.floor(time / width) * width;
-
-async function readClock(db: Db): Promise<number> {
-  const { rows } = await sql<{ ms: number }>`
-    select extract(epoch from clock_timestamp())::float8 * 1000 as ms
-  `.execute(db);
-  return rows[0]?.ms ?? 0;
-}
 
 /** Whether the default partition has events of this period, which then cannot get a partition of its own. */
 async function hasDefaultEvents(tx: Tx, from: number, to: number): Promise<boolean> {
@@ -142,7 +135,7 @@ async function withLogLock(db: Db, work: (tx: Tx) => Promise<void>): Promise<boo
     });
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE) return false;
+    if (isLockTimeout(error)) return false;
     throw error;
   }
 }

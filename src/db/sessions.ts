@@ -4,6 +4,9 @@ import type { Timestamp } from './tables.ts';
 import { now } from './sql.ts';
 import type { ActorRef, Session } from '../actor.ts';
 
+/** More than the clock of a node may differ before it uses the database's (`services/wall-clock.ts`). */
+const MAX_CLOCK_OFFSET = sql`interval '30 seconds'`;
+
 /** The claims of a token that are checked against the database. */
 export type TokenCheck = Pick<
   Session,
@@ -120,16 +123,15 @@ export async function revoke(tx: Tx, tokenId: string, expiresAt: Timestamp): Pro
 }
 
 /**
- * Deletes revocations and refreshes of expired tokens, which are rejected anyway. Compares both clocks, because expiry is
- * checked by the clock of this process. Returns the number of deleted rows.
+ * Deletes revocations and refreshes of tokens that have expired, by the clock of every node, and are rejected anyway.
+ * Returns the number of deleted rows.
  */
 export async function deleteExpiredRevocations(db: Db): Promise<number> {
   let count = 0;
   for (const table of ['revokedTokens', 'refreshedTokens'] as const) {
     const { numDeletedRows } = await db
       .deleteFrom(table)
-      .where('expiresAt', '<', now)
-      .where('expiresAt', '<', new Date(Date.now()).toISOString())
+      .where(sql<boolean>`expires_at < clock_timestamp() - ${MAX_CLOCK_OFFSET}`)
       .executeTakeFirstOrThrow();
     count += Number(numDeletedRows);
   }

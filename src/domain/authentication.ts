@@ -206,7 +206,7 @@ export async function refreshToken(
   const { actor, tokenId, expiresAt, generation: own } = session;
   const current = await sessions.findGeneration(deps.db, actor);
   if (current === undefined || !(await sessions.isActive(deps.db, session))) throw invalidToken();
-  const family = continueFamily(session);
+  const family = continueFamily(session, deps.clock.now());
   if (family === undefined) throw unauthenticated('The login has ended. Log in again.');
   const age = await sessions.markRefreshed(deps.db, tokenId, new Date(expiresAt).toISOString());
   if (age > REFRESH_GRACE_MS) {

@@ -35,21 +35,31 @@ export interface WebRtcConfig {
 }
 
 /** Returns the STUN and TURN servers, for anonymous callers too. */
-export function getWebRtcConfig({ config }: Pick<Deps, 'config'>, actor: ActorRef | null): WebRtcConfig {
+export function getWebRtcConfig(
+  { config, clock }: Pick<Deps, 'config' | 'clock'>,
+  actor: ActorRef | null,
+): WebRtcConfig {
   return {
     stunUrls: config.STUN_URLS,
     turnUrls: config.TURN_URLS,
     credentials() {
       if (actor === null) throw unauthenticated();
       // Without a secret they look the same, but no TURN server accepts them.
-      return createTurnCredentials(actor, config.TURN_SECRET?.[0] ?? randomBytes(20), config.TURN_TTL);
+      return createTurnCredentials(actor, config.TURN_SECRET?.[0] ?? randomBytes(20), {
+        now: clock.now(),
+        ttl: config.TURN_TTL,
+      });
     },
   };
 }
 
 /** Follows the TURN REST convention, which coturn verifies with `use-auth-secret`. */
-function createTurnCredentials(actor: ActorRef, secret: string | Buffer, ttl: number): TurnCredentials {
-  const expiry = Math.floor(Date.now() / 1000) + ttl;
+function createTurnCredentials(
+  actor: ActorRef,
+  secret: string | Buffer,
+  { now, ttl }: { readonly now: number; readonly ttl: number },
+): TurnCredentials {
+  const expiry = Math.floor(now / 1000) + ttl;
   const username = `${expiry}:${actor.id}${actor.kind === 'device' ? 'True' : 'False'}`;
   const password = createHmac('sha1', secret).update(username).digest('base64');
   return { username, password, expiresAt: new Date(expiry * 1000).toISOString() };

@@ -21,6 +21,7 @@ import type { Presence } from '../services/presence.ts';
 import type { SendBatcher } from './send-batch.ts';
 import type { MediaStorage } from '../services/media-storage.ts';
 import type { Tokens } from '../services/tokens.ts';
+import type { WallClock } from '../services/wall-clock.ts';
 import type { TypingPublisher } from '../services/typing-publisher.ts';
 import { openSnapshot as openDatabaseSnapshot } from '../db/database.ts';
 
@@ -35,6 +36,7 @@ export interface Deps {
   readonly epoch: Readonly<Epoch>;
   readonly config: Config;
   readonly log: Logger;
+  readonly clock: WallClock;
   readonly tokens: Tokens;
   readonly batchedReads: BatchedReads;
   readonly presence: Presence;

@@ -3,6 +3,7 @@ import type { EndReason } from '../errors.ts';
 import { accountTopic } from '../events/event.ts';
 import type { AccountEvent } from '../events/event.ts';
 import { authenticate } from './accounts.ts';
+import type { WallClock } from '../services/wall-clock.ts';
 import type { Deps } from './deps.ts';
 import type { Session } from '../actor.ts';
 import { sameActor } from '../actor.ts';
@@ -98,7 +99,7 @@ export async function followSession(
       );
     },
   });
-  const stopTimer = callAt(session.expiresAt, () => end('TOKEN_EXPIRED'));
+  const stopTimer = callAt(deps.clock, session.expiresAt, () => end('TOKEN_EXPIRED'));
   try {
     // Follows the topic before it checks: an end that commits in between is then either found by the check or received as
     // an event.
@@ -122,14 +123,14 @@ function endsSession(
   return generation === undefined || session.generation === undefined || session.generation < generation;
 }
 
-/** Calls back at a time of the wall clock, in milliseconds since 1970. Returns a function that cancels it. */
-function callAt(time: number, callback: () => void): () => void {
+/** Calls back at a time, in milliseconds since 1970. Returns a function that cancels it. */
+function callAt(clock: WallClock, time: number, callback: () => void): () => void {
   let timer: NodeJS.Timeout;
   const wait = () => {
-    const remaining = time - Date.now();
+    const remaining = time - clock.now();
     // Always asynchronous, even for an expired token: the caller needs the cancel function first.
     timer = setTimeout(
-      () => (Date.now() < time ? wait() : callback()),
+      () => (clock.now() < time ? wait() : callback()),
       Math.max(0, Math.min(remaining, MAX_TIMER_MS)),
     );
     timer.unref();

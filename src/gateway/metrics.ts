@@ -25,6 +25,7 @@ export interface Metrics {
   readonly heldBytes: Gauge<'direction' | 'clients'>;
   readonly logLag: Gauge;
   readonly degraded: Gauge;
+  readonly clockOffset: Gauge;
   /** Registers an update of gauges that runs on each scrape, so that keeping them costs nothing in between. */
   beforeScrape(update: () => void): void;
   /** Handles `GET /metrics`, in the text format of Prometheus. */
@@ -141,9 +142,14 @@ export function createMetrics(): Metrics {
       help: 'Committed events that this node knows of and has not delivered yet, of the topic with the most.',
       registers,
     }),
+    clockOffset: new Gauge({
+      name: 'parley_clock_offset_seconds',
+      help: 'How far the clock of this node is ahead of the database.',
+      registers,
+    }),
     degraded: new Gauge({
       name: 'parley_degraded',
-      help: '1 while notices of other nodes are not received, so that their events are delivered later.',
+      help: '1 while notices of other nodes are not received, or the clock of this node is wrong.',
       registers,
     }),
   };

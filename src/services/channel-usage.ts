@@ -40,7 +40,14 @@ export interface ChannelUsage extends AsyncDisposable {
   read(days: number): Promise<UsageReport>;
 }
 
-export function createChannelUsage({ db, log }: { readonly db: Db; readonly log: Logger }): ChannelUsage {
+export interface ChannelUsageOptions {
+  readonly db: Db;
+  readonly log: Logger;
+  /** The time that gives a use its day, in milliseconds since 1970. Default: by this node's clock. */
+  readonly now?: () => number;
+}
+
+export function createChannelUsage({ db, log, now = Date.now }: ChannelUsageOptions): ChannelUsage {
   let buffer = new Map<string, ChannelUse>();
   let lastWrite: Promise<void> = Promise.resolve();
 
@@ -68,15 +75,20 @@ export function createChannelUsage({ db, log }: { readonly db: Db; readonly log:
   return {
     retentionDays: USAGE_RETENTION_DAYS,
     record({ account, ...use }) {
-      add({ ...use, day: daysAgo(0), account: account === undefined ? '' : accountTopic(account), uses: 1 });
+      add({
+        ...use,
+        day: daysAgo(0, now()),
+        account: account === undefined ? '' : accountTopic(account),
+        uses: 1,
+      });
     },
     async read(days) {
       await flush();
-      const since = daysAgo(days - 1);
+      const since = daysAgo(days - 1, now());
       const knownSince = await firstDay(db);
       // In sequence: on a large table each query occupies a pooled connection for a while.
       const channels = await sumByChannel(db, since);
-      return { since, until: daysAgo(0), knownSince, channels, clients: await sumByClient(db, since) };
+      return { since, until: daysAgo(0, now()), knownSince, channels, clients: await sumByClient(db, since) };
     },
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
@@ -85,6 +97,6 @@ export function createChannelUsage({ db, log }: { readonly db: Db; readonly log:
   };
 }
 
-/** Returns a day in UTC as `YYYY-MM-DD`. */
-export const daysAgo = (days: number): string =>
-  new Date(Date.now() - days * DAY_MS).toISOString().slice(0, 10);
+/** Returns the day in UTC, some days before a time, as `YYYY-MM-DD`. */
+export const daysAgo = (days: number, now: number): string =>
+  new Date(now - days * DAY_MS).toISOString().slice(0, 10);

@@ -37,7 +37,10 @@ export const EXTERNAL_ALGORITHMS = [
 ];
 
 /** Creates the verifier of an identity provider's tokens. It throws UNAVAILABLE if the key set cannot be fetched. */
-export function createExternalVerifier({ url, issuer, audience, cooldownMs }: JwksSettings) {
+export function createExternalVerifier(
+  { url, issuer, audience, cooldownMs }: JwksSettings,
+  now: () => number,
+) {
   const cache: JWKSCacheInput = {};
   const keySet = createRemoteJWKSet(new URL(url), {
     cooldownDuration: cooldownMs ?? 30_000,
@@ -64,12 +67,18 @@ export function createExternalVerifier({ url, issuer, audience, cooldownMs }: Jw
 
   const verifyClaims = async (token: string): Promise<Claims | undefined> => {
     try {
-      return await readVerifiedClaims(() => jwtVerify(token, findKey, options));
+      return await readVerifiedClaims(
+        (currentDate) => jwtVerify(token, findKey, { ...options, currentDate }),
+        now,
+      );
     } catch (error) {
       if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
       // Without a `kid` several keys match: try each.
       for await (const key of error) {
-        const claims = await readVerifiedClaims(() => jwtVerify(token, key, options));
+        const claims = await readVerifiedClaims(
+          (currentDate) => jwtVerify(token, key, { ...options, currentDate }),
+          now,
+        );
         if (claims !== undefined) return claims;
       }
       return undefined;

@@ -23,7 +23,7 @@ const NO_SPACE_CODES: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EROFS'];
 export async function createFolderStorage(dir: string, shared = false): Promise<MediaStorage> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await access(dir, constants.R_OK | constants.W_OK);
-  await removePartialFiles(dir, shared ? Date.now() - ABANDONED_MS : Infinity);
+  await removePartialFiles(dir, shared ? (await readStorageClock(dir)) - ABANDONED_MS : Infinity);
   const pathOf = (name: string): string => {
     // Names come from the database; the check keeps a corrupt one from leaving the folder.
     if (!NAME.test(name)) throw new Error(`Invalid name of a stored file: ${name}`);
@@ -105,6 +105,17 @@ async function syncFolder(dir: string): Promise<void> {
   if (process.platform === 'win32') return;
   await using folder = await open(dir);
   await folder.sync();
+}
+
+/** Returns the time of the clock that dates the files of the folder: that of a file server, for example. */
+async function readStorageClock(dir: string): Promise<number> {
+  const path = join(dir, crypto.randomUUID() + PART_SUFFIX);
+  try {
+    await using file = await open(path, 'wx', 0o600);
+    return (await file.stat()).mtimeMs;
+  } finally {
+    await rm(path, { force: true });
+  }
 }
 
 async function removePartialFiles(dir: string, untouchedSince: number): Promise<void> {

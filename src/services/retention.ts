@@ -1,5 +1,7 @@
 import type { Config } from '../config.ts';
 import { deleteUsageBefore } from '../db/channel-usage.ts';
+import { readClock } from '../db/clock.ts';
+import type { Db } from '../db/database.ts';
 import { daysBeforeNow } from '../db/event-log.ts';
 import { deleteKeysBefore } from '../db/idempotency-keys.ts';
 import { hasNodesOfOldLog } from '../db/leases.ts';
@@ -17,6 +19,7 @@ import type { Logger } from '../log.ts';
 import { KNOWN_CLIENT_DAYS } from './known-clients.ts';
 import { FAILURE_WINDOW_SECONDS } from './login-delays.ts';
 import { USAGE_RETENTION_DAYS, daysAgo } from './channel-usage.ts';
+import type { WallClock } from './wall-clock.ts';
 import { expirePendingFiles } from './pending-files.ts';
 import type { MediaStorage } from './media-storage.ts';
 
@@ -44,12 +47,17 @@ export interface RetentionOptions extends TransactDeps {
 /**
  * Sweeps expired data: events and idempotency keys past their retention, channel usage past 90 days, revocations of expired
  * tokens, declared files that never came, files that a crash left behind, counts of failed logins, and unused media files.
- * One node of the cluster sweeps, each minute while there is something to remove. Disposal waits for a sweep in progress.
+ * One node of the cluster sweeps, whose clock is right, each minute while there is something to remove. Disposal waits for
+ * a sweep in progress.
  */
-export function startRetention(options: RetentionOptions): AsyncDisposable {
+export function startRetention(
+  options: RetentionOptions & { readonly clock: Pick<WallClock, 'isOff'> },
+): AsyncDisposable {
   const stopController = new AbortController();
   let currentSweep: Promise<void> | undefined;
   const timer = setInterval(() => {
+    // Times are compared by the clock of the database. But a node with a wrong clock may be wrong in more.
+    if (options.clock.isOff) return;
     currentSweep ??= sweepIfDue(options, stopController.signal)
       .catch((error: unknown) => {
         options.log.warn({ err: error }, 'retention sweep failed, retrying later');
@@ -83,6 +91,7 @@ async function sweepIfDue(options: RetentionOptions, signal: AbortSignal): Promi
 export async function sweep(options: RetentionOptions, signal?: AbortSignal): Promise<number> {
   const { db, config } = options;
   const before = await daysBeforeNow(db, config.EVENT_RETENTION_DAYS);
+  const usedBefore = daysAgo(USAGE_RETENTION_DAYS, await readClock(db));
   await createPartitions(db, config.EVENT_RETENTION_DAYS);
   const steps = [
     () => labelEvents(db),
@@ -91,7 +100,7 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
     () => abandonUploads(db, ABANDONED_MS + config.MAX_UPLOAD_BYTES / MIN_UPLOAD_BYTES_PER_MS, BATCH_SIZE),
     ...((await hasNodesOfOldLog(db)) ? [] : eventSteps(options, before)),
     () => deleteKeysBefore(db, before, BATCH_SIZE),
-    () => deleteUsageBefore(db, daysAgo(USAGE_RETENTION_DAYS), BATCH_SIZE),
+    () => deleteUsageBefore(db, usedBefore, BATCH_SIZE),
   ];
   let removed = 0;
   for (const step of steps) {

@@ -23,12 +23,13 @@ export const CLOCK_TOLERANCE_SECONDS = 10;
 
 /** Returns undefined for a token that is invalid or expired. */
 export async function readVerifiedClaims(
-  verify: () => Promise<{ payload: object }>,
+  verify: (currentDate: Date) => Promise<{ payload: object }>,
+  now: () => number,
 ): Promise<Claims | undefined> {
   try {
-    const claims: Claims = { ...(await verify()).payload };
+    const claims: Claims = { ...(await verify(new Date(now()))).payload };
     // Rejects expired tokens without a tolerance: jose applies `clockTolerance` to `exp`, too.
-    return Number(claims['exp']) * 1000 > Date.now() ? claims : undefined;
+    return Number(claims['exp']) * 1000 > now() ? claims : undefined;
   } catch (error) {
     if (error instanceof errors.JOSEError && !(error instanceof errors.JWKSMultipleMatchingKeys))
       return undefined;

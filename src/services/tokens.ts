@@ -21,6 +21,8 @@ export interface TokenSettings {
   readonly deviceSecret?: string | readonly string[] | undefined;
   /** Key set of an external identity provider whose tokens are also accepted. */
   readonly jwks?: JwksSettings | undefined;
+  /** The time by which tokens expire, in milliseconds since 1970. Default: by this node's clock. */
+  readonly now?: () => number;
 }
 
 export interface IssuedToken {
@@ -69,7 +71,7 @@ const LOCAL_ALGORITHM = 'HS256';
  * Creates the issuer and verifier of tokens. The `alg` header chooses between our secrets (HS256) and the provider's
  * keys, and neither accepts the other's algorithms.
  */
-export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tokens {
+export function createTokens({ secret, deviceSecret, jwks, now = Date.now }: TokenSettings): Tokens {
   const secrets = [secret].flat();
   // A secret in both lists signs the tokens of both: their `kind` claim then tells them apart.
   const deviceSecrets = [deviceSecret ?? []].flat().filter((candidate) => !secrets.includes(candidate));
@@ -81,16 +83,19 @@ export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tok
     user: toKey(secrets[0] ?? ''),
     device: toKey([deviceSecret ?? secret].flat()[0] ?? ''),
   };
-  const verifyExternal = jwks === undefined ? undefined : createExternalVerifier(jwks);
+  const verifyExternal = jwks === undefined ? undefined : createExternalVerifier(jwks, now);
 
   const verifyLocal = async (token: string): Promise<VerifiedToken | undefined> => {
     for (const { key, isForDevices } of keys) {
-      const claims = await readVerifiedClaims(() =>
-        jwtVerify(token, key, {
-          algorithms: [LOCAL_ALGORITHM],
-          requiredClaims: ['exp'],
-          clockTolerance: CLOCK_TOLERANCE_SECONDS,
-        }),
+      const claims = await readVerifiedClaims(
+        (currentDate) =>
+          jwtVerify(token, key, {
+            algorithms: [LOCAL_ALGORITHM],
+            requiredClaims: ['exp'],
+            clockTolerance: CLOCK_TOLERANCE_SECONDS,
+            currentDate,
+          }),
+        now,
       );
       const actor = claims && readActor(claims, isForDevices);
       if (claims !== undefined && actor !== undefined)
@@ -100,9 +105,9 @@ export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tok
   };
 
   return {
-    async issue(actor, { generation = 0, family = startFamily(actor) } = {}) {
+    async issue(actor, { generation = 0, family = startFamily(actor, now()) } = {}) {
       const tokenId = randomUUID();
-      const issuedAt = Math.floor(Date.now() / 1000);
+      const issuedAt = Math.floor(now() / 1000);
       const expiry = Math.min(issuedAt + LIFETIME_SECONDS[actor.kind], Math.floor(family.endsAt / 1000));
       const claims = {
         kind: actor.kind,
@@ -137,7 +142,7 @@ export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tok
   };
 }
 
-const startFamily = (actor: ActorRef, startedAt = Date.now()): SessionFamily => ({
+const startFamily = (actor: ActorRef, startedAt: number): SessionFamily => ({
   id: `family:${randomUUID()}`,
   endsAt: startedAt + 1000 * FAMILY_LIFETIME_SECONDS[actor.kind],
 });
@@ -146,9 +151,12 @@ const startFamily = (actor: ActorRef, startedAt = Date.now()): SessionFamily => 
  * Returns the family of a session; undefined if its life is over. That of a token without one, from an older version or
  * an identity provider, began with that token.
  */
-export function continueFamily({ actor, family, issuedAt, tokenId }: Session): SessionFamily | undefined {
-  const continued = family ?? { ...startFamily(actor, issuedAt ?? Date.now()), id: `family of ${tokenId}` };
-  return continued.endsAt > Date.now() ? continued : undefined;
+export function continueFamily(
+  { actor, family, issuedAt, tokenId }: Session,
+  now: number,
+): SessionFamily | undefined {
+  const continued = family ?? { ...startFamily(actor, issuedAt ?? now), id: `family of ${tokenId}` };
+  return continued.endsAt > now ? continued : undefined;
 }
 
 /** Returns the claims of a token with a valid signature, expired ones included. */

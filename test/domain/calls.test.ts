@@ -1,6 +1,7 @@
 import { BufferBudget } from '../../src/lib/buffer-budget.ts';
 import { createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { nodeClock } from '../../src/services/wall-clock.ts';
 import { readConfig } from '../../src/config.ts';
 import { findReachability } from '../../src/db/leases.ts';
 import { getWebRtcConfig, openSignals, sendSignal } from '../../src/domain/calls.ts';
@@ -41,7 +42,10 @@ test('TURN credentials verify on a server with the same secret', () => {
     [USER, 'False'],
     [DEVICE, 'True'],
   ] as const) {
-    const { username, password, expiresAt } = getWebRtcConfig({ config }, actor).credentials();
+    const { username, password, expiresAt } = getWebRtcConfig(
+      { config, clock: nodeClock },
+      actor,
+    ).credentials();
     expect(username).toMatch(new RegExp(`^\\d+:12${suffix}$`));
     const expiry = Number.parseInt(username, 10);
     expect(Math.abs(expiry - Date.now() / 1000 - 3600)).toBeLessThan(5);
@@ -53,8 +57,8 @@ test('TURN credentials verify on a server with the same secret', () => {
 test('without TURN_SECRET credentials have the same format, and are random', () => {
   const config = readConfig({});
   const [first, second] = [
-    getWebRtcConfig({ config }, USER).credentials(),
-    getWebRtcConfig({ config }, USER).credentials(),
+    getWebRtcConfig({ config, clock: nodeClock }, USER).credentials(),
+    getWebRtcConfig({ config, clock: nodeClock }, USER).credentials(),
   ];
   expect(first.password).toMatch(/^[A-Za-z0-9+/]{27}=$/);
   expect(first.password).not.toBe(second.password);
@@ -62,7 +66,7 @@ test('without TURN_SECRET credentials have the same format, and are random', () 
 
 test('anonymous callers get the servers, but no credentials', () => {
   const settings = readConfig({ STUN_URLS: 'stun:a:1,stun:b', TURN_URLS: 'turn:c:2?transport=udp' });
-  const config = getWebRtcConfig({ config: settings }, null);
+  const config = getWebRtcConfig({ config: settings, clock: nodeClock }, null);
   expect(config).toMatchObject({ stunUrls: ['stun:a:1', 'stun:b'], turnUrls: ['turn:c:2?transport=udp'] });
   expect(() => config.credentials()).toThrow(errorWithCode('UNAUTHENTICATED'));
 });

@@ -18,6 +18,7 @@ import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
 import { createTokens } from '../../src/services/tokens.ts';
 import type { TokenSettings } from '../../src/services/tokens.ts';
 import { createUploadLimits } from '../../src/services/upload-limits.ts';
+import { nodeClock } from '../../src/services/wall-clock.ts';
 import { createTypingPublisher } from '../../src/services/typing-publisher.ts';
 import { createBus } from '../../src/events/bus.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
@@ -73,6 +74,7 @@ export async function createTestDeps({
     epoch,
     config,
     log,
+    clock: nodeClock,
     tokens: createTokens({ secret: SECRET, ...tokens }),
     batchedReads: createBatchedReads(db),
     presence,

@@ -24,7 +24,7 @@ const createSummary = (accounts: readonly [number, number, number], uses: number
   accountsOfProtocol3: accounts[1],
   accountsOfProtocol4: accounts[2],
   uses,
-  lastDay: daysAgo(0),
+  lastDay: daysAgo(0, Date.now()),
 });
 
 const backdateUses = (db: Db, days: number) =>
@@ -42,7 +42,7 @@ test('uses of several nodes are summed, and each account counts once', async () 
   }
   await Promise.all([first.read(1), second.read(1)]);
   const { since, until, channels, clients } = await first.read(1);
-  expect([since, until]).toEqual([daysAgo(0), daysAgo(0)]);
+  expect([since, until]).toEqual([daysAgo(0, Date.now()), daysAgo(0, Date.now())]);
   expect(channels).toEqual([{ channel: 'message', ...createSummary([2, 1, 2], 8) }]);
   expect(clients).toEqual([
     { protocol: 4, library: 'js 3.x-4.x', ...createSummary([2, 0, 2], 4) },
@@ -66,7 +66,7 @@ test('a report covers the requested days, and uses are removed after 90', async 
   await uses.read(1);
   await backdateUses(deps.db, 2);
   expect((await uses.read(2)).channels).toEqual([]);
-  expect((await uses.read(3)).channels).toMatchObject([{ uses: 1, lastDay: daysAgo(2) }]);
+  expect((await uses.read(3)).channels).toMatchObject([{ uses: 1, lastDay: daysAgo(2, Date.now()) }]);
   await backdateUses(deps.db, 88);
   await sweep(deps);
   expect((await uses.read(91)).channels).toHaveLength(1);

@@ -3,6 +3,7 @@ import { expect, test, vi } from 'vitest';
 import { readRange } from '../../src/db/event-log.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import * as messages from '../../src/domain/messages.ts';
+import { nodeClock } from '../../src/services/wall-clock.ts';
 import { startRetention, sweep } from '../../src/services/retention.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import { conversationTopic } from '../../src/events/event.ts';
@@ -109,6 +110,37 @@ test('revocations are removed when their token has expired', async () => {
   ]);
 });
 
+test('a node whose clock is off does not sweep, and of the others one does', async () => {
+  await using deps = await createTestDeps();
+  const { topic, send } = await seedConversation(deps);
+  await Promise.all(indexes(40).map(() => send()));
+  const { head = 0 } = (await readRange(deps.db, topic)) ?? {};
+  const dueAt = async () => (await sql`select due_at from sweeps`.execute(deps.db)).rows;
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  try {
+    const options = withRetention(deps, 7, 3);
+    {
+      await using _off = startRetention({ ...options, clock: { isOff: true } });
+      vi.advanceTimersByTime(61_000);
+    }
+    expect(await dueAt()).toEqual([]);
+    expect(await readRange(deps.db, topic)).toEqual({ head, trimmed: 0 });
+    {
+      await using _first = startRetention({ ...options, clock: nodeClock });
+      await using _second = startRetention({ ...options, clock: nodeClock });
+      vi.advanceTimersByTime(61_000);
+      await expect.poll(() => readRange(deps.db, topic)).toEqual({ head, trimmed: head - 3 });
+    }
+    const claimed = await dueAt();
+    await using _third = startRetention({ ...options, clock: nodeClock });
+    vi.advanceTimersByTime(61_000);
+    await _third[Symbol.asyncDispose]();
+    expect(await dueAt()).toEqual(claimed);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test('retention runs in the background until disposed', async () => {
   await using deps = await createTestDeps();
   const { topic, send } = await seedConversation(deps);
@@ -116,7 +148,7 @@ test('retention runs in the background until disposed', async () => {
   const { head = 0 } = (await readRange(deps.db, topic)) ?? {};
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   try {
-    await using _retention = startRetention(withRetention(deps, 7, 3));
+    await using _retention = startRetention({ ...withRetention(deps, 7, 3), clock: nodeClock });
     vi.advanceTimersByTime(61_000);
     await expect.poll(() => readRange(deps.db, topic)).toEqual({ head, trimmed: head - 3 });
   } finally {

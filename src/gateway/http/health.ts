@@ -6,8 +6,8 @@ import { sendJson } from './respond.ts';
 export interface HealthOptions {
   /** Throws when the database is unreachable. */
   pingDatabase(): Promise<void>;
-  /** Whether notices of other nodes are not received, so that their events are delivered later. */
-  isDegraded(): boolean;
+  /** Why the node works less well than it should; undefined if it does not. */
+  degradation(): string | undefined;
   readonly log: Logger;
 }
 
@@ -20,7 +20,7 @@ export interface Health {
   drain(): void;
 }
 
-export function createHealth({ pingDatabase, isDegraded, log }: HealthOptions): Health {
+export function createHealth({ pingDatabase, degradation, log }: HealthOptions): Health {
   let isDraining = false;
   const readiness = async (): Promise<{ status: number; state: string; reason?: string }> => {
     if (isDraining) return { status: 503, state: 'draining' };
@@ -30,8 +30,10 @@ export function createHealth({ pingDatabase, isDegraded, log }: HealthOptions): 
       log.warn({ err: error }, 'not ready: database unreachable');
       return { status: 503, state: 'database unreachable' };
     }
-    if (isDegraded()) return { status: 200, state: 'degraded', reason: 'other nodes unreachable' };
-    return { status: 200, state: 'ready' };
+    const reason = degradation();
+    return reason === undefined
+      ? { status: 200, state: 'ready' }
+      : { status: 200, state: 'degraded', reason };
   };
   const methods = ['GET', 'HEAD'];
   return {
