@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Db, Tx } from './database.ts';
 import { readServerOrigin, renewEpochOfRestore, renewEpochOnce } from './epoch.ts';
 import { encodeSubjects } from './event-subjects.ts';
-import { noteTrims } from './log-trims.ts';
+import { findNotedTopics } from './log-trims.ts';
 import type { EventLabels } from './event-subjects.ts';
 import type { Timestamp } from './tables.ts';
 
@@ -135,7 +135,6 @@ export type NewLogEntry = Omit<LogEntry, 'at'> & EventLabels;
 
 /** Appends entries to logs whose locks are held, each at the position after its topic's head. Returns their timestamp. */
 export async function append(tx: Tx, entries: readonly NewLogEntry[]): Promise<Timestamp> {
-  await noteTrims(tx, entries);
   const heads = new Map(entries.map(({ topic, seq }) => [topic, seq]));
   // One JSON text, because the elements of a PostgreSQL array literal would need every quote escaped again.
   const events = JSON.stringify(entries.map(({ event }) => event));
@@ -152,6 +151,8 @@ export async function append(tx: Tx, entries: readonly NewLogEntry[]): Promise<T
         unnest(${entries.map(({ messageId }) => messageId)}::int[]),
         unnest(${entries.map(({ subjects }) => encodeSubjects(subjects))}::text[])
       ) as input (topic, seq, event, message_id, subjects)
+    ), noted as (
+      insert into log_trims (topic) select unnest(${findNotedTopics(entries)}::text[])
     ), advanced as (
       update topics set head = input.head
       from unnest(${[...heads.keys()]}::text[], ${[...heads.values()]}::bigint[]) as input (topic, head)

@@ -9,14 +9,10 @@ const NOTE_INTERVAL = 16;
 /** Topics per transaction, in addition to the limit of events. */
 const TOPIC_BATCH_SIZE = 500;
 
-/** Notes the topics of new entries that `trimTopics` must look at. */
-export async function noteTrims(
-  tx: Tx,
+/** Returns the topics of new entries that an append notes, for `trimTopics` to look at. */
+export const findNotedTopics = (
   entries: readonly { readonly topic: string; readonly seq: number }[],
-): Promise<void> {
-  const notes = entries.filter(({ seq }) => seq % NOTE_INTERVAL === 0).map(({ topic }) => ({ topic }));
-  if (notes.length > 0) await tx.insertInto('logTrims').values(notes).execute();
-}
+): readonly string[] => entries.filter(({ seq }) => seq % NOTE_INTERVAL === 0).map(({ topic }) => topic);
 
 /**
  * Deletes events that are more than `keep` positions behind their topic's head, at most `limit` of them, in topics that

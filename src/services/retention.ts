@@ -1,7 +1,6 @@
 import type { Config } from '../config.ts';
 import { deleteUsageBefore } from '../db/channel-usage.ts';
 import { readClock } from '../db/clock.ts';
-import type { Db } from '../db/database.ts';
 import { daysBeforeNow } from '../db/event-log.ts';
 import { deleteKeysBefore } from '../db/idempotency-keys.ts';
 import { hasNodesOfOldLog } from '../db/leases.ts';

@@ -27,6 +27,8 @@ export interface PostgresServer extends AsyncDisposable {
   /** A superuser's URL of the database `postgres`. It stays the same over restarts. */
   readonly url: string;
   readonly port: number;
+  /** The folder with its data, to be copied and replaced while it is stopped. */
+  readonly dataFolder: string;
   /** Returns the newest part of the server's log. */
   log(): string;
   start(): Promise<void>;
@@ -89,6 +91,10 @@ class Server implements PostgresServer {
     this.#settings = settings;
     this.#removeHome = removeHome;
     process.once('exit', this.#onExit);
+  }
+
+  get dataFolder(): string {
+    return this.#data;
   }
 
   get url(): string {
