@@ -29,7 +29,7 @@ export interface LogPage {
   readonly entries: readonly LogEntry[];
 }
 
-/** What a comparison with the log saw. */
+/** The state of the log at a comparison. */
 export interface LogSnapshot {
   /** The transactions that had ended, as PostgreSQL writes a `pg_snapshot`. */
   readonly transactions: string;

@@ -146,7 +146,7 @@ export class LedgerEntry {
   }
 
   /**
-   * Updates the bytes once that evicts nobody. Resolves with whether it did: not if the signal was aborted before, or if too
+   * Updates the bytes once that evicts no one. Resolves with whether it did: not if the signal was aborted before, or if too
    * many wait already.
    */
   updateWhenFree(bytes: number, signal: AbortSignal): Promise<boolean> {

@@ -15,7 +15,7 @@ const insertEvents = (db: Kysely<Tables>, seq: number) =>
 `.execute(db);
 
 test.runIf(inject('database') === 'postgres')(
-  'an existing log becomes a partition without being copied, and nodes of the former version go on',
+  'an existing log becomes a partition without being copied, and nodes of the former version continue',
   async () => {
     await using server = await startPostgres();
     const pool = new pg.Pool({ connectionString: server.url });

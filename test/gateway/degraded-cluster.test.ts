@@ -167,7 +167,7 @@ describe.skipIf(inject('database') !== 'postgres' || isMissing('redis-server')).
       await start();
       await sendMessage(nodes.ann, nodes.conversation, 'one');
       expect(textOf(await events.nextOf('MessageSent'))).toBe('one');
-      // A topic that nobody on the node has followed before.
+      // A topic that no one on the node has followed before.
       const circle = await createCircle(nodes.ann, nodes.bob);
       const conversation = await createConversation(nodes.ann, circle, nodes.bob);
       await using later = await nodes.bob.subscribeToConversation(conversation.id);
