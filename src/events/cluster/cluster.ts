@@ -16,12 +16,10 @@ import {
 import type { ReceivedNotice } from './notice-codec.ts';
 import { createNoticeSender } from './notice-sender.ts';
 import type { NoticeSender } from './notice-sender.ts';
-import { createShards } from './shards.ts';
+import { COMMON_CHANNEL, createShards } from './shards.ts';
 
 const channelOfNode = (origin: string): string => `parley_node_${origin}`;
 
-/** The channel of presence, which every node listens to. Nodes before 0.2 send and receive all notices on it. */
-const COMMON_CHANNEL = 'parley';
 const ANNOUNCE_INTERVAL_MS = 5_000;
 /** A node that received nothing for this long assumes that it has no peers, or no old ones. */
 const NO_PEERS_AFTER_MS = 15_000;

@@ -1,8 +1,8 @@
 import { createClient } from '@redis/client';
 import { openNotifier } from '../../db/notifier.ts';
 import type { Notifier, NotifierConnection, NotifierOptions, NotifierTransport } from '../../db/notifier.ts';
+import { CLIENT_OPTIONS, openClusterConnection } from './redis-cluster.ts';
 
-const CONNECT_TIMEOUT_MS = 5_000;
 /** Channels of Redis, which finds the subscribers of a channel by its hash: many cost it nothing. */
 const SHARDS = 16_384;
 /** Redis has no limit of its own. */
@@ -14,23 +14,22 @@ const TRANSPORT: NotifierTransport = {
   open: openConnection,
 };
 
-/** Opens a notifier over Redis, for clusters that outgrow LISTEN/NOTIFY. Throws if the first connection fails. */
+/**
+ * Opens a notifier over Redis or a Redis Cluster, for clusters that outgrow LISTEN/NOTIFY. Throws if the first connection
+ * fails.
+ */
 export const openRedisNotifier = (options: NotifierOptions): Promise<Notifier> =>
   openNotifier(TRANSPORT, options);
 
-const createRedisClient = (url: string) =>
-  createClient({
-    url,
-    disableOfflineQueue: true,
-    socket: { reconnectStrategy: false, connectTimeout: CONNECT_TIMEOUT_MS },
-  });
+type Client = ReturnType<typeof createRedisClient>;
+
+const createRedisClient = (url: string) => createClient({ url, ...CLIENT_OPTIONS });
 
 async function openConnection(
   url: string,
   onText: NotifierOptions['onText'],
   onLost: (error: unknown) => void,
 ): Promise<NotifierConnection> {
-  // Redis accepts no other command on a connection with a subscription.
   const publisher = createRedisClient(url);
   const subscriber = createRedisClient(url);
   const clients = [publisher, subscriber];
@@ -42,7 +41,14 @@ async function openConnection(
     client.on('end', () => onLost(new Error('The server closed the connection')));
   }
   try {
-    await Promise.all(clients.map((client) => client.connect()));
+    await publisher.connect();
+    if (await isOfCluster(publisher)) {
+      const connection = await openClusterConnection(url, onText, onLost);
+      publisher.removeAllListeners('end').destroy();
+      return connection;
+    }
+    // A connection with a subscription accepts no other commands.
+    await subscriber.connect();
   } catch (error) {
     await close();
     throw error;
@@ -54,4 +60,13 @@ async function openConnection(
     check: () => Promise.all(clients.map((client) => client.ping())),
     close,
   };
+}
+
+async function isOfCluster(client: Client): Promise<boolean> {
+  try {
+    return (await client.info('cluster')).includes('cluster_enabled:1');
+  } catch {
+    // Without the permission, a node of a cluster passes messages on to all others.
+    return false;
+  }
 }

@@ -3,6 +3,8 @@ import { createBatcher } from '../../lib/batcher.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import type { Topic } from '../event.ts';
 
+/** The channel of presence, which every node listens to. Nodes of older versions send and receive all notices on it. */
+export const COMMON_CHANNEL = 'parley';
 /** Shards in one statement. */
 const MAX_BATCH_SIZE = 1_000;
 /** Readers of a topic wait for its shard no longer: until it is listened to, comparisons with the log find its events. */
