@@ -14,9 +14,9 @@ const MAX_BATCH_SIZE = 500;
 
 /**
  * Channels of LISTEN/NOTIFY. PostgreSQL compares each notification with every channel of a backend, so more shards cost
- * it more; with fewer, a node receives more events that it has no readers for (docs/decisions/0029-sharded-bus.md).
+ * it more; with fewer, a node receives more events that it has no readers for (docs/decisions/0031-sharded-bus.md).
  */
-const SHARDS = 256;
+const SHARDS = 1_024;
 
 /** PostgreSQL limits the payload of NOTIFY to less than 8,000 bytes. */
 const MAX_NOTIFICATION_BYTES = 7_900;

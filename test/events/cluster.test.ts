@@ -295,7 +295,7 @@ clusterTest('a node receives only the texts of shards that it has readers for', 
   const [a, b] = [createNode(core), createNode(core)];
   await using _a = await connect({ ...core, ...a }, url);
   await using _b = await connect({ ...core, ...b }, url, { open });
-  const { same, other } = findTopics(256);
+  const { same, other } = findTopics(1_024);
   const notices = await recordNotices({ ...core, ...b });
   const publish = (topic: Topic) => a.bus.publish([{ kind: 'advanced', topic, seq: 1 }]);
   publish(other);
