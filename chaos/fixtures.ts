@@ -15,8 +15,7 @@ export async function startFixture(database: 'embedded' | 'postgres', stack: Asy
   return { server: stack.use(await startServer(env)), postgres };
 }
 
-/** Creates a temporary folder, and removes it with the stack. */
-export async function createFolder(stack: AsyncDisposableStack): Promise<string> {
+async function createFolder(stack: AsyncDisposableStack): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'parley-chaos-'));
   stack.defer(() => rm(path, { recursive: true, force: true }));
   return path;

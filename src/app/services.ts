@@ -96,6 +96,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     eventLog: { ...createEventLog(db), readRange: batchedReads.readRange },
     bus,
     log,
+    controlLog: createEventLog(control),
     // A single process misses nothing.
     leaseMs: database.url === undefined ? Infinity : LEASE_MS,
     onEvent: ({ at }) =>

@@ -1,7 +1,5 @@
-import { approximateJsonSize } from '../lib/binary-json.ts';
 import { retry } from '../lib/backoff.ts';
 import { createBatcher } from '../lib/batcher.ts';
-import type { Ephemeral } from './event.ts';
 
 /** A node compares the log at this interval. */
 export const COMPARE_INTERVAL_MS = 300;
@@ -13,9 +11,8 @@ export const LEASE_MS = 600;
  */
 export const REVOCATION_WAIT_MS = 750;
 
-/** Ephemeral items that wait for a comparison. */
-const MAX_HELD_BYTES = 4 * 1024 * 1024;
-const ITEM_BYTES = 1_000;
+/** Notices that wait for a comparison. */
+const MAX_HELD_BYTES = 16 * 1024 * 1024;
 
 /**
  * Stops deliveries while this node may have missed the end of a session, for example after it was suspended, or when the
@@ -55,14 +52,14 @@ export class DeliveryGate {
     return retry(() => this.compare(), { isRetryable: () => true, isWanted: () => true });
   }
 
-  /** Delivers an ephemeral item after the next comparison. Drops it when too many are held. */
-  hold(ephemeral: Ephemeral, deliver: () => void): void {
-    const bytes = ITEM_BYTES + (ephemeral.type === 'signal' ? approximateJsonSize(ephemeral.content) : 0);
-    if (this.#heldBytes + bytes > MAX_HELD_BYTES) return;
+  /** Delivers a notice after the next comparison, in the order of calls. Returns false if too many are held. */
+  hold(bytes: number, deliver: () => void): boolean {
+    if (this.#heldBytes + bytes > MAX_HELD_BYTES) return false;
     this.#heldBytes += bytes;
     void this.pass().then(() => {
       this.#heldBytes -= bytes;
       deliver();
     });
+    return true;
   }
 }

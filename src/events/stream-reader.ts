@@ -11,7 +11,8 @@ import type { Envelope, Topic } from './event.ts';
 import { EventBuffer } from './event-buffer.ts';
 import { endReasonOf, PullIterator } from './pull-iterator.ts';
 import type { DetachedReader, EventStream, StreamItem, StreamRequest } from './stream.ts';
-import type { Follower, Tail } from './tail.ts';
+import type { Tail } from './tail.ts';
+import type { Follower } from './tail-source.ts';
 
 const PAGE_SIZE = 100;
 /** Page size while the connection's buffer budget is exceeded. */

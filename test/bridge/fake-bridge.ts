@@ -10,7 +10,7 @@ import type { ConnectionEnd, EndReason, ErrorCode } from '../../src/errors.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import { topicOf } from '../../src/events/event.ts';
 import type { DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
-import type { Follower } from '../../src/events/tail.ts';
+import type { Follower } from '../../src/events/tail-source.ts';
 import { findToken, findTokenInRequest } from '../../src/gateway/bearer-token.ts';
 import { createByteLedgers } from '../../src/lib/byte-ledger.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';

@@ -4,7 +4,7 @@ import * as accounts from '../../src/domain/accounts.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import { followSession, openSession, renewSession } from '../../src/domain/sessions.ts';
 import type { EndReason } from '../../src/errors.ts';
-import type { Follower } from '../../src/events/tail.ts';
+import type { Follower } from '../../src/events/tail-source.ts';
 import { createAccountConnections } from '../../src/services/account-connections.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import { createUser, createSession } from '../harness/domain-fixtures.ts';

@@ -99,7 +99,7 @@ test('chunks of several senders do not mix, and an incomplete set is dropped', (
   ]);
 });
 
-test('the texts of the common channel have no topic, as nodes before 0.2 expect', () => {
+test('the texts of the common channel have no topic, as nodes of older versions expect', () => {
   const notice = createEventNotice('now');
   const [text = ''] = encode('aa', 7, notice, false);
   expect(text).toBe(`aa 7 0/1 ${JSON.stringify(notice)}`);

@@ -327,6 +327,27 @@ test('a node that has not compared with the log recently delivers the ends of se
   expect(delivered[0]).toBe('session.ended');
 });
 
+test('events that wait for a comparison are delivered in order, without reading them from the log', async () => {
+  const core = await createTestCore();
+  const eventLog = createEventLog(core.db);
+  const readAfter = vi.fn(eventLog.readAfter);
+  const bus = createBus(silent);
+  const tails = createTails({
+    eventLog: { ...eventLog, readAfter },
+    bus,
+    log: silent,
+    epoch: core.epoch,
+    leaseMs: 0,
+  });
+  const { numbers, waitForSeq } = await followTopic({ tails });
+  const node = { ...core, bus };
+  for (const number of range(1, 5)) await emitEvents(node, number);
+  await emitEvents(node, 6, 7);
+  await waitForSeq(7);
+  expect(numbers).toEqual(range(1, 7));
+  expect(readAfter).not.toHaveBeenCalled();
+});
+
 test('pages of the log are returned after the ends of sessions, too', async () => {
   const core = await createTestCore();
   const account: ActorRef = { kind: 'user', id: 7 as UserId };

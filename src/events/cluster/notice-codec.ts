@@ -16,7 +16,7 @@ export interface Encoding {
   /** Differs for each notice of the sender. */
   readonly number: number;
   readonly maxBytes: number;
-  /** Whether the header has the topic. Nodes before 0.2 do not understand it. */
+  /** Whether the header has the topic. Nodes of older versions do not understand it. */
   readonly withTopic: boolean;
   /** Whether the receiver is asked to confirm the delivery. */
   readonly mustConfirm?: boolean;
@@ -49,7 +49,7 @@ export function encodeNotice(notice: Notice, encoding: Encoding): string[] {
   );
 }
 
-/** Encodes the presence of a node, which decodes to no notice. Nodes before 0.2 send it without the last word. */
+/** Encodes the presence of a node, which decodes to no notice. Nodes of older versions send it without the last word. */
 export const encodePresence = (origin: string): string => `${origin} here sharded`;
 
 /** Whether the text is the presence of a node that understands only the notices of the common channel. */
@@ -115,7 +115,7 @@ export function createDecoder({
   };
 }
 
-/** Sent beside a notice. Nodes before 0.2 ignore `confirm`. */
+/** Sent beside a notice. Nodes of older versions ignore `confirm`. */
 interface NoticeExtras {
   readonly binary?: readonly BinaryPart[];
   readonly confirm?: true;
