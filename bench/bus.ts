@@ -1,5 +1,5 @@
 // Measures what an event costs the nodes that have readers for it, those that have none, and the server between them.
-// `node bench/bus.ts 256 2000` measures 256 shards beside 2,000 other topics. Its figures are in docs/decisions/0031-sharded-bus.md.
+// `node bench/bus.ts 256 2000` measures 256 shards beside 2,000 other topics. Its figures are in docs/decisions/0033-sharded-bus.md.
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,7 +1,13 @@
-/** Message ids that a reader received, in order. */
+import { GapClock } from './gap-clock.ts';
+
+/** What a reader received, in order. */
 export interface ReceivedLog {
   readonly reader: string;
-  readonly ids: number[];
+  readonly ids: readonly number[];
+  readonly gaps: GapClock;
+  /** Whether the server may end its subscription. */
+  readonly mayEnd: boolean;
+  add(id: number, text: string): void;
 }
 
 /** A message in the database at the end of a scenario. */
@@ -25,12 +31,43 @@ export interface DeliveryLog {
   acknowledge(text: string): void;
   /** Adds a reader that must receive every message. */
   addReader(name: string): ReceivedLog;
+  /** Adds a reader whose access ends: it must receive no secret. */
+  addRevokedReader(name: string): ReceivedLog;
   /** Records a delivery without access. */
   recordLeak(description: string): void;
   /** Compares acknowledgements and deliveries with the stored messages. */
   countFaults(stored: readonly StoredMessage[]): FaultCounts;
   /** Returns whether every reader has received all messages. */
   isComplete(stored: readonly StoredMessage[]): boolean;
+}
+
+const SECRET = 'secret';
+/** Leaks that are printed. */
+const MAX_LEAKS = 10;
+
+/** Returns a text that readers without access must not receive. */
+export const secretText = (text: string): string => `${SECRET} ${text}`;
+
+export const isSecret = (value: unknown): boolean => JSON.stringify(value).includes(SECRET);
+
+class ReaderLog implements ReceivedLog {
+  readonly reader: string;
+  readonly mayEnd: boolean;
+  readonly ids: number[] = [];
+  readonly gaps = new GapClock();
+  readonly #onText: (text: string) => void;
+
+  constructor(reader: string, mayEnd: boolean, onText: (text: string) => void) {
+    this.reader = reader;
+    this.mayEnd = mayEnd;
+    this.#onText = onText;
+  }
+
+  add(id: number, text: string): void {
+    this.gaps.note();
+    this.ids.push(id);
+    this.#onText(text);
+  }
 }
 
 export function createDeliveryLog(): DeliveryLog {
@@ -40,10 +77,12 @@ export function createDeliveryLog(): DeliveryLog {
   return {
     acknowledge: (text) => void acknowledged.add(text),
     addReader(name) {
-      const received = { reader: name, ids: [] };
+      const received = new ReaderLog(name, false, () => undefined);
       readers.push(received);
       return received;
     },
+    addRevokedReader: (name) =>
+      new ReaderLog(name, true, (text) => void (isSecret(text) && leaks.push(`${name}: ${text}`))),
     recordLeak: (description) => void leaks.push(description),
     isComplete: (stored) => readers.every(({ ids }) => new Set(ids).size >= stored.length),
     countFaults(stored) {
@@ -67,7 +106,8 @@ export function createDeliveryLog(): DeliveryLog {
         duplicated += repeatedCount;
         reordered += reorderedCount;
       }
-      for (const leak of leaks) process.stdout.write(`  leaked: ${leak}\n`);
+      for (const leak of leaks.slice(0, MAX_LEAKS)) process.stdout.write(`  leaked: ${leak}\n`);
+      if (leaks.length > MAX_LEAKS) process.stdout.write(`  and ${leaks.length - MAX_LEAKS} more\n`);
       return {
         acknowledged: acknowledged.size,
         delivered,

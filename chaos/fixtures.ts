@@ -15,7 +15,8 @@ export async function startFixture(database: 'embedded' | 'postgres', stack: Asy
   return { server: stack.use(await startServer(env)), postgres };
 }
 
-async function createFolder(stack: AsyncDisposableStack): Promise<string> {
+/** Creates a temporary folder, and removes it with the stack. */
+export async function createFolder(stack: AsyncDisposableStack): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'parley-chaos-'));
   stack.defer(() => rm(path, { recursive: true, force: true }));
   return path;

@@ -12,7 +12,7 @@ import type { TestAccounts } from './test-accounts.ts';
 /** Selects the text repeatedly, so that the events exceed the network buffers of a stalled reader. */
 const EVENTS = `subscription ($id: ID!, $after: Cursor) {
   conversationEvents(conversationId: $id, after: $after) {
-    __typename cursor ... on MessageSent { message { legacyId a: text b: text c: text d: text e: text f: text g: text h: text } }
+    __typename cursor ... on MessageSent { message { legacyId text a: text b: text c: text d: text e: text f: text g: text } }
   }
 }`;
 
@@ -26,7 +26,7 @@ export interface Start {
 
 interface Event {
   readonly cursor: string;
-  readonly message?: { readonly legacyId: number };
+  readonly message?: { readonly legacyId: number; readonly text: string };
 }
 
 /** Reads until the end of the scenario, reconnecting as needed. */
@@ -40,7 +40,7 @@ export interface Reader {
 export type OpenReader = (accounts: TestAccounts, start: Start, received: ReceivedLog) => Reader;
 
 /** Subscribes once over WebSocket. The retry of graphql-ws sends the newest cursor. */
-export const openGraphqlReader: OpenReader = (accounts, start, received) => {
+const openGraphqlReader: OpenReader = (accounts, start, received) => {
   const variables = { id: accounts.conversation.id, after: start.cursor };
   let socket: WebSocket | undefined;
   let pongTimeout: NodeJS.Timeout | undefined;
@@ -71,11 +71,9 @@ export const openGraphqlReader: OpenReader = (accounts, start, received) => {
       if (data == null) throw new Error('An event has no data.');
       const { cursor, message } = data.conversationEvents;
       variables.after = cursor;
-      if (message !== undefined) received.ids.push(message.legacyId);
+      if (message !== undefined) received.add(message.legacyId, message.text);
     }
-  })().catch((error: unknown) => {
-    process.stdout.write(`  ${received.reader}: the subscription ended: ${inspect(error)}\n`);
-  });
+  })().catch((error: unknown) => reportEnd(received, error));
   return {
     name: received.reader,
     stall(ms) {
@@ -90,6 +88,13 @@ export const openGraphqlReader: OpenReader = (accounts, start, received) => {
   };
 };
 
+export function reportEnd({ reader, mayEnd }: ReceivedLog, error: unknown): void {
+  if (!mayEnd)
+    process.stdout.write(
+      `  ${reader}: the subscription ended: ${inspect(error, { depth: 1 }).slice(0, 500)}\n`,
+    );
+}
+
 /** Shorter than the default, which is longer than a short run. */
 const SILENCE_TIMEOUT_MS = 5_000;
 
@@ -103,11 +108,10 @@ const createReaderOpener =
       { query: EVENTS, variables },
       {
         next({ data }) {
-          const id = (data as { conversationEvents: Event }).conversationEvents.message?.legacyId;
-          if (id !== undefined) received.ids.push(id);
+          const { message } = (data as { conversationEvents: Event }).conversationEvents;
+          if (message !== undefined) received.add(message.legacyId, message.text);
         },
-        error: (error) =>
-          void process.stdout.write(`  ${received.reader}: the subscription ended: ${inspect(error)}\n`),
+        error: (error) => reportEnd(received, error),
         complete: () => undefined,
       },
     );
@@ -122,7 +126,7 @@ interface ResumableClient {
   dispose(): void | Promise<void>;
 }
 
-export const openResumableWebSocketReader = createReaderOpener(({ url, bob: { token } }) =>
+const openResumableWebSocketReader = createReaderOpener(({ url, bob: { token } }) =>
   resumable(
     createClient({
       url: `${url.replace('http', 'ws')}/graphql`,
@@ -133,7 +137,7 @@ export const openResumableWebSocketReader = createReaderOpener(({ url, bob: { to
   ),
 );
 
-export const openResumableEventStreamReader = createReaderOpener(({ url, bob: { token } }) =>
+const openResumableEventStreamReader = createReaderOpener(({ url, bob: { token } }) =>
   resumable(
     createEventStreamClient({ url: `${url}/graphql`, headers: { authorization: `Bearer ${token}` } }),
     { silenceTimeout: SILENCE_TIMEOUT_MS },
@@ -141,7 +145,7 @@ export const openResumableEventStreamReader = createReaderOpener(({ url, bob: { 
 );
 
 /** Reads Server-Sent Events, and resumes with `Last-Event-ID`. */
-export const openEventStreamReader: OpenReader = (accounts, start, received) => {
+const openEventStreamReader: OpenReader = (accounts, start, received) => {
   let lastEventId = start.cursor;
   const readerAbort = new AbortController();
   const readStream = async (): Promise<void> => {
@@ -172,9 +176,9 @@ export const openEventStreamReader: OpenReader = (accounts, start, received) => 
           const data = /^data: (.+)$/m.exec(frame)?.[1];
           if (id === undefined || data === undefined) continue;
           lastEventId = id;
-          const { conversationEvents } = (JSON.parse(data) as { data: { conversationEvents: Event } }).data;
-          if (conversationEvents.message !== undefined)
-            received.ids.push(conversationEvents.message.legacyId);
+          const result = (JSON.parse(data) as { data: { conversationEvents: Event } | null }).data;
+          const message = result?.conversationEvents.message;
+          if (message !== undefined) received.add(message.legacyId, message.text);
         }
       }
     } finally {
@@ -196,8 +200,13 @@ export const openEventStreamReader: OpenReader = (accounts, start, received) => 
   };
 };
 
+interface LegacyMessage {
+  readonly message?: { readonly id: number; readonly content: string };
+  readonly event?: string;
+}
+
 /** Reads as a legacy client, which joins again after its newest message. */
-export const openLegacyReader: OpenReader = (accounts, start, received) => {
+const openLegacyReader: OpenReader = (accounts, start, received) => {
   const socket = io(accounts.url, { forceNew: true, reconnectionDelayMax: 500, transports: ['websocket'] });
   socket.on('connect', () => {
     socket.emit('authenticate', { token: accounts.bob.token });
@@ -206,8 +215,8 @@ export const openLegacyReader: OpenReader = (accounts, start, received) => {
       after_message_id: received.ids.at(-1) ?? start.messageId,
     });
   });
-  socket.on('message', ({ message, event }: { message?: { id: number }; event?: string }) => {
-    if (message !== undefined && event === undefined) received.ids.push(message.id);
+  socket.on('message', ({ message, event }: LegacyMessage) => {
+    if (message !== undefined && event === undefined) received.add(message.id, message.content);
   });
   // After a failed request it would be in no room, so it reconnects and joins again.
   socket.on('error', () => void setTimeout(() => socket.disconnect().connect(), 200));
@@ -223,4 +232,14 @@ export const openLegacyReader: OpenReader = (accounts, start, received) => {
       socket.close();
     },
   };
+};
+
+/** A reader on each transport. */
+export const READERS: Readonly<Record<string, OpenReader>> = {
+  'graphql-ws': openGraphqlReader,
+  'parley/client, graphql-ws': openResumableWebSocketReader,
+  'parley/client, graphql-sse': openResumableEventStreamReader,
+  'event stream': openEventStreamReader,
+  'socket.io 1': openLegacyReader,
+  'socket.io 2': openLegacyReader,
 };

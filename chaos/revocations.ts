@@ -1,4 +1,4 @@
-import { createDeliveryLog } from './delivery-log.ts';
+import { createDeliveryLog, isSecret, secretText } from './delivery-log.ts';
 import type { DeliveryLog } from './delivery-log.ts';
 import type { Random } from './random.ts';
 import type { Outcome } from './scenarios.ts';
@@ -9,12 +9,10 @@ import { writeByGraphql, writeByLegacyClient } from './writers.ts';
 
 /** Messages sent in each round after the removal. */
 const SECRETS_PER_ROUND = 3;
-const KICK =
+export const KICK =
   'mutation ($id: ID!, $email: String!) { kickFromConversation(conversationId: $id, email: $email) { id } }';
 const INVITE =
   'mutation ($id: ID!, $email: String!) { inviteToConversation(conversationId: $id, email: $email) { id } }';
-
-const isSecret = (value: unknown): boolean => JSON.stringify(value).includes('secret');
 
 /**
  * Removes and invites a member repeatedly while others write. Messages that are sent after the removal is acknowledged must
@@ -64,7 +62,7 @@ async function runRound(
   await write(
     accounts,
     deliveryLog,
-    Array.from({ length: SECRETS_PER_ROUND }, (_, index) => `secret ${round}.${index}`),
+    Array.from({ length: SECRETS_PER_ROUND }, (_, index) => secretText(`${round}.${index}`)),
   );
   const [end] = await events.waitForEnd().catch(() => []);
   if (end?.extensions?.['reason'] !== 'KICKED')

@@ -2,28 +2,18 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { createDeliveryLog } from './delivery-log.ts';
 import type { FaultCounts } from './delivery-log.ts';
 import type { Random } from './random.ts';
-import {
-  openEventStreamReader,
-  openGraphqlReader,
-  openLegacyReader,
-  openResumableEventStreamReader,
-  openResumableWebSocketReader,
-} from './readers.ts';
-import type { Reader, Start } from './readers.ts';
+import { countFaults, createStart } from './load.ts';
+import { READERS } from './readers.ts';
+import type { Reader } from './readers.ts';
 import type { Server } from './server.ts';
 import { startFixture } from './fixtures.ts';
-import { createTestAccounts, requestUntilAvailable, readAllMessages } from './test-accounts.ts';
-import type { TestAccounts } from './test-accounts.ts';
+import { createTestAccounts } from './test-accounts.ts';
 import { writeByGraphql, writeByLegacyClient } from './writers.ts';
 
 const WRITERS = 8;
 /** Up to this number of writes, the pauses between faults have their normal length; longer runs pause longer. */
 const SHORT_RUN_WRITES = 1_000;
 const MAX_PAUSE_FACTOR = 2;
-const CATCH_UP_TIMEOUT_MS = 60_000;
-const SEND_FIRST = `mutation ($id: ID!) {
-  sendMessage(conversationId: $id, text: "begin") { message { legacyId conversation { eventCursor } } }
-}`;
 
 /** The targets of faults. */
 interface Targets {
@@ -109,14 +99,9 @@ export async function runScenario(scenario: Scenario, writes: number, random: Ra
   const accounts = await createTestAccounts(server.url);
   const deliveryLog = createDeliveryLog();
   const start = await createStart(accounts);
-  const readers = [
-    openGraphqlReader(accounts, start, deliveryLog.addReader('graphql-ws')),
-    openResumableWebSocketReader(accounts, start, deliveryLog.addReader('parley/client, graphql-ws')),
-    openResumableEventStreamReader(accounts, start, deliveryLog.addReader('parley/client, graphql-sse')),
-    openEventStreamReader(accounts, start, deliveryLog.addReader('event stream')),
-    openLegacyReader(accounts, start, deliveryLog.addReader('socket.io 1')),
-    openLegacyReader(accounts, start, deliveryLog.addReader('socket.io 2')),
-  ];
+  const readers = Object.entries(READERS).map(([name, openReader]) =>
+    openReader(accounts, start, deliveryLog.addReader(name)),
+  );
   stack.defer(async () => void (await Promise.all(readers.map((reader) => reader.close()))));
   let isWriting = true;
   const writesPerWriter = Math.ceil(writes / WRITERS);
@@ -135,20 +120,8 @@ export async function runScenario(scenario: Scenario, writes: number, random: Ra
     injectedFaults += 1;
   }
   await writers;
-  const stored = (await readAllMessages(accounts)).filter(({ id }) => id > start.messageId);
-  const deadline = Date.now() + CATCH_UP_TIMEOUT_MS;
-  while (!deliveryLog.isComplete(stored) && Date.now() < deadline) await pause(100);
-  return { name: scenario.name, injectedFaults, ...deliveryLog.countFaults(stored) };
-}
-
-/** Sends a first message: a legacy client needs a message id to resume from. */
-async function createStart(accounts: TestAccounts): Promise<Start> {
-  const response = await requestUntilAvailable<{
-    sendMessage: { message: { legacyId: number; conversation: { eventCursor: string } } };
-  }>(accounts, accounts.ann, SEND_FIRST, { id: accounts.conversation.id });
-  if (response === undefined || 'code' in response) throw new Error('The first message could not be sent.');
-  const { legacyId, conversation } = response.data.sendMessage.message;
-  return { cursor: conversation.eventCursor, messageId: legacyId };
+  const counts = await countFaults(accounts, start, deliveryLog);
+  return { name: scenario.name, injectedFaults, ...counts };
 }
 
 function* generateTexts(writer: number, count: number, length = 0): Generator<string> {

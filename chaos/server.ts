@@ -11,16 +11,23 @@ const AUTH_SECRET = 'secret of the chaos run';
 /** A server process behind a TCP proxy, whose address survives restarts. */
 export interface Server extends AsyncDisposable {
   readonly url: string;
+  /** Its address without the proxy. */
+  readonly address: string;
   readonly network: TcpProxy;
   /** Ends it with SIGKILL. */
   kill(): Promise<void>;
   /** Ends it with SIGTERM. Throws unless it exits with 0. */
   stop(): Promise<void>;
-  start(): Promise<void>;
+  /** Starts it again, with other environment variables if they are given. */
+  start(env?: Readonly<Record<string, string>>): Promise<void>;
+  /** Stops its execution with SIGSTOP, until `resume`. */
+  suspend(): void;
+  resume(): void;
 }
 
 /** Starts the server as `npm start` does, with these environment variables. */
-export async function startServer(env: Readonly<Record<string, string>>): Promise<Server> {
+export async function startServer(initialEnv: Readonly<Record<string, string>>): Promise<Server> {
+  let env = initialEnv;
   const port = await findFreePort();
   const network = await openTcpProxy(port);
   let child: ChildProcess | undefined;
@@ -37,7 +44,8 @@ export async function startServer(env: Readonly<Record<string, string>>): Promis
     const code = await endProcess('SIGTERM');
     if (code !== 0) throw new Error(`The server exited with ${String(code)} after SIGTERM.`);
   };
-  const start = async (): Promise<void> => {
+  const start = async (newEnv = env): Promise<void> => {
+    env = newEnv;
     const current = spawn(process.execPath, ['src/main.ts'], {
       env: {
         HOST: '127.0.0.1',
@@ -57,10 +65,13 @@ export async function startServer(env: Readonly<Record<string, string>>): Promis
   await start();
   return {
     url: `http://127.0.0.1:${network.port}`,
+    address: `127.0.0.1:${port}`,
     network,
     kill,
     stop,
     start,
+    suspend: () => void child?.kill('SIGSTOP'),
+    resume: () => void child?.kill('SIGCONT'),
     async [Symbol.asyncDispose]() {
       await kill();
       await network[Symbol.asyncDispose]();

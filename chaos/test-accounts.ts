@@ -15,18 +15,22 @@ export interface TestAccounts {
   readonly url: string;
   readonly ann: TestAccount;
   readonly bob: TestAccount;
+  readonly eve: TestAccount;
+  readonly dan: TestAccount;
   readonly conversation: Entity;
 }
 
 export async function createTestAccounts(url: string): Promise<TestAccounts> {
   const anonymous = createGraphqlClient(url);
-  const [ann, bob, eve] = [
+  const [ann, bob, eve, dan] = [
+    await createTestAccount(url, anonymous),
     await createTestAccount(url, anonymous),
     await createTestAccount(url, anonymous),
     await createTestAccount(url, anonymous),
   ];
-  const circle = await createCircle(ann, bob, eve);
-  return { url, ann, bob, conversation: await createConversation(ann, circle, bob, eve) };
+  const circle = await createCircle(ann, bob, eve, dan);
+  const conversation = await createConversation(ann, circle, bob, eve, dan);
+  return { url, ann, bob, eve, dan, conversation };
 }
 
 export type Response<Data> =

@@ -11,14 +11,14 @@ const SEND = `mutation ($id: ID!, $text: String!, $key: String!) {
 /** Sends texts sequentially, repeating each until it is acknowledged. An idempotency key makes repeats safe. */
 export type Writer = (
   accounts: TestAccounts,
-  deliveryLog: DeliveryLog,
-  texts: Iterable<string>,
+  deliveryLog: Pick<DeliveryLog, 'acknowledge'>,
+  texts: Iterable<string> | AsyncIterable<string>,
 ) => Promise<void>;
 
 const idempotencyKeyOf = (text: string): string => text.slice(0, 32);
 
 export const writeByGraphql: Writer = async (accounts, deliveryLog, texts) => {
-  for (const text of texts) {
+  for await (const text of texts) {
     const response = await requestUntilAvailable(accounts, accounts.ann, SEND, {
       id: accounts.conversation.id,
       text,
@@ -54,7 +54,7 @@ export const writeByLegacyClient: Writer = async (accounts, deliveryLog, texts) 
     }
   };
   await connect();
-  for (const text of texts) {
+  for await (const text of texts) {
     const payload = {
       conversation_id: accounts.conversation.legacyId,
       text_message: text,

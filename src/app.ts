@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
+import { drain } from './app/drain.ts';
 import { createBridgePorts, createPorts } from './app/ports.ts';
 import { describeUrl, openServices } from './app/services.ts';
 import type { Services } from './app/services.ts';
@@ -24,12 +25,8 @@ import { createMetrics } from './gateway/metrics.ts';
 import type { Metrics } from './gateway/metrics.ts';
 import { createGraphqlSockets } from './gateway/websocket/server.ts';
 import { requireForStartup } from './lib/startup-error.ts';
-import { withTimeout } from './lib/timeout.ts';
 import type { Logger } from './log.ts';
 import type { OperationBudgets } from './services/operation-limits.ts';
-
-/** Time for connections to close during shutdown before they are destroyed. */
-const DRAIN_TIMEOUT_MS = 2_000;
 
 export interface AppOptions {
   readonly config: Config;
@@ -120,6 +117,7 @@ async function serve(
       path: '/socket.io/',
       handle: bridge.handleRequest,
       upgrade: bridge.handleUpgrade,
+      isOfSession: bridge.isOfSession,
       ownCors: true,
       isEmbeddable: true,
     },
@@ -138,18 +136,7 @@ async function serve(
     log,
   });
   await listen(http.server, config);
-  stack.defer(async () => {
-    // Unready first, so that a load balancer stops sending clients; then no new connections; then the open ones end.
-    health.drain();
-    const closed = http.close();
-    const drained = withTimeout(DRAIN_TIMEOUT_MS, closed).catch(() => undefined);
-    graphqlHttp.close('DRAINING');
-    graphqlSockets.close('DRAINING');
-    await bridge.close();
-    await drained;
-    http.destroyConnections();
-    await closed;
-  });
+  stack.defer(() => drain({ health, http, graphqlHttp, graphqlSockets, bridge }, config));
   const { address, port } = http.server.address() as AddressInfo;
   return { url: urlOf(hostOf(config), port), address, port };
 }

@@ -136,6 +136,15 @@ export const VARIABLES = {
     description:
       'Most TCP connections that are open at a time. At the limit, the oldest without a login makes room for the newest.',
   },
+  NODE_NAME: {
+    schema: z
+      .string()
+      .regex(/^[A-Za-z0-9-]{1,64}$/, 'must be letters, digits and hyphens, such as node-1')
+      .optional(),
+    default: 'none',
+    description:
+      'Name of this node, unique among those behind a load balancer. The session ids of Socket.IO (`sid`) then begin with it and a dot: balancers can route polling requests by it, in place of sticky sessions.',
+  },
   TRUSTED_PROXIES: {
     schema: proxies.default([]),
     default: 'none: `X-Forwarded-For` is ignored',
@@ -157,6 +166,18 @@ export const VARIABLES = {
     default: 'none: the routes of operators exist only where `HOST` is a loopback address',
     description:
       'Bearer token for `/metrics` and `/legacy-report`, which need it unless `HOST` is a loopback address and no proxy forwarded the request.',
+  },
+  DRAIN_DELAY_MS: {
+    schema: wholeNumber(0, 600_000).default(0),
+    default: '0',
+    description:
+      'Time in milliseconds for which a node that is told to stop still serves, with `/readyz` failing: until load balancers have noticed.',
+  },
+  DRAIN_SPREAD_MS: {
+    schema: wholeNumber(0, 3_600_000).default(0),
+    default: '0',
+    description:
+      'Time in milliseconds over which a node that stops spreads the closes of its connections, after `DRAIN_DELAY_MS`: connections divided by the reconnects per second that the other nodes should receive.',
   },
   PRESENCE_GRACE_MS: {
     schema: wholeNumber(0, 3_600_000).default(5000),

@@ -10,7 +10,7 @@ import { findMisspeltSettings } from './misspelt-settings.ts';
 import { openOutput, writeFailure } from './output.ts';
 import type { Output } from './output.ts';
 
-/** Time for the drain; after it the program exits anyway. */
+/** Time for the drain, beside DRAIN_DELAY_MS and DRAIN_SPREAD_MS; after it the program exits anyway. */
 const STOP_TIMEOUT_MS = 4_500;
 /** npm forwards a Ctrl-C that the terminal already sent to the process group: the program receives it twice. */
 const REPEATED_SIGNAL_MS = 1_000;
@@ -69,7 +69,8 @@ async function serve(config: Config, output: Output): Promise<void> {
   warnOfExternalTokens(config, output.log);
   // Imported late: --help and configuration errors must not wait for it.
   const starting = import('./app.ts').then(({ startApp }) => startApp({ config, log: output.log }));
-  const stopping = stopOnSignal(starting, output);
+  const drainMs = config.DRAIN_DELAY_MS + config.DRAIN_SPREAD_MS;
+  const stopping = stopOnSignal(starting, drainMs + STOP_TIMEOUT_MS, output);
   const app = await starting;
   if (stopping.aborted) return;
   const { url, address, port, nodeId, database } = app;
@@ -98,10 +99,10 @@ function logProcessEvents({ log, abandon }: Output): void {
 }
 
 /**
- * Drains on the first SIGTERM, SIGINT or SIGHUP and exits with 0; a second one exits immediately. The returned signal
- * is aborted when the drain begins.
+ * Drains on the first SIGTERM, SIGINT or SIGHUP and exits with 0; a second one, or a drain that takes longer than
+ * `timeoutMs`, exits immediately. The returned signal is aborted when the drain begins.
  */
-function stopOnSignal(starting: Promise<App>, { log, abandon }: Output): AbortSignal {
+function stopOnSignal(starting: Promise<App>, timeoutMs: number, { log, abandon }: Output): AbortSignal {
   const stopping = new AbortController();
   let stoppedAt = 0;
   let isServing = false;
@@ -122,7 +123,7 @@ function stopOnSignal(starting: Promise<App>, { log, abandon }: Output): AbortSi
     stopping.abort();
     stoppedAt = performance.now();
     log.info({ signal }, 'draining');
-    setTimeout(() => exit(isServing ? 1 : 0, 'timeout'), STOP_TIMEOUT_MS).unref();
+    setTimeout(() => exit(isServing ? 1 : 0, 'timeout'), timeoutMs).unref();
     starting.then(
       (app) =>
         app[Symbol.asyncDispose]().then(

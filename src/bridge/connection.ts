@@ -2,7 +2,7 @@ import type { Socket } from 'socket.io';
 import type { ActorRef } from '../actor.ts';
 import type { ConnectionEnd, EndReason } from '../errors.ts';
 import type { Topic } from '../events/event.ts';
-import { withTimeout } from '../lib/timeout.ts';
+import { waitAtMost } from '../lib/timeout.ts';
 import { ConnectionCaller } from './caller.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import { ConnectionLog } from './connection-log.ts';
@@ -42,6 +42,7 @@ export class LegacyConnection {
   readonly #events: ReceivedEvents;
   /** Set and logged once. A client's close sets it before its last events have run. */
   #endReason: ConnectionEnd | undefined;
+  #drained: Promise<void> | undefined;
 
   /** Subscribes synchronously, before Socket.IO emits the first packet. */
   constructor({ socket, deps, rooms, limits, onAuthenticated, onReleased }: ConnectionOptions) {
@@ -123,13 +124,19 @@ export class LegacyConnection {
     this.#socket.disconnect(true);
   }
 
-  /** Waits for the event in flight, closes so that the client reconnects, and resolves when all is released. */
-  async drain(timeoutMs: number): Promise<void> {
-    this.#events.close();
-    await waitAtMost(timeoutMs, this.#events.whenIdle());
+  /**
+   * Waits for the received events, closes so that the client reconnects, and resolves when all is released. Does so once,
+   * however often it is called.
+   */
+  drain(timeoutMs: number): Promise<void> {
+    return (this.#drained ??= this.#drain(timeoutMs));
+  }
+
+  async #drain(timeoutMs: number): Promise<void> {
+    await waitAtMost(timeoutMs, this.#events.drain());
     const released = this.#close('DRAINING');
-    closeForRestart(this.#socket.conn);
-    await waitAtMost(timeoutMs, released);
+    const closed = closeForRestart(this.#socket.conn);
+    await waitAtMost(timeoutMs, Promise.all([released, closed]));
   }
 
   /** Disconnects a client that is too slow, or holds too much, without waiting for it. */
@@ -191,13 +198,4 @@ function selectForwardChannels({ handshake }: Socket, { config }: BridgeDeps): F
   return (
     config.LEGACY_FORWARD_CHANNELS ?? (sendsEio ? ['webrtc_forward', 'webrtc_config'] : ['webrtc_forward'])
   );
-}
-
-/** Waits for the work at most this time. Ignores a timeout and errors of the work: the connection closes in any case. */
-async function waitAtMost(ms: number, work: Promise<void>): Promise<void> {
-  try {
-    await withTimeout(ms, work);
-  } catch {
-    // The close ends the work that is still in flight.
-  }
 }

@@ -44,7 +44,7 @@ export interface EventBudgets {
 
 /** The dependencies of the bridge, passed in by `app.ts`. */
 export interface BridgeDeps {
-  readonly config: Pick<Config, 'LEGACY_FORWARD_CHANNELS'>;
+  readonly config: Pick<Config, 'LEGACY_FORWARD_CHANNELS'> & Partial<Pick<Config, 'NODE_NAME'>>;
   /** Returns the address of the client that sent the request. */
   addressOf(request: IncomingMessage): string;
   readonly turnClock: TurnClock;

@@ -30,6 +30,7 @@ export class PreAuthQueue {
   #events: LegacyEvent[] = [];
   #bytes = 0;
   #isClosed = false;
+  #onClosed: (() => void) | undefined;
   /** The client waits for each acknowledgement before it sends the next event. */
   #isSerial = false;
 
@@ -64,6 +65,11 @@ export class PreAuthQueue {
     return this.#bytes;
   }
 
+  /** Resolves when the queue has no events: immediately, or when it is flushed. */
+  async whenEmpty(): Promise<void> {
+    if (this.#events.length > 0) await new Promise<void>((resolve) => (this.#onClosed = resolve));
+  }
+
   /** Closes the queue and passes its events on, in order. Does nothing the second time. */
   flush(): void {
     const events = this.#events;
@@ -78,6 +84,7 @@ export class PreAuthQueue {
     clearTimeout(this.#quietTimer);
     this.#events = [];
     this.#bytes = 0;
+    this.#onClosed?.();
   }
 
   /** With `retries`, socket.io-client sends no `authenticate` before its previous event is acknowledged. */

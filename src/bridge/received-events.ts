@@ -42,6 +42,7 @@ export class ReceivedEvents {
   /** The bytes of the queues. */
   readonly #heldBytes: LedgerEntry;
   #isOpen = true;
+  #isDraining = false;
 
   /** Subscribes synchronously, before Socket.IO emits the first packet. */
   constructor(options: ReceivedEventsOptions) {
@@ -100,9 +101,14 @@ export class ReceivedEvents {
     this.#heldBytes.release();
   }
 
-  /** Resolves when no event is being handled or queued. */
-  whenIdle(): Promise<void> {
-    return this.#queue.whenIdle();
+  /**
+   * Accepts no more events, but for the `authenticate` that queued ones wait for, some of which may be acknowledged
+   * already. Resolves when all have run.
+   */
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    await this.#preAuthQueue.whenEmpty();
+    await this.#queue.whenIdle();
   }
 
   readonly #trackPacket = (data?: string | Buffer): void => this.#packetTracker.track(data);
@@ -128,6 +134,7 @@ export class ReceivedEvents {
   #receive(args: readonly unknown[]): void {
     const { bytes, ackId } = this.#packetTracker.takeEvent();
     if (!this.#isOpen) return;
+    if (this.#isDraining && (args[0] !== 'authenticate' || this.#preAuthQueue.length === 0)) return;
     const last = args.at(-1);
     const ack = typeof last === 'function' ? () => void last() : undefined;
     const [name, argument] = ack === undefined ? args : args.slice(0, -1);

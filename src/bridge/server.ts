@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Socket as EngineSocket } from 'engine.io';
+import type { Server as EngineServer, Socket as EngineSocket } from 'engine.io';
 import { Server } from 'socket.io';
 import type { WebSocket } from 'ws';
 import { actorKey } from '../actor.ts';
 import type { ActorRef } from '../actor.ts';
 import type { ErrorCode } from '../errors.ts';
+import { waitAtMost } from '../lib/timeout.ts';
 import { parseInTurn, replyToPing, requireReceiverInternals } from '../lib/websocket-receiver.ts';
 import { exceedsSendLimitsWithMargin } from './backpressure.ts';
 import { DEFAULT_LIMITS } from './connection-limits.ts';
@@ -32,7 +33,7 @@ import { createRooms } from './rooms.ts';
 import { createReportHandler } from './usage-report.ts';
 import type { ReportHandler } from './usage-report.ts';
 
-/** Applied twice at shutdown, to events in flight and to the release of resources. The whole process has 5 s. */
+/** Applied twice to each connection, to events in flight and to the release of resources. The process has 5 s. */
 const DRAIN_TIMEOUT_MS = 1_500;
 /** Interval at which open connections are counted, for the usage reports of other nodes. */
 const USAGE_INTERVAL_MS = 3_600_000;
@@ -42,6 +43,22 @@ const DRAINING = {
   code: 'UNAVAILABLE',
   message: 'The node is shutting down. Connect again.',
 } as const;
+
+/** Makes session ids begin with the name, by which a load balancer knows the node of a session. */
+function nameSessions(engine: EngineServer, name: string | undefined): void {
+  if (name === undefined) return;
+  const generateId = engine.generateId.bind(engine);
+  engine.generateId = async (request) => `${name}.${await generateId(request)}`;
+}
+
+/**
+ * Refuses a handshake, or a request of a session that has moved: a load balancer may pass it to the next node. Engine.IO has
+ * no error for it.
+ */
+function refuse(response: ServerResponse): void {
+  const { status, ...body } = DRAINING;
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
 
 /** Responds to the request of an upgrade with an error, and closes its connection. */
 type RejectUpgrade = (error: {
@@ -59,7 +76,14 @@ export interface Bridge {
   readonly handleReport: ReportHandler;
   /** Returns the open connections, and those whose last events still run. */
   connections(): Iterable<LegacyConnection>;
-  /** Finishes the events in flight and closes every connection so that its client reconnects, to another node. */
+  /** Whether the request belongs to an open session. */
+  isOfSession(request: IncomingMessage): boolean;
+  /**
+   * Accepts no more sessions. Returns functions that each close one so that its client reconnects, to another node, once
+   * the events that it has received have run, oldest first.
+   */
+  drain(): (() => void)[];
+  /** Closes every session that is left, and resolves when all is released. */
   close(): Promise<void>;
 }
 
@@ -67,11 +91,11 @@ export interface Bridge {
 export function createBridge(deps: BridgeDeps): Bridge {
   const limits = { ...DEFAULT_LIMITS, ...deps.limits };
   requireReceiverInternals();
-  let isClosing = false;
+  let isDraining = false;
   const rejections = new WeakMap<IncomingMessage, RejectUpgrade>();
   const rejectUpgrade = (request: IncomingMessage, message: string): void =>
     rejections.get(request)?.(
-      isClosing ? DRAINING : { status: 400, code: 'INVALID_INPUT', message, text: message },
+      isDraining ? DRAINING : { status: 400, code: 'INVALID_INPUT', message, text: message },
     );
   const engine = createEngineIo(
     {
@@ -80,12 +104,13 @@ export function createBridge(deps: BridgeDeps): Bridge {
       maxHttpBufferSize: limits.payloadBytes,
       transports: ['polling', 'websocket'],
       // CORS protects neither WebSockets nor JSONP: the origin is checked here as well.
-      allowRequest: (request, callback) => callback(null, !isClosing && deps.isOriginAllowed(request)),
+      allowRequest: (request, callback) => callback(null, !isDraining && deps.isOriginAllowed(request)),
       cors: (request, callback) =>
         callback(null, { origin: deps.isOriginAllowed(request as IncomingMessage), credentials: true }),
     },
     rejectUpgrade,
   );
+  nameSessions(engine, deps.config.NODE_NAME);
   const io = new Server({ path: '/socket.io/', serveClient: false, parser });
   const rooms = createRooms({
     tails: deps.tails,
@@ -190,11 +215,17 @@ export function createBridge(deps: BridgeDeps): Bridge {
     const actor = conn && sessions.connectionOf(conn)?.actor;
     return actor === undefined ? deps.addressOf(request) : actorKey(actor);
   };
+  const isOfSession = (request: IncomingMessage): boolean => sessions.findByRequest(request) !== undefined;
+  const closeSession = async (conn: EngineSocket): Promise<void> => {
+    const connection = sessions.connectionOf(conn);
+    await (connection?.drain(DRAIN_TIMEOUT_MS) ?? waitAtMost(DRAIN_TIMEOUT_MS, closeForRestart(conn)));
+  };
   const usageTimer = setInterval(countUsage, USAGE_INTERVAL_MS);
   usageTimer.unref();
 
   return {
     handleRequest(request, response) {
+      if (isDraining && !isOfSession(request)) return refuse(response);
       identifyPoll(request);
       heldBytes.countBody(request, response, limits.payloadBytes);
       payloadTurns.handle(request, clientOf(request), () => engine.handleRequest(request, response));
@@ -206,11 +237,18 @@ export function createBridge(deps: BridgeDeps): Bridge {
     },
     handleReport: createReportHandler(deps.usage, countUsage),
     connections: () => connections.values(),
+    isOfSession,
+    drain() {
+      isDraining = true;
+      return [...sessions].map((conn) => () => void closeSession(conn));
+    },
     async close() {
-      isClosing = true;
+      isDraining = true;
       clearInterval(usageTimer);
-      await Promise.all([...connections].map((connection) => connection.drain(DRAIN_TIMEOUT_MS)));
-      for (const conn of sessions) closeForRestart(conn);
+      await Promise.all([
+        ...[...connections].map((connection) => connection.drain(DRAIN_TIMEOUT_MS)),
+        ...[...sessions].map(closeSession),
+      ]);
       await io.close();
     },
   };

@@ -14,7 +14,7 @@ const MAX_BATCH_SIZE = 500;
 
 /**
  * Channels of LISTEN/NOTIFY. PostgreSQL compares each notification with every channel of a backend, so more shards cost
- * it more; with fewer, a node receives more events that it has no readers for (docs/decisions/0031-sharded-bus.md).
+ * it more; with fewer, a node receives more events that it has no readers for (docs/decisions/0033-sharded-bus.md).
  */
 const SHARDS = 1_024;
 

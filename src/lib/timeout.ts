@@ -9,6 +9,11 @@ export async function withTimeout<Result>(ms: number, work: Promise<Result>): Pr
   }
 }
 
+/** Waits for the work at most this time, and ignores its errors. */
+export async function waitAtMost(ms: number, work: Promise<unknown>): Promise<void> {
+  await withTimeout(ms, work).catch(() => undefined);
+}
+
 export class TimeoutError extends Error {
   override readonly name = 'TimeoutError';
 

@@ -1,5 +1,5 @@
 import { Semaphore } from '../lib/semaphore.ts';
-import { withTimeout } from '../lib/timeout.ts';
+import { waitAtMost } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
 
 const CONCURRENCY = 4;
@@ -54,7 +54,7 @@ export async function createMailer({ url, from, log }: MailerOptions): Promise<M
       pending.add(sending);
     },
     async [Symbol.asyncDispose]() {
-      await withTimeout(DRAIN_TIMEOUT_MS, Promise.all(pending)).catch(() => undefined);
+      await waitAtMost(DRAIN_TIMEOUT_MS, Promise.all(pending));
       close();
     },
   };

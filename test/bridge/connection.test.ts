@@ -201,6 +201,22 @@ test('a signal before the reply to authenticate is sent after it', async () => {
   expect(await client.next()).toContain('early');
 });
 
+test.for([3, 4] as const)(
+  'with NODE_NAME, the session id of protocol %i begins with it',
+  async (protocol) => {
+    await using named = await startFakeBridge(
+      {},
+      { LEGACY_FORWARD_CHANNELS: undefined, NODE_NAME: 'node-1' },
+    );
+    const response = await fetch(`${named.url}/socket.io/?EIO=${protocol}&transport=polling`);
+    expect(await response.text()).toMatch(/"sid":"node-1\.[\w-]{20,}"/);
+    await using client = await openPacketSocket(named.url, protocol);
+    expect(await client.request('authenticate', { token: 'user:7' })).toEqual([
+      expect.stringMatching(/^42\["success"/),
+    ]);
+  },
+);
+
 test('LEGACY_FORWARD_CHANNELS determines the channels of signals, for every client', async () => {
   await using customFake = await startFakeBridge(
     {},
@@ -574,7 +590,7 @@ test.for([
   [3, 1001],
   [4, 1012],
 ] as const)(
-  'a shutdown replies to events in flight and closes protocol %i with %i',
+  'a shutdown replies to the events received before it, and closes protocol %i with %i',
   async ([protocol, code]) => {
     await using client = await openPacketSocket(fake.url, protocol);
     await client.request('authenticate', { token: 'user:7' });
@@ -583,14 +599,16 @@ test.for([
     client.emit('message', conversationRef);
     await messageOperation.started;
     const shutdown = fake.bridge.close();
+    client.emit('message', conversationRef);
     messageOperation.complete({ data: { sendMessage: { message: { legacyId: 40 }, media: [] } } });
-    expect(await client.next()).toBe('42["success",{"received":true,"message_id":40}]');
+    for (let count = 0; count < 2; count += 1)
+      expect(await client.next()).toBe('42["success",{"received":true,"message_id":40}]');
     expect(await client.waitForClose()).toBe(code);
     await shutdown;
     expect(fake.leases.size).toBe(0);
     expect(fake.endReasons).toEqual(['DRAINING']);
     expect(client.pending()).toEqual([]);
-    expect((await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling`)).status).toBe(403);
+    expect((await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling`)).status).toBe(503);
   },
 );
 

@@ -10,21 +10,38 @@ export interface Proxy extends AsyncDisposable {
   readonly url: string;
 }
 
+export interface Nginx extends Proxy {
+  /** Applies other directives to new requests. Those in flight, and WebSockets, keep the former ones. */
+  reload(directivesOf: (port: number) => string): Promise<void>;
+}
+
 /** Starts nginx in front of a server, with these directives beside `proxy_pass`. */
-export async function startNginx(upstream: string, directives: string): Promise<Proxy> {
+export const startNginx = (upstream: string, directives: string): Promise<Proxy> =>
+  startNginxWith(
+    (port) => `server { listen 127.0.0.1:${port}; location / { proxy_pass ${upstream}; ${directives} } }`,
+  );
+
+/** Starts nginx with the directives of its `http` block, which listen on the port. */
+export async function startNginxWith(directivesOf: (port: number) => string): Promise<Nginx> {
   const dir = await mkdtemp(join(tmpdir(), 'parley-nginx-'));
   const port = await findFreePort();
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (kind) => `${kind}_temp_path ${dir}/${kind};`,
   );
-  const config = `
-    daemon off; master_process off; pid ${dir}/pid; error_log ${dir}/error.log;
-    events {}
+  const user = process.getuid?.() === 0 ? 'user root;' : '';
+  const configure = (text: string): Promise<void> =>
+    writeFile(
+      join(dir, 'nginx.conf'),
+      `
+    daemon off; ${user} worker_processes 1; pid ${dir}/pid; error_log ${dir}/error.log;
+    worker_rlimit_nofile 16384;
+    events { worker_connections 16000; }
     http {
       access_log off; ${temporary.join(' ')}
-      server { listen 127.0.0.1:${port}; location / { proxy_pass ${upstream}; ${directives} } }
-    }`;
-  await writeFile(join(dir, 'nginx.conf'), config);
+      ${text}
+    }`,
+    );
+  await configure(directivesOf(port));
   const child = spawn(
     requireProgram('nginx'),
     ['-p', dir, '-c', join(dir, 'nginx.conf'), '-e', join(dir, 'error.log')],
@@ -36,6 +53,10 @@ export async function startNginx(upstream: string, directives: string): Promise<
   await waitForPort(port);
   return {
     url: `http://127.0.0.1:${port}`,
+    async reload(newDirectivesOf) {
+      await configure(newDirectivesOf(port));
+      child.kill('SIGHUP');
+    },
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM');
       await exited;

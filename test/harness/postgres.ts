@@ -35,6 +35,9 @@ export interface PostgresServer extends AsyncDisposable {
   /** Stops the server and keeps its data. */
   stop(mode?: StopMode): Promise<void>;
   restart(mode?: StopMode): Promise<void>;
+  /** Stops the execution of all its processes, until `resume`: connections stay open, and nothing replies. */
+  suspend(): Promise<void>;
+  resume(): Promise<void>;
 }
 
 export interface PostgresOptions {
@@ -129,6 +132,20 @@ class Server implements PostgresServer {
   async restart(mode: StopMode = 'fast'): Promise<void> {
     await this.stop(mode);
     await this.start();
+  }
+
+  suspend(): Promise<void> {
+    return this.#signalAll('SIGSTOP');
+  }
+
+  resume(): Promise<void> {
+    return this.#signalAll('SIGCONT');
+  }
+
+  async #signalAll(signal: NodeJS.Signals): Promise<void> {
+    const pid = this.#process?.pid ?? 0;
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    for (const each of [pid, ...children.trim().split(' ').map(Number)]) sendSignal(each, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -284,4 +301,13 @@ async function runCommand(
   }
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, output };
+}
+
+/** Sends a signal to a process, unless it has ended. */
+function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
 }

@@ -13,6 +13,7 @@ const TIMERS: Readonly<Record<string, string>> = {
   'test/client/subscriptions.ts': 'a deadline',
   'test/db/event-loop.test.ts': 'the timer is the subject',
   'test/lib/fair-queue.test.ts': 'fake timers',
+  'test/lib/spread.test.ts': 'fake timers',
   'test/services/typing-publisher.test.ts': 'fake timers',
   'test/tools/waiting.test.ts': 'names it',
 };

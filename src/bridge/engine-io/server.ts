@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Server as EngineServer } from 'engine.io';
@@ -107,11 +108,22 @@ export function terminate(conn: EngineSocket): void {
 
 /**
  * Closes a connection so that its client reconnects, to another node. WebSockets close with 1012 (service restart);
- * protocol 3 gets 1001 (going away), as 1.x clients under Node crash on codes that are newer than their `ws`.
+ * protocol 3 gets 1001 (going away), as 1.x clients under Node crash on codes that are newer than their `ws`. The client
+ * receives what is queued for it first, if it polls with its next poll. Resolves when the connection is closed.
  */
-export function closeForRestart(conn: EngineSocket): void {
-  internalsOf(conn).transport.socket?.close(conn.protocol === 3 ? 1001 : 1012);
-  conn.close(true);
+export async function closeForRestart(conn: EngineSocket): Promise<void> {
+  if (conn.readyState === 'closed') return;
+  const { transport, writeBuffer } = internalsOf(conn);
+  const { socket } = transport;
+  const closed = once(conn, 'close');
+  const close = (): void => {
+    socket?.close(conn.protocol === 3 ? 1001 : 1012);
+    conn.close(true);
+  };
+  if (writeBuffer.length === 0) close();
+  else if (socket === undefined) conn.close();
+  else conn.once('drain', close);
+  await closed;
 }
 
 /** Stops reading from a WebSocket. A polling client is not affected. */

@@ -30,6 +30,8 @@ export interface EventStreams {
   ): Promise<ResultStream | ExecutionResult>;
   /** Encodes the results of the subscription that was opened for the request. */
   encode(request: Request, results: ResultStream): ReadableStream<Uint8Array>;
+  /** Returns functions that each end one of the open responses, so that its client reconnects, oldest first. */
+  drain(): (() => void)[];
 }
 
 export function createEventStreams(ports: Ports, drainSignal: AbortSignal): EventStreams {
@@ -125,6 +127,7 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
       );
       return Symbol.asyncIterator in result ? returnOnAbort(request.signal, result) : result;
     },
+    drain: () => [...connections].map((connection) => () => connection.endSession('DRAINING')),
     encode(request, results) {
       const connection = byRequest.get(request);
       return encodeEventStream(results, connection?.receiver, connection?.closeSignal);

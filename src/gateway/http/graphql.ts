@@ -4,7 +4,7 @@ import { createYoga } from 'graphql-yoga';
 import { isGraphiqlOn } from '../../config.ts';
 import type { EndReason } from '../../errors.ts';
 import type { Ports } from '../ports.ts';
-import { acceptsHtml, negotiate } from './content-negotiation.ts';
+import { acceptsHtml, EVENT_STREAM, negotiate } from './content-negotiation.ts';
 import type { Cors } from './cors.ts';
 import { createEventStreams } from './event-streams.ts';
 import { createGraphiqlHandler } from './graphiql.ts';
@@ -13,16 +13,19 @@ import { executeMultipart } from './graphql-multipart.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
 import { isMultipart } from './multipart.ts';
 import { createOperationOrigins } from './operation-origin.ts';
-import { drainRequest, sendHttpError } from './respond.ts';
+import { DRAINING, drainRequest, sendHttpError } from './respond.ts';
+import { encodeRetry } from './sse.ts';
 import { isUnpreflighted, PREFLIGHT_REQUIRED } from './preflight.ts';
 import { createIdentifyRequest } from './request-identity.ts';
-import { createYogaPlugin } from './yoga-plugin.ts';
+import { createYogaPlugin, EVENT_STREAM_HEADERS } from './yoga-plugin.ts';
 import type { ServerContext } from './yoga-plugin.ts';
 
 export interface GraphqlHttp {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
-  /** Ends the responses of all event streams, so that their clients reconnect. */
-  close(reason: EndReason): void;
+  /** Accepts no more event streams. Returns functions that each end one, so that its client reconnects, oldest first. */
+  drain(): (() => void)[];
+  /** Ends all event streams that are left. */
+  close(): void;
 }
 
 /** Creates the handler of GraphQL over HTTP, with Server-Sent Events for subscriptions and GraphiQL for browsers. */
@@ -35,9 +38,11 @@ export function createGraphqlHttp(gatewayPorts: Ports, cors: Cors): GraphqlHttp 
   const drainController = new AbortController();
   // Every event stream listens; the default limit would print a warning.
   setMaxListeners(0, drainController.signal);
+  const eventStreams = createEventStreams(ports, drainController.signal);
+  let isDraining = false;
   const yoga = createYoga<ServerContext>({
     schema: ports.engine.schema,
-    plugins: [createYogaPlugin(ports, createEventStreams(ports, drainController.signal))],
+    plugins: [createYogaPlugin(ports, eventStreams)],
     graphqlEndpoint: '/graphql',
     landingPage: false,
     cors: false,
@@ -64,6 +69,7 @@ export function createGraphqlHttp(gatewayPorts: Ports, cors: Cors): GraphqlHttp 
       if (request.method === 'POST' && isMultipart(request))
         return executeMultipart(ports, request, response);
       const error = negotiate(request);
+      if (isDraining && request.headers.accept === EVENT_STREAM) return refuseEventStream(request, response);
       if (error === undefined && sendGraphiql !== undefined && acceptsHtml(request))
         return sendGraphiql(request, response);
       // A token may be in the URL, so a shared cache could not tell that the result is private.
@@ -72,6 +78,20 @@ export function createGraphqlHttp(gatewayPorts: Ports, cors: Cors): GraphqlHttp 
       drainRequest(request);
       sendHttpError(response, error);
     },
-    close: (reason) => drainController.abort(reason),
+    drain() {
+      isDraining = true;
+      return eventStreams.drain();
+    },
+    close: () => drainController.abort('DRAINING' satisfies EndReason),
   };
+}
+
+/**
+ * Sends a client that requests an event stream to another node. An error is final to a browser's `EventSource`, which
+ * uses GET and reconnects after the end of a response; other clients repeat what receives 503.
+ */
+function refuseEventStream(request: IncomingMessage, response: ServerResponse): void {
+  drainRequest(request);
+  if (request.method === 'POST') return sendHttpError(response, DRAINING);
+  response.writeHead(200, EVENT_STREAM_HEADERS).end(encodeRetry());
 }

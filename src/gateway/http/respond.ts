@@ -17,6 +17,13 @@ export interface HttpErrorResponse {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** The response to a client that opens an event stream while the node drains. */
+export const DRAINING: HttpErrorResponse = {
+  status: 503,
+  code: 'UNAVAILABLE',
+  message: 'The node is shutting down. Connect again.',
+};
+
 /** Includes `errors`, as GraphQL clients parse the body as a result. */
 export const bodyOf = ({ code, message, retryAfterMs }: HttpErrorResponse): object => ({
   message,

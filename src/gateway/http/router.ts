@@ -16,6 +16,8 @@ export interface Route {
   upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer, reject: RejectUpgrade): void;
   /** Whether the body of a request may be a file, and so may take as long as the slowest upload. */
   isUpload?(request: IncomingMessage): boolean;
+  /** Whether the request belongs to a session of this node, on which its client depends. */
+  isOfSession?(request: IncomingMessage): boolean;
   /** Whether the handler sets the CORS headers itself. */
   readonly ownCors?: boolean;
   /** Whether only operators may request it (`createOperatorAccess`), and no page of another origin. */
@@ -30,6 +32,7 @@ export interface Router {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   isUpload(request: IncomingMessage): boolean;
+  isOfSession(request: IncomingMessage): boolean;
 }
 
 const ALL_METHODS = ['GET', 'HEAD', 'POST'];
@@ -50,6 +53,7 @@ export function createRouter(routes: readonly Route[], policy: HttpPolicy): Rout
   };
   return {
     isUpload: (request) => find(request)?.isUpload?.(request) === true,
+    isOfSession: (request) => find(request)?.isOfSession?.(request) === true,
     async handle(request, response) {
       const isWellFormed = normalizeHead(request);
       setHeaders(response, policy.securityHeadersOf(request));

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -92,7 +93,14 @@ export function timeoutsFor(keepAliveMs: number, maxUploadBytes: number): HttpTi
 
 export interface HttpServer {
   readonly server: Server;
-  /** Stops accepting connections and closes each one after its responses. Resolves when all are closed. */
+  /**
+   * Closes each connection after its next response, and says so in its header, so that the client connects to another node.
+   * Those of sessions stay, as other nodes do not know the session.
+   */
+  drain(): void;
+  /** Resolves when the requests that are in flight have their responses. */
+  whenIdle(): Promise<void>;
+  /** Stops listening and closes each connection after its responses. Resolves when all are closed. */
   close(): Promise<void>;
   /** Destroys every connection, upgraded ones included, which Node's server no longer tracks. */
   destroyConnections(): void;
@@ -126,12 +134,12 @@ export function createHttpServer({
     if (turnClock.isOver()) await turnClock.nextTurn(priorityOf(request));
     if (!response.closed) await router.handle(request, response);
   };
+  let isDraining = false;
   let isClosing = false;
   /** When each request in flight was received. */
   const receivedAt = new Map<ServerResponse, number>();
   const requests = new SerialRequests((request, response) => {
-    // `Connection: close` keeps the client from reusing a connection that is about to close.
-    if (isClosing) response.shouldKeepAlive = false;
+    if (isDraining) closeAfter(response);
     receivedAt.set(response, performance.now());
     response.once('close', () => {
       receivedAt.delete(response);
@@ -144,6 +152,12 @@ export function createHttpServer({
       else sendHttpError(response, { status: 500, code: 'INTERNAL', message: 'Unexpected error.' });
     });
   }, inboundLedgers);
+  /** `Connection: close` keeps the client from reusing a connection that is about to close. */
+  const closeAfter = (response: ServerResponse): void => {
+    const { socket } = response.req;
+    if (response.headersSent) response.once('close', () => socket.destroySoon());
+    else if (!router.isOfSession(response.req)) response.shouldKeepAlive = false;
+  };
   const receive = (request: IncomingMessage, response: ServerResponse): void => {
     limitChunks(request, response, () => endBody(response, TOO_MANY_CHUNKS));
     requests.receive(request, response);
@@ -191,6 +205,13 @@ export function createHttpServer({
   server.on('connection', (socket) => connectionSlots.add(socket));
   return {
     server,
+    drain() {
+      isDraining = true;
+      for (const response of receivedAt.keys()) closeAfter(response);
+    },
+    async whenIdle() {
+      await Promise.all([...receivedAt.keys()].map((response) => once(response, 'close')));
+    },
     close() {
       isClosing = true;
       for (const response of receivedAt.keys()) response.shouldKeepAlive = false;

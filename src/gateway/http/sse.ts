@@ -44,7 +44,7 @@ const encodeNext = (result: ExecutionResult, cursor?: string): Buffer => {
 };
 
 /** Sets the reconnection time of a browser's `EventSource`; other clients ignore it and use a backoff of their own. */
-const encodeRetry = (): Buffer => {
+export const encodeRetry = (): Buffer => {
   const ms = MIN_RETRY_MS + Math.floor(Math.random() * (MAX_RETRY_MS - MIN_RETRY_MS));
   return Buffer.from(`retry: ${ms}\n\n`);
 };

@@ -16,7 +16,7 @@ import type { GraphqlHttpPorts } from './graphql-ports.ts';
 import { countParsedBytes, waitForTurn } from './held-bytes.ts';
 import { limitBody } from './request-body.ts';
 
-const EVENT_STREAM_HEADERS = {
+export const EVENT_STREAM_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
   // A proxy that compresses would delay events until its block is full.
   'cache-control': 'no-cache, no-transform',

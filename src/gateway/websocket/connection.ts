@@ -18,6 +18,8 @@ import { SocketReader } from './socket-reader.ts';
 
 /** Time for the last frames of a connection that the server ends, before it is closed regardless. */
 const LAST_FRAMES_TIMEOUT_MS = 1_000;
+/** Time for the queries and mutations of a connection that the node closes to move its client. */
+const IN_FLIGHT_TIMEOUT_MS = 2_000;
 const MAX_CONCURRENT_OPERATIONS = 16;
 
 /** WebSocket close codes by end reason. */
@@ -195,8 +197,7 @@ function releaseIfClosed(connection: WebSocketConnection): void {
 
 /**
  * Closes the connection once its queries and mutations have their results. If the reason ends streams, they send it first;
- * otherwise they send nothing, so that the client's own retry resumes them. A client that does not read is closed after
- * `LAST_FRAMES_TIMEOUT_MS`.
+ * otherwise they send nothing, so that the client's own retry resumes them. It is closed after a timeout in any case.
  */
 export function endConnection(connection: WebSocketConnection, reason: EndReason): void {
   if (connection.closeReason !== undefined) return;
@@ -204,7 +205,8 @@ export function endConnection(connection: WebSocketConnection, reason: EndReason
   connection.endReason = reason;
   if (endsStreams(reason)) connection.controller.abort(reason);
   closeWhenSettled(connection);
-  setTimeout(() => closeSocket(connection, reason), LAST_FRAMES_TIMEOUT_MS).unref();
+  const timeoutMs = reason === 'DRAINING' ? IN_FLIGHT_TIMEOUT_MS : LAST_FRAMES_TIMEOUT_MS;
+  setTimeout(() => closeSocket(connection, reason), timeoutMs).unref();
 }
 
 /** Closes the connection without waiting for its client, which frees what it holds. */

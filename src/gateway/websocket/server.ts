@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
@@ -38,8 +39,13 @@ const TRANSPORT = { transport: 'graphql-ws' } as const;
 
 export interface GraphqlSockets {
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, reject: RejectUpgrade): void;
-  /** Closes every connection with the reason, once its queries and mutations have their results. */
-  close(reason: EndReason): void;
+  /**
+   * Closes new connections immediately. Returns functions that each close one, once its queries and mutations have their results,
+   * oldest first.
+   */
+  drain(): (() => void)[];
+  /** Closes every connection that is left. Resolves when all are closed. */
+  close(): Promise<void>;
 }
 
 /** Creates the server for GraphQL over WebSocket, subprotocol `graphql-transport-ws`. */
@@ -59,7 +65,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   wss.on('wsClientError', ({ message }, _socket, request) =>
     rejections.get(request)?.(handshakeErrorOf(request, message)),
   );
-  let isClosing = false;
+  let isDraining = false;
   const connections = new Set<WebSocketConnection>();
   let connectionCount = 0;
   const checkTimer = setInterval(() => {
@@ -191,24 +197,31 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
 
   return {
     handleUpgrade(request, socket, head, reject) {
-      if (isClosing) return reject(DRAINING);
       rejections.set(request, reject);
-      wss.handleUpgrade(request, socket, head, (webSocket) => wss.emit('connection', webSocket, request));
+      wss.handleUpgrade(request, socket, head, (webSocket) => {
+        if (isDraining) closeForRestart(webSocket);
+        else wss.emit('connection', webSocket, request);
+      });
     },
-    close(reason) {
-      isClosing = true;
+    drain() {
+      isDraining = true;
+      return [...connections].map((connection) => () => endConnection(connection, 'DRAINING'));
+    },
+    async close() {
+      isDraining = true;
       clearInterval(checkTimer);
-      for (const connection of connections) endConnection(connection, reason);
+      for (const connection of connections) endConnection(connection, 'DRAINING');
       wss.close();
+      await Promise.all([...connections].map(({ socket }) => once(socket, 'close')));
     },
   };
 }
 
-const DRAINING: HttpErrorResponse = {
-  status: 503,
-  code: 'UNAVAILABLE',
-  message: 'The node is shutting down. Connect again.',
-};
+/** For the graphql-ws client, a rejected handshake is final by default, but not a close. */
+function closeForRestart(socket: WebSocket): void {
+  socket.on('error', () => socket.terminate());
+  socket.close(1012, 'DRAINING' satisfies EndReason);
+}
 
 function handshakeErrorOf({ method, headers }: IncomingMessage, message: string): HttpErrorResponse {
   const error = { code: 'INVALID_INPUT', message: `${message}.` } as const;
