@@ -141,6 +141,22 @@ test('a node whose clock is off does not sweep, and of the others one does', asy
   }
 });
 
+test('while a node of the former version runs, which needs a record of removals, no other removes events', async () => {
+  await using deps = await createTestDeps();
+  const { topic, send } = await seedConversation(deps);
+  await Promise.all(indexes(40).map(() => send()));
+  const { head = 0 } = (await readRange(deps.db, topic)) ?? {};
+  await sql`update events set at = at - interval '8 days' where seq <= 5`.execute(deps.db);
+  await sql`insert into nodes (id) values ('former version')`.execute(deps.db);
+  await sweep(withRetention(deps, 7, 3));
+  expect(await readRange(deps.db, topic)).toEqual({ head, trimmed: 0 });
+  await sql`update nodes set seen_at = seen_at - interval '1 minute' where id = 'former version'`.execute(
+    deps.db,
+  );
+  await sweep(withRetention(deps, 7, 3));
+  expect(await readRange(deps.db, topic)).toEqual({ head, trimmed: head - 3 });
+});
+
 test('retention runs in the background until disposed', async () => {
   await using deps = await createTestDeps();
   const { topic, send } = await seedConversation(deps);
