@@ -7,7 +7,6 @@ import { openPostgresNotifier } from '../db/notify.ts';
 import { fillEmailKeys } from '../db/email-keys.ts';
 import { hasScryptHashes } from '../db/passwords.ts';
 import { createEventLog } from '../db/event-log.ts';
-import { endFrozenSessions } from '../db/frozen-sessions.ts';
 import { createPartitions } from '../db/log-partitions.ts';
 import { findDemoAccounts, isDemoAllowed } from '../domain/demo-policy.ts';
 import type { Deps } from '../domain/deps.ts';
@@ -80,15 +79,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const epoch = { current: database.epoch };
   await fillEmailKeys(db);
   const bus = createBus(log);
-  const topicLocks = new TopicLocks({
-    maxWaits: Math.max(1, Math.floor(database.poolSize / 2)),
-    ...(kind === 'postgres' && {
-      endFrozenSessions: async () => {
-        const count = await endFrozenSessions(control);
-        if (count > 0) log.warn({ count }, 'ended database sessions of a frozen node');
-      },
-    }),
-  });
+  const topicLocks = new TopicLocks({ maxWaits: Math.max(1, Math.floor(database.poolSize / 2)) });
   const clock = kind === 'pglite' ? nodeClock : stack.use(await DatabaseClock.start(db, log));
   const batchedReads = createBatchedReads(db);
   const tails = createTails({
@@ -274,10 +265,14 @@ async function openMediaStorage(
 /** Connects the buses of nodes that share a database, through it or through Redis. */
 async function joinCluster(
   { REDIS_URL, DATABASE_LISTEN_URL }: Config,
-  { url }: Database,
+  { url, canListen }: Database,
   parts: Pick<ClusterOptions, 'bus' | 'tails' | 'log' | 'nodeId'>,
 ): Promise<Cluster | undefined> {
   if (url === undefined) return undefined;
+  if (REDIS_URL === undefined && !canListen)
+    parts.log.warn(
+      'LISTEN may not work through a pooler: set DATABASE_LISTEN_URL to the database without the pooler, or REDIS_URL',
+    );
   if (REDIS_URL === undefined)
     return connectCluster({ ...parts, url: DATABASE_LISTEN_URL ?? url, open: openPostgresNotifier });
   return requireForStartup(

@@ -4,8 +4,10 @@ import { PGlite } from '@electric-sql/pglite';
 import { createPgConfig } from '@electric-sql/pglite/node-postgres';
 import type { Kysely, Transaction } from 'kysely';
 import pg from 'pg';
+import { LongTaskWatch } from '../lib/long-task-watch.ts';
 import { makePrivate } from '../lib/private-files.ts';
 import type { Logger } from '../log.ts';
+import { endFrozenSessions } from './frozen-sessions.ts';
 import { readServerOrigin, renewEpochOfRestore } from './epoch.ts';
 import type { DatabaseShares } from './fair-pool.ts';
 import { migrate } from './migrate.ts';
@@ -43,6 +45,8 @@ export interface Database extends AsyncDisposable {
   readonly epoch: string;
   /** URL for further connections. Undefined for the embedded database, which serves one process. */
   readonly url: string | undefined;
+  /** Whether the connections of `listenUrl` have a session of their own, as LISTEN needs. */
+  readonly canListen: boolean;
 }
 
 export type DatabaseOptions =
@@ -62,6 +66,8 @@ export type DatabaseOptions =
 const DEFAULT_POOL_SIZE = 10;
 /** More than the longest statement takes. */
 const INACTIVITY_TIMEOUT_MS = 30_000;
+/** A statement or transaction of this length may wait for a node that is frozen. */
+const LONG_USE_MS = 250;
 
 /**
  * Opens the database and migrates its schema. Without `dir` the embedded database is in memory. Throws when another
@@ -90,10 +96,18 @@ async function openPostgres(
     stack.defer(() => db.destroy());
     return db;
   };
-  const control = open(openControl(isDirect ? server : await inspect(listenUrl)));
+  const listenServer = isDirect ? server : await inspect(listenUrl);
+  const control = open(openControl(listenServer));
   // Readiness is about the connections of requests, which a pooler may refuse.
   const readiness = isDirect ? control : open(openControl(server));
-  const { db, shares } = openPool(server, poolSize);
+  const watch = new LongTaskWatch({
+    longMs: LONG_USE_MS,
+    async onLong() {
+      const count = await endFrozenSessions(control);
+      if (count > 0) log.warn({ count }, 'ended database sessions of a frozen node');
+    },
+  });
+  const { db, shares } = openPool(server, { size: poolSize, watch });
   open(db);
   await migrateServer(server, log);
   const epoch = await renewEpochOfRestore(db, await readServerOrigin(db));
@@ -106,6 +120,7 @@ async function openPostgres(
     poolSize,
     ping: shareConcurrent(() => pingDatabase(readiness)),
     url,
+    canListen: !listenServer.traits.isPooled,
     epoch,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -129,7 +144,7 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
     });
     const pool = new pg.Pool({ ...createPgConfig(patchPglite(pglite)), max: 1, types });
     pool.on('error', (error) => log.warn({ err: error }, 'embedded database connection lost'));
-    const { db, shares } = createQueryBuilder(pool, 1);
+    const { db, shares } = createQueryBuilder(pool, { concurrency: 1 });
     await migrate(db, { log });
     const close = async () => {
       await db.destroy();
@@ -144,6 +159,7 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
       poolSize: 1,
       ping: () => pingDatabase(db),
       url: undefined,
+      canListen: true,
       epoch: await renewEpochOfRestore(db, dir === undefined ? undefined : await readFolderOrigin(dir)),
       [Symbol.asyncDispose]: close,
     };

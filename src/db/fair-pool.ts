@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import { FairQueue } from '../lib/fair-queue.ts';
 import type { Slot } from '../lib/fair-queue.ts';
+import type { LongTaskWatch } from '../lib/long-task-watch.ts';
 
 /** Attributes database work to those who caused it, so that none of them can keep the others from the database. */
 export interface DatabaseShares {
@@ -17,11 +18,22 @@ export interface FairPool {
   readonly shares: DatabaseShares;
 }
 
+export interface FairPoolOptions {
+  readonly concurrency: number;
+  /** Longest wait for a connection. Default: unbounded. */
+  readonly timeoutMs?: number | undefined;
+  /** Watches the use of connections. */
+  readonly watch?: LongTaskWatch | undefined;
+}
+
 /**
  * Puts a fair queue before the connections of a pool. A connection is assigned to a single statement or to a transaction,
  * whose whole duration counts as use by its payer.
  */
-export function createFairPool(pool: PostgresPool, concurrency: number, timeoutMs?: number): FairPool {
+export function createFairPool(
+  pool: PostgresPool,
+  { concurrency, timeoutMs, watch }: FairPoolOptions,
+): FairPool {
   const queue = new FairQueue({ concurrency, timeoutMs });
   const currentPayer = new AsyncLocalStorage<string>();
   /** By the client of `pool`: Kysely keeps state per client, so each must always have the same wrapper. */
@@ -36,8 +48,9 @@ export function createFairPool(pool: PostgresPool, concurrency: number, timeoutM
         try {
           const client = await pool.connect();
           let fairClient = clients.get(client);
-          if (fairClient === undefined) clients.set(client, (fairClient = new FairClient(client)));
+          if (fairClient === undefined) clients.set(client, (fairClient = new FairClient(client, watch)));
           fairClient.slot = slot;
+          watch?.begin(fairClient);
           return fairClient;
         } catch (error) {
           slot.release();
@@ -54,13 +67,16 @@ class FairClient implements PostgresPoolClient {
   slot: Slot | undefined;
   readonly query: PostgresPoolClient['query'];
   readonly #client: PostgresPoolClient;
+  readonly #watch: LongTaskWatch | undefined;
 
-  constructor(client: PostgresPoolClient) {
+  constructor(client: PostgresPoolClient, watch: LongTaskWatch | undefined) {
     this.#client = client;
+    this.#watch = watch;
     this.query = client.query;
   }
 
   release(destroy: boolean): void {
+    this.#watch?.end(this);
     this.#client.release(destroy);
     this.slot?.release();
   }

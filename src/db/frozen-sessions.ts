@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import type { Db } from './database.ts';
+import type { Kysely } from 'kysely';
+import type { Tables } from './tables.ts';
 
 /** A node that runs sends the next statement of a transaction within milliseconds. */
 const FROZEN_AFTER = sql`interval '500 milliseconds'`;
@@ -8,7 +9,7 @@ const FROZEN_AFTER = sql`interval '500 milliseconds'`;
  * Ends the sessions of nodes that sit idle in a transaction while a session of a node waits for their locks: the node is
  * frozen or gone. A node that was only slow loses a transaction that it had not committed. Returns their number.
  */
-export async function endFrozenSessions(db: Db): Promise<number> {
+export async function endFrozenSessions(db: Kysely<Tables>): Promise<number> {
   const { rows } = await sql<{ ended: boolean }>`
     with sessions as materialized (
       select pid, state, state_change, wait_event_type from pg_stat_activity

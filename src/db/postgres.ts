@@ -2,10 +2,11 @@ import { callbackify } from 'node:util';
 import pg from 'pg';
 import { CamelCasePlugin, Kysely, PostgresDialect, sql } from 'kysely';
 import type { PostgresPool } from 'kysely';
+import type { LongTaskWatch } from '../lib/long-task-watch.ts';
 import type { Logger } from '../log.ts';
 import { WatchedClient } from './client.ts';
 import { createFairPool } from './fair-pool.ts';
-import type { DatabaseShares } from './fair-pool.ts';
+import type { DatabaseShares, FairPoolOptions } from './fair-pool.ts';
 import { withPreparedStatements } from './prepared-statements.ts';
 import { inspectSession, limitSession, limitsOfTransaction } from './session.ts';
 import type { SessionLimits, SessionTraits } from './session.ts';
@@ -57,10 +58,10 @@ export async function inspectServer(
 /** Opens the pool for the statements of requests. It connects with its first query. */
 export function openPool(
   server: Server,
-  size: number,
+  { size, watch }: { readonly size: number; readonly watch: LongTaskWatch },
 ): { readonly db: Kysely<Tables>; readonly shares: DatabaseShares } {
   const pool = createPool(server, { max: size, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
-  return createQueryBuilder(pool, size, server.traits, CONNECT_TIMEOUT_MS);
+  return createQueryBuilder(pool, { concurrency: size, timeoutMs: CONNECT_TIMEOUT_MS, watch }, server.traits);
 }
 
 /** Opens connections for what must work while all connections of the pool are busy. */
@@ -118,15 +119,14 @@ function createPool({ url, traits, inactivityTimeoutMs, log }: Server, options: 
 /** Creates the query builder of a pool whose connections are shared fairly. */
 export function createQueryBuilder(
   pool: pg.Pool,
-  concurrency: number,
+  options: FairPoolOptions,
   traits?: SessionTraits,
-  timeoutMs?: number,
 ): { readonly db: Kysely<Tables>; readonly shares: DatabaseShares } {
   const prepared = withPreparedStatements(pool, {
     isOff: traits?.keepsStatements === false,
     transactionSuffix: traits === undefined ? '' : limitsOfTransaction(traits),
   });
-  const fairPool = createFairPool(prepared, concurrency, timeoutMs);
+  const fairPool = createFairPool(prepared, options);
   return { db: createKysely(fairPool.pool), shares: fairPool.shares };
 }
 

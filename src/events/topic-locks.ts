@@ -4,16 +4,12 @@ import type { Topic } from './event.ts';
 const MAX_WAIT_MS = 5_000;
 /** Pause between two attempts while too many connections wait for locks. */
 const RETRY_MS = 100;
-/** A wait of this length may be for a node that is frozen. */
-const LONG_WAIT_MS = 250;
 /** Limit for each topic. */
 const MAX_QUEUED = 1_000;
 
 export interface TopicLocksOptions {
   /** Connections that may wait for locks at a time; the others remain for work that needs no lock, or a free one. */
   readonly maxWaits: number;
-  /** Ends sessions of frozen nodes whose locks are waited for. Called repeatedly while a wait is long. */
-  endFrozenSessions?(): Promise<unknown>;
 }
 
 /** How a unit of work may wait for the rows of topics. */
@@ -32,8 +28,7 @@ interface Queue {
 export class TopicLocks {
   readonly #options: TopicLocksOptions;
   readonly #queues = new Map<Topic, Queue>();
-  readonly #waits = new Set<{ readonly since: number }>();
-  #isWatching = false;
+  #waits = 0;
 
   constructor(options: TopicLocksOptions) {
     this.#options = options;
@@ -51,14 +46,12 @@ export class TopicLocks {
     const busy = topics.find((topic) => (this.#queues.get(topic)?.owner ?? owner) !== owner);
     if (busy !== undefined) throw new TopicBusyError(busy);
     for (const topic of topics) if (!this.#queues.has(topic)) this.#queues.set(topic, { owner, others: [] });
-    const wait = { since: performance.now() };
-    const mode = this.#waits.size < this.#options.maxWaits ? 'wait' : 'skip';
-    this.#waits.add(wait);
-    this.#watch();
+    const mode = this.#waits < this.#options.maxWaits ? 'wait' : 'skip';
+    this.#waits += 1;
     try {
       return await lock(mode);
     } finally {
-      this.#waits.delete(wait);
+      this.#waits -= 1;
       this.release(topics, owner);
     }
   }
@@ -99,24 +92,6 @@ export class TopicLocks {
         next.start();
       }
     }
-  }
-
-  /** Ends frozen sessions while there is a long wait. */
-  #watch(): void {
-    const { endFrozenSessions } = this.#options;
-    if (this.#isWatching || endFrozenSessions === undefined) return;
-    this.#isWatching = true;
-    setTimeout(() => {
-      const longestMs = Math.max(...[...this.#waits].map(({ since }) => performance.now() - since));
-      const work = longestMs < LONG_WAIT_MS ? Promise.resolve() : endFrozenSessions();
-      // The locks have a time-out of their own.
-      work
-        .catch(() => undefined)
-        .finally(() => {
-          this.#isWatching = false;
-          if (this.#waits.size > 0) this.#watch();
-        });
-    }, LONG_WAIT_MS).unref();
   }
 }
 

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { describe, expect, inject, test, vi } from 'vitest';
@@ -9,6 +8,7 @@ import type { Entity } from '../../src/testing/index.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { startTestApp } from '../harness/app.ts';
 import { openTestDatabase } from '../harness/database.ts';
+import { lockRows } from '../harness/lock-rows.ts';
 import { indexes } from '../harness/numbers.ts';
 import { startProgram, waitForOutput } from '../harness/program.ts';
 
@@ -19,17 +19,6 @@ const SEND =
   'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
 
 const topicOf = ({ legacyId }: Entity): string => `conversation:${legacyId}`;
-
-/** Locks rows in a session that is not one of a node, until it is disposed. */
-async function lockRows(url: string, statement: string) {
-  const client = new pg.Client({ connectionString: url, application_name: 'psql' });
-  await client.connect();
-  await client.query('begin');
-  await client.query(statement);
-  let ended: Promise<void> | undefined;
-  const release = () => (ended ??= client.end());
-  return { release, [Symbol.asyncDispose]: release };
-}
 
 const lockTopics = (url: string, ...topics: readonly string[]) =>
   lockRows(url, `select 1 from topics where topic in (${topics.map(pg.escapeLiteral).join()}) for update`);
@@ -135,20 +124,37 @@ describe.skipIf(inject('database') !== 'postgres')('while a conversation is lock
     await lock.release();
     expectSuccessOrTimeout([await waiting]);
   });
+});
 
-  test('by a node that is frozen in a transaction, its lock is taken over', async () => {
+describe.skipIf(inject('database') !== 'postgres')('while a node is frozen in a transaction', () => {
+  /** Starts a node that runs the statement in a transaction and is then stopped by the operating system. */
+  async function freezeNode(url: string, statement: string) {
+    const program = startProgram([process.execPath, 'test/harness/lock-holder.ts', url, statement], {});
+    await waitForOutput(program.child, /locked/);
+    program.child.kill('SIGSTOP');
+    return program;
+  }
+
+  test('the conversations that it has locked can be written', async () => {
     const database = await openTestDatabase();
     const { url = '' } = database;
     await using app = await startTestApp({ database });
     const { ann, conversation } = await createAnnAndBob(app);
-    await using frozen = startProgram(
-      [process.execPath, 'test/harness/lock-holder.ts', url, topicOf(conversation)],
-      {},
+    await using _frozen = await freezeNode(
+      url,
+      `select 1 from topics where topic = '${topicOf(conversation)}' for update`,
     );
-    await waitForOutput(frozen.child, /locked/);
-    frozen.child.kill('SIGSTOP');
-    await sendMessage(ann, conversation, 'goes on');
-    frozen.child.kill('SIGKILL');
-    await once(frozen.child, 'exit');
+    await sendMessage(ann, conversation, 'continues');
+    await ann.graphql.run(RENAME, { id: conversation.id, name: 'continues' });
+  });
+
+  test('accounts can connect whose presence it has locked', async () => {
+    const database = await openTestDatabase();
+    const { url = '' } = database;
+    await using app = await startTestApp({ database });
+    const ann = await app.createAccount();
+    await ann.connectLegacy();
+    await using _frozen = await freezeNode(url, 'select 1 from presence for update');
+    await ann.connectLegacy();
   });
 });

@@ -1,12 +1,13 @@
-// Holds the lock of a topic: node test/harness/lock-holder.ts <url> <topic>. Prints `locked`, and stays in the transaction.
+// Holds locks as a node does: node test/harness/lock-holder.ts <url> <statement>. Runs the statement in a transaction, prints
+// `locked`, and stays in the transaction.
+import { sql } from 'kysely';
 import { openDatabase } from '../../src/db/database.ts';
-import { lockTopics } from '../../src/db/event-log.ts';
 import { createLogger } from '../../src/log.ts';
 
-const [url = '', topic = ''] = process.argv.slice(2);
+const [url = '', statement = ''] = process.argv.slice(2);
 const { db } = await openDatabase({ kind: 'postgres', url }, createLogger('silent'));
 await db.transaction().execute(async (tx) => {
-  await lockTopics(tx, [topic]);
+  await sql.raw(statement).execute(tx);
   process.stdout.write('locked\n');
   await new Promise(() => undefined);
 });
