@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
 import type { Db, Tx } from './database.ts';
 import { readServerOrigin, renewEpochOfRestore, renewEpochOnce } from './epoch.ts';
 import { encodeSubjects } from './event-subjects.ts';
@@ -133,6 +134,13 @@ const anyOfTopics = (topics: readonly string[]) => sql<string>`any(${topics}::te
 /** An event with its position in the topic's log, before it is stored. */
 export type NewLogEntry = Omit<LogEntry, 'at'> & EventLabels;
 
+/** Returns the part of an append that notes topics for `trimTopics`; nothing for most. */
+function notesOf(entries: readonly NewLogEntry[]): RawBuilder<unknown> {
+  const topics = findNotedTopics(entries);
+  if (topics.length === 0) return sql``;
+  return sql`, noted as (insert into log_trims (topic) select unnest(${topics}::text[]))`;
+}
+
 /** Appends entries to logs whose locks are held, each at the position after its topic's head. Returns their timestamp. */
 export async function append(tx: Tx, entries: readonly NewLogEntry[]): Promise<Timestamp> {
   const heads = new Map(entries.map(({ topic, seq }) => [topic, seq]));
@@ -151,9 +159,7 @@ export async function append(tx: Tx, entries: readonly NewLogEntry[]): Promise<T
         unnest(${entries.map(({ messageId }) => messageId)}::int[]),
         unnest(${entries.map(({ subjects }) => encodeSubjects(subjects))}::text[])
       ) as input (topic, seq, event, message_id, subjects)
-    ), noted as (
-      insert into log_trims (topic) select unnest(${findNotedTopics(entries)}::text[])
-    ), advanced as (
+    )${notesOf(entries)}, advanced as (
       update topics set head = input.head
       from unnest(${[...heads.keys()]}::text[], ${[...heads.values()]}::bigint[]) as input (topic, head)
       where topics.topic = input.topic

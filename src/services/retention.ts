@@ -23,8 +23,8 @@ import { expirePendingFiles } from './pending-files.ts';
 import type { MediaStorage } from './media-storage.ts';
 
 const SWEEP_INTERVAL_MS = 60_000;
-/** Interval after a sweep that found nothing to remove. */
-const IDLE_INTERVAL_MS = 600_000;
+/** Longest interval: it doubles with each sweep that finds nothing to remove. */
+const MAX_IDLE_INTERVAL_MS = 300_000;
 /** A sweep that reports no progress for this long is taken for dead: another node sweeps. */
 const CLAIM_MS = 600_000;
 const SWEEP = 'retention';
@@ -54,10 +54,24 @@ export function startRetention(
 ): AsyncDisposable {
   const stopController = new AbortController();
   let currentSweep: Promise<void> | undefined;
+  let intervalMs = SWEEP_INTERVAL_MS;
+  const sweepIfDue = async (): Promise<void> => {
+    if (!(await claimSweep(options.db, SWEEP, CLAIM_MS))) return;
+    const retrySoon = () => postponeSweep(options.db, SWEEP, SWEEP_INTERVAL_MS);
+    try {
+      const removed = await sweep(options, stopController.signal);
+      if (stopController.signal.aborted) return await retrySoon();
+      intervalMs = removed > 0 ? SWEEP_INTERVAL_MS : Math.min(2 * intervalMs, MAX_IDLE_INTERVAL_MS);
+      await postponeSweep(options.db, SWEEP, intervalMs);
+    } catch (error) {
+      await retrySoon();
+      throw error;
+    }
+  };
   const timer = setInterval(() => {
     // Times are compared by the clock of the database. But a node with a wrong clock may be wrong in more.
     if (options.clock.isOff) return;
-    currentSweep ??= sweepIfDue(options, stopController.signal)
+    currentSweep ??= sweepIfDue()
       .catch((error: unknown) => {
         options.log.warn({ err: error }, 'retention sweep failed, retrying later');
       })
@@ -71,16 +85,6 @@ export function startRetention(
       await currentSweep;
     },
   };
-}
-
-async function sweepIfDue(options: RetentionOptions, signal: AbortSignal): Promise<void> {
-  const { db } = options;
-  if (!(await claimSweep(db, SWEEP, CLAIM_MS))) return;
-  const removed = await sweep(options, signal).catch(async (error: unknown) => {
-    await postponeSweep(db, SWEEP, SWEEP_INTERVAL_MS);
-    throw error;
-  });
-  await postponeSweep(db, SWEEP, removed > 0 || signal.aborted ? SWEEP_INTERVAL_MS : IDLE_INTERVAL_MS);
 }
 
 /**
