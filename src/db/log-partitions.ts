@@ -47,9 +47,12 @@ export async function createPartitions(db: Db, retentionDays: number): Promise<b
     const width = Math.max(1, Math.ceil((retentionDays * 24) / PARTITIONS_PER_RETENTION)) * HOUR_MS;
     const partitions = await listPartitions(tx);
     const now = await readClock(tx);
-    const end = Math.max(0, ...partitions.map(({ to }) => to ?? 0));
-    for (let from = Math.max(end, floor(now, width)); from < now + width;) {
-      const to = floor(from, width) + width;
+    // Those further ahead are of a time when the clock of the database was wrong.
+    const near = partitions.filter(({ from }) => from !== null && from < now + width);
+    const far = partitions.filter((partition) => !near.includes(partition));
+    const limit = Math.min(...far.map(({ from }) => from ?? Infinity));
+    for (let from = Math.max(floor(now, width), ...near.map(({ to }) => to ?? 0)); from < now + width;) {
+      const to = Math.min(floor(from, width) + width, limit);
       if (!(await hasDefaultEvents(tx, from, to))) await createPartition(tx, from, to);
       from = to;
     }
@@ -129,8 +132,8 @@ export async function deleteStrayEvents(db: Db, before: Timestamp, limit: number
 async function withLogLock(db: Db, work: (tx: Tx) => Promise<void>): Promise<boolean> {
   try {
     await db.transaction().execute(async (tx) => {
-      await LOCK_TIMEOUT.execute(tx);
       await sql`select pg_advisory_xact_lock(hashtext('parley partitions'))`.execute(tx);
+      await LOCK_TIMEOUT.execute(tx);
       await work(tx);
     });
     return true;

@@ -70,6 +70,21 @@ test('a period with events in the default partition gets no partition, and the n
   await dropAll(core);
 });
 
+test('a partition far ahead, from a wrong clock, does not prevent those of the present', async () => {
+  const core = await createTestCore();
+  const { db } = core;
+  await dropAll(core);
+  await sql`
+    create table events_far partition of events for values from (1, '2100-01-01') to (1, '2100-01-02')
+  `.execute(db);
+  expect(await createPartitions(db, DAYS)).toBe(true);
+  await emitEvents(core, 1);
+  expect(await readTables(db)).not.toHaveProperty('events_default');
+  expect(await createPartitions(db, DAYS)).toBe(true);
+  expect(await listTables(db)).toHaveLength(4);
+  await dropAll(core);
+});
+
 test('old events without a partition of their time are deleted in batches', async () => {
   const core = await createTestCore();
   const { db } = core;
