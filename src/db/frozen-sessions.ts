@@ -1,24 +1,39 @@
+import { hostname } from 'node:os';
 import { sql } from 'kysely';
 import type { Kysely } from 'kysely';
 import type { Tables } from './tables.ts';
 
+const PREFIX = 'parley ';
+/** PostgreSQL truncates longer names. */
+const MAX_NAME_LENGTH = 63;
+
+/** Name of the sessions of this process, for `pg_stat_activity`: those of a node end together. */
+export const APPLICATION_NAME = `${PREFIX}${process.pid}@${hostname()}`.slice(0, MAX_NAME_LENGTH);
+
 /** A node that runs sends the next statement of a transaction within milliseconds. */
-const FROZEN_AFTER = sql`interval '500 milliseconds'`;
+const FROZEN_AFTER = sql`interval '400 milliseconds'`;
 
 /**
- * Ends the sessions of nodes that sit idle in a transaction while a session of a node waits for their locks: the node is
- * frozen or gone. A node that was only slow loses a transaction that it had not committed. Returns their number.
+ * Ends the transactions of nodes that have one idle while a session of a node waits for its locks: the node is frozen or
+ * disconnected, and would not use the locks for which its other sessions wait. A node that was only slow loses
+ * transactions that it had not committed. Of this node, only idle transactions end. Returns the number of sessions.
  */
 export async function endFrozenSessions(db: Kysely<Tables>): Promise<number> {
   const { rows } = await sql<{ ended: boolean }>`
     with sessions as materialized (
-      select pid, state, state_change, wait_event_type from pg_stat_activity
+      select pid, application_name as node, application_name <> current_setting('application_name') as "isOther",
+        wait_event_type = 'Lock' as waits, state like 'idle in transaction%' as idle,
+        state_change < clock_timestamp() - ${FROZEN_AFTER} as long
+      from pg_stat_activity
       where datname = current_database() and usename = current_user
-        and application_name = current_setting('application_name')
+        and (application_name = current_setting('application_name') or starts_with(application_name, ${PREFIX}))
+    ), frozen as (
+      select node, pid from sessions
+      where idle and long and pid in (select unnest(pg_blocking_pids(pid)) from sessions where waits)
     )
     select pg_terminate_backend(pid) as ended from sessions
-    where state like 'idle in transaction%' and state_change < clock_timestamp() - ${FROZEN_AFTER}
-      and pid in (select unnest(pg_blocking_pids(pid)) from sessions where wait_event_type = 'Lock')
+    where pid in (select pid from frozen)
+      or "isOther" and (idle or waits) and node in (select node from frozen)
   `.execute(db);
   return rows.length;
 }

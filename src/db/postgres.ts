@@ -6,6 +6,7 @@ import type { LongTaskWatch } from '../lib/long-task-watch.ts';
 import type { Logger } from '../log.ts';
 import { WatchedClient } from './client.ts';
 import { createFairPool } from './fair-pool.ts';
+import { APPLICATION_NAME } from './frozen-sessions.ts';
 import type { DatabaseShares, FairPoolOptions } from './fair-pool.ts';
 import { withPreparedStatements } from './prepared-statements.ts';
 import { inspectSession, limitSession, limitsOfTransaction } from './session.ts';
@@ -23,9 +24,6 @@ const CONTROL_LIMITS = { lock_timeout: '2s', statement_timeout: '3s' };
 const CONTROL_TIMEOUT_MS = 4_000;
 /** Longer than the interval of heartbeats, which keep one connection open. */
 const CONTROL_IDLE_MS = 15_000;
-
-/** Tells the sessions of nodes from those of others. */
-const APPLICATION_NAME = 'parley';
 
 /** A server with the properties of all connections to its URL. */
 export interface Server {
