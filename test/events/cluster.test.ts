@@ -343,3 +343,18 @@ clusterTest('a node confirms a notice once it has delivered it', async () => {
   expect(notices).toEqual([notice]);
   expect(await a.bus.publishConfirmed(notice, ['unknown'], 10)).toEqual(new Set());
 });
+
+clusterTest('an event without readers is confirmed, as it may have ended them; a signal is not', async () => {
+  await using cluster = await startTestCluster();
+  const { a, b, nodeIds } = cluster;
+  const [idOfA = '', idOfB = ''] = nodeIds;
+  const { same } = findTopics(1_024);
+  // Listens to the shard of the topic below.
+  b.bus.subscribe(TOPIC, () => undefined);
+  await b.bus.whenFollowed(TOPIC);
+  const envelope = { topic: same, seq: 1, at: '2026-01-01T00:00:00.000Z', event: createNumberedEvent(1) };
+  const event = { kind: 'event', envelope } as const;
+  expect(await a.bus.publishConfirmed(event, [idOfB], 5_000)).toEqual(new Set([idOfB]));
+  const typing = { kind: 'ephemeral', ephemeral: { ...createTyping(1), topic: same } } as const;
+  expect(await a.bus.publishConfirmed(typing, nodeIds, 300)).toEqual(new Set([idOfA]));
+});

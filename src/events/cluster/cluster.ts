@@ -1,5 +1,6 @@
 import type { Notifier, NotifierOptions } from '../../db/notifier.ts';
 import type { Logger } from '../../log.ts';
+import { topicOfNotice } from '../bus.ts';
 import type { Bus, Notice } from '../bus.ts';
 import { COMPARE_INTERVAL_MS } from '../delivery-gate.ts';
 import type { Topic } from '../event.ts';
@@ -80,10 +81,14 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
     bus.receive(notice);
     if (mustConfirm) void confirm(notice, channelOfNode(from), number);
   };
-  /** Confirms a notice once this node has delivered it. */
+  /**
+   * Confirms a notice once this node has delivered it. An event may have no readers any more, because a comparison with
+   * the log was faster and ended their sessions.
+   */
   const confirm = async (notice: Notice, channel: string, number: number): Promise<void> => {
     try {
       if (notice.kind === 'event') await tails.whenDelivered(notice.envelope.topic, notice.envelope.seq);
+      else if (!isWanted(topicOfNotice(notice))) return;
       await notifier.send([{ channel, text: encodeConfirmation(number, nodeId) }]);
     } catch {
       // The sender waits in vain, and acts as if this node was not reached.

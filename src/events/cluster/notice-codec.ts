@@ -63,6 +63,8 @@ export function decodeConfirmation(text: string): { readonly number: number; rea
   return { number: Number(number), nodeId };
 }
 
+/** How the JSON of a notice ends that asks for a confirmation. */
+const CONFIRM_SUFFIX = ',"confirm":true}';
 /** `<origin> <number> <index>/<count> `, before the topic or the JSON. */
 const TEXT_HEADER = /^([0-9a-f]+) (\d+) (\d+)\/(\d+) /;
 const TEXT_HEADER_WITH_TOPIC = /^([0-9a-f]+) (\d+) (\d+)\/(\d+) ([a-z]+:\d+) /;
@@ -78,7 +80,10 @@ export interface ReceivedNotice {
 export interface DecoderOptions {
   readonly origin: string;
   readonly withTopic: boolean;
-  /** Notices of other topics are dropped before their JSON is parsed. Default: all are decoded. */
+  /**
+   * Notices of other topics are dropped before their JSON is parsed, unless they ask for a confirmation. Default: all are
+   * decoded.
+   */
   readonly isWanted?: (topic: Topic) => boolean;
 }
 
@@ -99,7 +104,8 @@ export function createDecoder({
     const match = pattern.exec(text);
     if (match === null) return undefined;
     const [header, from = '', number = '', index = '', count = '', topic = ''] = match;
-    if (from === origin || (withTopic && !isWanted(topic as Topic))) return undefined;
+    if (from === origin) return undefined;
+    if (withTopic && !text.endsWith(CONFIRM_SUFFIX) && !isWanted(topic as Topic)) return undefined;
     const body = text.slice(header.length);
     if (count === '1') return parse(body, from, number);
     if (index === '0') partial.set(from, { number, chunks: [] });
