@@ -97,11 +97,12 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
   const usedBefore = daysAgo(USAGE_RETENTION_DAYS, await readClock(db));
   await createPartitions(db, config.EVENT_RETENTION_DAYS);
   const steps = [
+    // First, so that no event is labelled that is about to be removed.
+    ...((await hasNodesOfOldLog(db)) ? [] : eventSteps(options, before)),
     () => labelEvents(db),
     () => expirePendingFiles(options, BATCH_SIZE),
     () => deleteUsageOfEarlierDays(db, BATCH_SIZE),
     () => abandonUploads(db, ABANDONED_MS + config.MAX_UPLOAD_BYTES / MIN_UPLOAD_BYTES_PER_MS, BATCH_SIZE),
-    ...((await hasNodesOfOldLog(db)) ? [] : eventSteps(options, before)),
     () => deleteKeysBefore(db, before, BATCH_SIZE),
     () => deleteUsageBefore(db, usedBefore, BATCH_SIZE),
   ];
