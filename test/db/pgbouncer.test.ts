@@ -8,6 +8,7 @@ import { openTestDatabase } from '../harness/database.ts';
 import { isMissing } from '../harness/installed-programs.ts';
 import { indexes } from '../harness/numbers.ts';
 import { startPgBouncer } from '../harness/pgbouncer.ts';
+import { startProgram, waitForOutput } from '../harness/program.ts';
 
 const log = createLogger('silent');
 
@@ -25,6 +26,22 @@ describe.skipIf(inject('database') !== 'postgres' || isMissing('pgbouncer'))('th
     for (const _ of indexes(20)) expect(await events.next()).toMatchObject({ __typename: 'MessageSent' });
     expect(await carl.graphql.run('{ me { __typename } }')).toEqual({ me: { __typename: 'User' } });
     for (const node of [one, two]) expect((await fetch(`${node.url}/readyz`)).status).toBe(200);
+  });
+
+  test('a conversation that a frozen node has locked can be written', async () => {
+    const { url = '' } = await openTestDatabase();
+    await using pooler = await startPgBouncer(url);
+    const env = { DATABASE_URL: pooler.url, DATABASE_LISTEN_URL: url, AUTH_SECRET: 'shared by both nodes' };
+    await using app = await createGateway({ env });
+    const { ann, conversation } = await createAnnAndBob(app);
+    const statement = `select 1 from topics where topic = 'conversation:${conversation.legacyId}' for update`;
+    await using frozen = startProgram(
+      [process.execPath, 'test/harness/lock-holder.ts', pooler.url, statement],
+      {},
+    );
+    await waitForOutput(frozen.child, /locked/);
+    frozen.child.kill('SIGSTOP');
+    await sendMessage(ann, conversation, 'continues');
   });
 
   test('transactions have limits, and sessions keep none', async () => {
