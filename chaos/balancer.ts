@@ -16,8 +16,8 @@ export async function startBalancer(nodes: readonly BalancedNode[]): Promise<Pro
   let ready = nodes;
   const nginx = await startNginxWith((port) => configOf(port, nodes, ready));
   const check = async (): Promise<void> => {
-    const states = await Promise.all(nodes.map(isReady));
-    const nowReady = nodes.filter((_, index) => states[index]);
+    const states = await Promise.all(nodes.map(readStateOf));
+    const nowReady = nodes.filter((node, index) => states[index] ?? ready.includes(node));
     // With none ready, nginx would refuse all: better the nodes that were.
     const isSame = nowReady.every((node) => ready.includes(node)) && nowReady.length === ready.length;
     if (isSame || nowReady.length === 0) return;
@@ -39,14 +39,16 @@ export async function startBalancer(nodes: readonly BalancedNode[]): Promise<Pro
   };
 }
 
-async function isReady({ address }: BalancedNode): Promise<boolean> {
+/** Returns whether the node is ready; undefined if it does not respond in time, which a busy machine causes too. */
+async function readStateOf({ address }: BalancedNode): Promise<boolean | undefined> {
   try {
     const { status } = await fetch(`http://${address}/readyz`, {
       signal: AbortSignal.timeout(CHECK_TIMEOUT_MS),
     });
     return status === 200;
-  } catch {
-    return false;
+  } catch (error) {
+    const { cause } = error as { cause?: { code?: string } };
+    return cause?.code === 'ECONNREFUSED' ? false : undefined;
   }
 }
 
@@ -67,7 +69,7 @@ function configOf(port: number, nodes: readonly BalancedNode[], ready: readonly 
         proxy_set_header Connection $connection_header;
         proxy_buffering off;
         proxy_read_timeout 90s;
-        proxy_connect_timeout 1s;
+        proxy_connect_timeout 5s;
         proxy_next_upstream error timeout http_503;
       }
     }`;

@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Bus, Cluster } from './cluster.ts';
+import type { Cluster, Network } from './cluster.ts';
 
 export interface ClusterFault {
   readonly name: string;
-  readonly bus: Bus;
+  readonly network: Network;
   /** Time from its injection until it is ended. */
   readonly lastsMs: number;
   inject(cluster: Cluster): Promise<void>;
@@ -14,28 +14,28 @@ export interface ClusterFault {
 export const CLUSTER_FAULTS: readonly ClusterFault[] = [
   {
     name: 'kill -9 of a node',
-    bus: 'Redis',
+    network: 'Redis',
     lastsMs: 500,
     inject: ({ victim }) => victim.kill(),
     end: ({ victim }) => victim.start(),
   },
   {
     name: 'node frozen',
-    bus: 'Redis',
+    network: 'Redis',
     lastsMs: 3_000,
     inject: async ({ victim }) => victim.suspend(),
     end: async ({ victim }) => victim.resume(),
   },
   {
     name: 'node frozen in a transaction',
-    bus: 'Redis',
+    network: 'Redis',
     lastsMs: 3_000,
     inject: suspendInTransaction,
     end: async ({ victim }) => victim.resume(),
   },
   {
     name: 'network of a node silent',
-    bus: 'Redis',
+    network: 'Redis',
     lastsMs: 3_000,
     inject: async ({ victim }) => victim.network.mute(),
     async end({ victim }) {
@@ -45,56 +45,69 @@ export const CLUSTER_FAULTS: readonly ClusterFault[] = [
   },
   {
     name: 'clock of a node 8 days ahead',
-    bus: 'Redis',
+    network: 'Redis',
     lastsMs: 3_000,
     inject: ({ setClock }) => setClock('+8d'),
     end: ({ setClock }) => setClock('+0'),
   },
   {
     name: 'clock of a node an hour behind',
-    bus: 'Redis',
+    network: 'Redis',
     lastsMs: 3_000,
     inject: ({ setClock }) => setClock('-1h'),
     end: ({ setClock }) => setClock('+0'),
   },
   {
     name: 'Redis restarted',
-    bus: 'Redis',
+    network: 'Redis',
     lastsMs: 1_500,
     inject: ({ redis }) => redis.stop(),
     end: ({ redis }) => redis.start(),
   },
   {
     name: 'Redis frozen',
-    bus: 'Redis',
+    network: 'Redis',
     lastsMs: 3_000,
     inject: async ({ redis }) => redis.suspend(),
     end: async ({ redis }) => redis.resume(),
   },
   {
     name: 'PostgreSQL restarted',
-    bus: 'Redis',
+    network: 'Redis',
     lastsMs: 500,
     inject: ({ postgres }) => postgres.restart('immediate'),
   },
   {
     name: 'PostgreSQL frozen',
-    bus: 'LISTEN',
+    network: 'LISTEN',
     lastsMs: 3_000,
     inject: ({ postgres }) => postgres.suspend(),
     end: ({ postgres }) => postgres.resume(),
   },
   {
     name: 'LISTEN connections cut',
-    bus: 'LISTEN',
+    network: 'LISTEN',
     lastsMs: 500,
     inject: (cluster) => cutConnections(cluster, "query ilike 'listen%'"),
   },
   {
     name: 'all database connections cut',
-    bus: 'LISTEN',
+    network: 'LISTEN',
     lastsMs: 500,
     inject: (cluster) => cutConnections(cluster, 'true'),
+  },
+  {
+    name: 'the same behind PgBouncer',
+    network: 'LISTEN, PgBouncer',
+    lastsMs: 500,
+    inject: (cluster) => cutConnections(cluster, 'true'),
+  },
+  {
+    name: 'kill -9 of a node, PgBouncer',
+    network: 'LISTEN, PgBouncer',
+    lastsMs: 500,
+    inject: ({ victim }) => victim.kill(),
+    end: ({ victim }) => victim.start(),
   },
 ];
 

@@ -12,8 +12,15 @@ import type { TestAccounts } from './test-accounts.ts';
 import { writeByGraphql, writeByLegacyClient } from './writers.ts';
 
 const WRITE_PAUSE_MS = 60;
-/** Time for the load before the first fault, and after each. */
-const CALM_MS = 1_000;
+
+export interface ClusterRunOptions {
+  /** How often the fault is injected. */
+  readonly times: number;
+  /** Time for the load before the first fault, and after each. */
+  readonly calmMs: number;
+  /** Multiplies the time that each fault lasts. */
+  readonly durationFactor: number;
+}
 
 /** The result of a fault: its counts, and the longest gaps, in milliseconds. */
 export interface ClusterOutcome extends FaultCounts {
@@ -33,9 +40,9 @@ export interface ClusterOutcome extends FaultCounts {
 export async function runClusterFault(
   cluster: Cluster,
   fault: ClusterFault,
-  times: number,
+  { times, calmMs, durationFactor }: ClusterRunOptions,
 ): Promise<ClusterOutcome> {
-  await cluster.useBus(fault.bus);
+  await cluster.useNetwork(fault.network);
   const accounts = await createTestAccounts(cluster.url);
   const deliveryLog = createDeliveryLog();
   const start = await createStart(accounts);
@@ -80,7 +87,7 @@ export async function runClusterFault(
     }),
   );
 
-  await pause(CALM_MS);
+  await pause(calmMs);
   for (const clock of [
     ...sends,
     ...Object.values(received)
@@ -91,10 +98,10 @@ export async function runClusterFault(
   for (let count = 0; count < times; count += 1) {
     await fault.inject(cluster);
     const revoked = count === 0 ? revoke(on(urls[0] ?? '')).then(() => (isRevoked = true)) : undefined;
-    await pause(fault.lastsMs);
+    await pause(fault.lastsMs * durationFactor);
     await fault.end?.(cluster);
     await revoked;
-    await pause(CALM_MS);
+    await pause(calmMs);
   }
   isOver = true;
   await Promise.all(writers);

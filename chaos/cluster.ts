@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { requireProgram } from '../test/harness/installed-programs.ts';
+import { startPgBouncer } from '../test/harness/pgbouncer.ts';
 import { startPostgres } from '../test/harness/postgres.ts';
 import type { PostgresServer } from '../test/harness/postgres.ts';
 import { startRedis } from '../test/harness/redis.ts';
@@ -12,8 +13,8 @@ import { createFolder } from './fixtures.ts';
 import { startServer } from './server.ts';
 import type { Server } from './server.ts';
 
-/** How the nodes are connected. */
-export type Bus = 'Redis' | 'LISTEN';
+/** How the nodes are connected to each other, and to the database. */
+export type Network = 'Redis' | 'LISTEN' | 'LISTEN, PgBouncer';
 
 /** Three nodes behind nginx that share PostgreSQL. Faults hit the last node, which has a clock of its own. */
 export interface Cluster extends AsyncDisposable {
@@ -23,8 +24,8 @@ export interface Cluster extends AsyncDisposable {
   readonly victim: Server;
   readonly postgres: PostgresServer;
   readonly redis: RedisServer;
-  /** Restarts the nodes with this bus, unless they have it. */
-  useBus(bus: Bus): Promise<void>;
+  /** Restarts the nodes with this network, unless they have it. */
+  useNetwork(network: Network): Promise<void>;
   /** Sets the clock of the victim: `+8d`, `-1h`, `+0`. */
   setClock(offset: string): Promise<void>;
   /** Runs a statement on a connection of its own. */
@@ -41,11 +42,14 @@ export async function startCluster(): Promise<Cluster> {
   const setClock = (offset: string): Promise<void> => writeFile(clockFile, `${offset}\n`);
   await setClock('+0');
   const mediaDir = await createFolder(stack);
-  const settings = (index: number, bus: Bus): Record<string, string> => ({
-    DATABASE_URL: postgres.url,
+  const bouncer = stack.use(await startPgBouncer(postgres.url, { poolSize: 30 }));
+  const settings = (index: number, network: Network): Record<string, string> => ({
+    ...(network === 'LISTEN, PgBouncer'
+      ? { DATABASE_URL: bouncer.url, DATABASE_LISTEN_URL: postgres.url }
+      : { DATABASE_URL: postgres.url }),
     MEDIA_DIR: mediaDir,
     NODE_NAME: `node-${index + 1}`,
-    ...(bus === 'Redis' && { REDIS_URL: redis.url }),
+    ...(network === 'Redis' && { REDIS_URL: redis.url }),
     ...(index === NODES - 1 && clockSettings(clockFile)),
   });
   const nodes: Server[] = [];
@@ -59,7 +63,7 @@ export async function startCluster(): Promise<Cluster> {
       })),
     ),
   );
-  let currentBus: Bus = 'Redis';
+  let current: Network = 'Redis';
   const owned = stack.move();
   return {
     url: balancer.url,
@@ -68,11 +72,11 @@ export async function startCluster(): Promise<Cluster> {
     postgres,
     redis,
     setClock,
-    async useBus(bus) {
-      if (bus === currentBus) return;
-      currentBus = bus;
+    async useNetwork(network) {
+      if (network === current) return;
+      current = network;
       await Promise.all(nodes.map((node) => node.stop()));
-      for (const [index, node] of nodes.entries()) await node.start(settings(index, bus));
+      for (const [index, node] of nodes.entries()) await node.start(settings(index, network));
     },
     async query<Row extends object>(text: string) {
       const client = new Client({ connectionString: postgres.url });

@@ -42,8 +42,8 @@ export interface DeliveryLog {
 }
 
 const SECRET = 'secret';
-/** Leaks that are printed. */
-const MAX_LEAKS = 10;
+/** Problems that are printed. */
+const MAX_LINES = 10;
 
 /** Returns a text that readers without access must not receive. */
 export const secretText = (text: string): string => `${SECRET} ${text}`;
@@ -92,22 +92,23 @@ export function createDeliveryLog(): DeliveryLog {
       let duplicated = [...texts.values()].filter((times) => times > 1).length;
       let reordered = 0;
       let delivered = 0;
+      const problems = leaks.map((leak) => `leaked: ${leak}`);
       for (const { reader, ids } of readers) {
         const distinctIds = new Set(ids);
         const missingCount = stored.filter(({ id }) => !distinctIds.has(id)).length;
         const repeatedCount = ids.length - distinctIds.size;
         const reorderedCount = ids.filter((id, index) => index > 0 && id < (ids[index - 1] ?? 0)).length;
         if (missingCount + repeatedCount + reorderedCount > 0)
-          process.stdout.write(
-            `  ${reader}: ${missingCount} missing, ${repeatedCount} repeated, ${reorderedCount} out of order\n`,
+          problems.push(
+            `${reader}: ${missingCount} missing, ${repeatedCount} repeated, ${reorderedCount} out of order`,
           );
         delivered += ids.length;
         lost += missingCount;
         duplicated += repeatedCount;
         reordered += reorderedCount;
       }
-      for (const leak of leaks.slice(0, MAX_LEAKS)) process.stdout.write(`  leaked: ${leak}\n`);
-      if (leaks.length > MAX_LEAKS) process.stdout.write(`  and ${leaks.length - MAX_LEAKS} more\n`);
+      for (const problem of problems.slice(0, MAX_LINES)) process.stdout.write(`  ${problem}\n`);
+      if (problems.length > MAX_LINES) process.stdout.write(`  and ${problems.length - MAX_LINES} more\n`);
       return {
         acknowledged: acknowledged.size,
         delivered,

@@ -48,11 +48,14 @@ const singleNode: Mode = async ({ isShort, seed, only, writes = isShort ? 1_200 
 
 /** Three nodes with PostgreSQL, Redis and nginx. The gaps are in milliseconds. */
 const cluster: Mode = async ({ isShort, only }) => {
+  const run = isShort
+    ? { times: 1, calmMs: 500, durationFactor: 0.5 }
+    : { times: 5, calmMs: 2_000, durationFactor: 2 };
   await using nodes = await startCluster();
   const print = createTable([...COUNTS, 'gap', 'victimGap', 'sendGap']);
   let faults = 0;
   for (const fault of CLUSTER_FAULTS.filter(({ name }) => name.includes(only))) {
-    const outcome = await runClusterFault(nodes, fault, isShort ? 1 : 5);
+    const outcome = await runClusterFault(nodes, fault, run);
     print(fault.name, outcome);
     faults += faultsOf(outcome);
   }

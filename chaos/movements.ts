@@ -1,3 +1,6 @@
+/** Long enough that a pause of the clients' own process counts little. */
+const PEAK_PERIOD_MS = 5_000;
+
 interface Client {
   readonly reader: string;
 }
@@ -33,7 +36,7 @@ export class Movements {
       returns: returns.length,
       lastBackMs: Math.round(Math.max(startedAt, ...times) - startedAt),
       longestAbsenceMs: Math.round(Math.max(0, ...returns.map(({ absentMs }) => absentMs))),
-      peakPerSecond: countPeak(times, 1_000),
+      peakPerSecond: Math.round(countPeak(times, PEAK_PERIOD_MS) / (PEAK_PERIOD_MS / 1_000)),
     };
   }
 }

@@ -88,11 +88,12 @@ const openGraphqlReader: OpenReader = (accounts, start, received) => {
   };
 };
 
+/** The event of a WebSocket that failed has a message of its own. */
+const describe = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : inspect(error);
+
 export function reportEnd({ reader, mayEnd }: ReceivedLog, error: unknown): void {
-  if (!mayEnd)
-    process.stdout.write(
-      `  ${reader}: the subscription ended: ${inspect(error, { depth: 1 }).slice(0, 500)}\n`,
-    );
+  if (!mayEnd) process.stdout.write(`  ${reader}: the subscription ended: ${describe(error)}\n`);
 }
 
 /** Shorter than the default, which is longer than a short run. */

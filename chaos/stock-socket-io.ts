@@ -54,17 +54,17 @@ export async function runStockSocketIo({
   const stored: StoredMessage[] = [];
   const sender = connect();
   stack.defer(() => void sender.close());
+  let newestId = 0;
   const timer = setInterval(() => {
-    const id = stored.length + 1;
     if (!sender.connected) return;
-    stored.push({ id, text: String(id) });
-    sender.emit('send', id, () => deliveryLog.acknowledge(String(id)));
+    const id = (newestId += 1);
+    sender.emit('send', id, () => stored.push({ id, text: String(id) }));
   }, SEND_PAUSE_MS);
   stack.defer(() => clearInterval(timer));
   const rolls = await rollAll(nodes, rounds, movements);
   clearInterval(timer);
   await pause(SETTLE_MS);
-  return { rolls, ...deliveryLog.countFaults(stored) };
+  return { rolls, ...deliveryLog.countFaults(stored), acknowledged: stored.length };
 }
 
 async function startStockNode(redisUrl: string) {

@@ -141,6 +141,9 @@ async function serve(
   return { url: urlOf(hostOf(config), port), address, port };
 }
 
+/** Connections that the system accepts while the event loop is busy: many clients come from a node that stops. */
+const LISTEN_BACKLOG = 4_096;
+
 /** Throws a `StartError` if the address cannot be listened on. */
 async function requireFreePort(config: Config): Promise<void> {
   const server = createServer();
@@ -151,7 +154,7 @@ async function requireFreePort(config: Config): Promise<void> {
 
 async function listen(server: Server, config: Config): Promise<void> {
   const [host, port] = [hostOf(config), config.PORT];
-  server.listen(port, host);
+  server.listen({ port, host, backlog: LISTEN_BACKLOG });
   await requireForStartup(`Cannot listen on ${host}, port ${port} (HOST, PORT)`, once(server, 'listening'));
 }
 

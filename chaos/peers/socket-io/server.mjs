@@ -21,7 +21,14 @@ io.on('connection', (socket) => {
   });
 });
 server.listen(Number(process.env.PORT), '127.0.0.1', () => console.log('listening'));
+async function stop() {
+  await io.close();
+  // The sessions are stored when the sockets are closed.
+  await redis.close();
+  process.exit(0);
+}
+
 process.once('SIGTERM', () => {
   isStopping = true;
-  setTimeout(() => void io.close(() => process.exit(0)), Number(process.env.DELAY_MS));
+  setTimeout(() => void stop(), Number(process.env.DELAY_MS));
 });
