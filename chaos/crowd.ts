@@ -27,11 +27,17 @@ export interface Crowd extends AsyncDisposable {
   finish(): Promise<FaultCounts>;
 }
 
-/** Opens the clients. `urlOf` returns the address for each. */
+export interface CrowdOptions {
+  /** Returns the address for each client. Default: the same. */
+  readonly urlOf?: (client: number) => string;
+  readonly isUnstable?: boolean;
+}
+
+/** Opens the clients. */
 export async function openCrowd(
   url: string,
   clients: number,
-  urlOf: (client: number) => string,
+  { urlOf = () => url, isUnstable = false }: CrowdOptions = {},
 ): Promise<Crowd> {
   const conversations: Conversation[] = [];
   for (let index = 0; index < Math.ceil(clients / CLIENTS_PER_CONVERSATION); index += 1) {
@@ -47,7 +53,7 @@ export async function openCrowd(
     const received = deliveryLog.addReader(`${kind ?? ''} ${client}`);
     // Not back before it is live.
     movements.lost(received);
-    const options = { accounts: { ...accounts, url: urlOf(client) }, start, received, movements };
+    const options = { accounts: { ...accounts, url: urlOf(client) }, start, received, movements, isUnstable };
     stack.defer(open?.(options) ?? (() => undefined));
     await pause(1_000 / CONNECTS_PER_SECOND);
   }

@@ -55,7 +55,7 @@ export async function runRolling({ clients, spreadMs, rounds }: RollingOptions):
     nodes.push({ name, ...stack.use(await startServer({ ...env, NODE_NAME: name })) });
   }
   const balancer = stack.use(await startBalancer(nodes));
-  const crowd = stack.use(await openCrowd(balancer.url, clients, () => balancer.url));
+  const crowd = stack.use(await openCrowd(balancer.url, clients));
   const rolls = await rollAll(nodes, rounds, crowd.movements);
   const counts = await crowd.finish();
   return { ...counts, rolls, ceiling: Math.ceil((CEILING_MARGIN * clients * 1_000) / spreadMs) };

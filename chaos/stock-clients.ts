@@ -28,17 +28,20 @@ export interface ClientOptions {
   readonly start: Start;
   readonly received: ReceivedLog;
   readonly movements: Movements;
+  /** Whether the network is unstable: graphql-ws retries after any failure, as docs/delivery.md recommends. */
+  readonly isUnstable: boolean;
 }
 
 /** Opens a client with the default delays of its library. Returns a function that closes it. */
 type OpenClient = (options: ClientOptions) => () => void;
 
-const openGraphqlWs: OpenClient = ({ accounts, start, received, movements }) => {
+const openGraphqlWs: OpenClient = ({ accounts, start, received, movements, isUnstable }) => {
   const variables = { id: accounts.conversation.id, after: start.cursor };
   const client = createClient({
     url: `${accounts.url.replace('http', 'ws')}/graphql`,
     connectionParams: { token: accounts.bob.token },
     webSocketImpl: WebSocket,
+    ...(isUnstable && { retryAttempts: Infinity, shouldRetry: () => true }),
     on: { closed: () => movements.lost(received) },
   });
   client.subscribe<{ conversationEvents: Event }>(

@@ -29,7 +29,7 @@ export async function runUnstable({ clients, cutEveryMs, cuts }: UnstableOptions
   const port = Number(server.address.split(':')[1]);
   for (let index = 0; index < NETWORKS; index += 1) networks.push(stack.use(await openTcpProxy(port)));
   const urlOf = (client: number): string => `http://127.0.0.1:${networks[client % NETWORKS]?.port ?? 0}`;
-  const crowd = stack.use(await openCrowd(server.url, clients, urlOf));
+  const crowd = stack.use(await openCrowd(server.url, clients, { urlOf, isUnstable: true }));
   const startedAt = performance.now();
   for (let cut = 0; cut < cuts; cut += 1)
     for (const network of networks) {
