@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadClient } from '../clients/load.ts';
+import { connectRawConnection } from '../harness/raw-connection.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 import { waitQuietPeriod, stagger, waitUntil } from '../harness/waiting.ts';
@@ -611,6 +612,28 @@ test.for([
     expect((await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling`)).status).toBe(503);
   },
 );
+
+test('a shutdown waits for the login of a client whose event was acknowledged before it', async () => {
+  await using client = await openPacketSocket(fake.url, 4);
+  client.send(`427["message",${JSON.stringify(conversationRef)}]`);
+  expect(await client.next()).toBe('437[]');
+  const shutdown = fake.bridge.close();
+  client.emit('authenticate', { token: 'user:7' });
+  expect(await client.next()).toContain('42["success"');
+  expect(await client.next()).toContain('42["success",{"received":true');
+  expect(await client.waitForClose()).toBe(1012);
+  await shutdown;
+});
+
+test('a shutdown sends a polling client what is queued for it, then closes its session', async () => {
+  await using client = await connectRawConnection(fake.url, 4, 'polling');
+  await client.send('42["message",{}]');
+  const shutdown = fake.bridge.close();
+  expect(await client.next()).toContain('42["error"');
+  // A close packet if a poll is in flight.
+  expect(await client.next()).toMatch(/^(?:1$|closed 503 )/);
+  await shutdown;
+});
 
 test('a client that may have missed events of a room is disconnected', async () => {
   await using client = await connectToRoom('user:7');
