@@ -31,6 +31,7 @@ export default defineConfig({
     // Bounds for tests that hang; one on a busy machine needs less.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 15_000 } },
     reporters: ['default', new SummaryReporter()],
     projects: [
       {
