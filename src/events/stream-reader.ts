@@ -10,7 +10,7 @@ import { accessEndReason, approximateSize, isClientVisible, toEnvelope } from '.
 import type { Envelope, Topic } from './event.ts';
 import { EventBuffer } from './event-buffer.ts';
 import { endReasonOf, PullIterator } from './pull-iterator.ts';
-import type { DetachedReader, EventStream, StreamItem, StreamRequest } from './stream.ts';
+import type { DetachedReader, EventStream, OnRevoke, StreamItem, StreamRequest } from './stream.ts';
 import type { Tail } from './tail.ts';
 import type { Follower } from './tail-source.ts';
 
@@ -67,7 +67,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
   #failedReads = 0;
   #closed = false;
   /** Set while detached. */
-  #onRevoke: (() => void) | undefined;
+  #onRevoke: OnRevoke | undefined;
   #wake: (() => void) | undefined;
   #unfollow: () => void;
 
@@ -131,7 +131,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
     return this.#isLive && !isOver && this.#pageBuffer.first === undefined && this.deliveredSeq >= this.#head;
   }
 
-  detach(onRevoke: () => void): DetachedReader | undefined {
+  detach(onRevoke: OnRevoke): DetachedReader | undefined {
     if (!this.isCaughtUp()) return undefined;
     this.#unfollow();
     // Everything buffered was delivered: it was also read from the log.
@@ -210,7 +210,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
   }
 
   #revoke(): void {
-    this.#onRevoke?.();
+    this.#onRevoke?.(this.#mustFindLastEvent && !this.#closed);
     this.#onRevoke = undefined;
   }
 

@@ -39,8 +39,11 @@ export type EventStream = ReaderIterator<StreamItem> & {
    * the stream reads and buffers nothing. Undefined unless it is caught up. `onRevoke` is called once when the stream
    * is aborted or closed while detached; the caller must then reattach immediately.
    */
-  detach(onRevoke: () => void): DetachedReader | undefined;
+  detach(onRevoke: OnRevoke): DetachedReader | undefined;
 };
+
+/** `awaitsLastEvent` if the account was deleted: the events that are known and not delivered yet may still be delivered. */
+export type OnRevoke = (awaitsLastEvent: boolean) => void;
 
 /** A reader that is detached from the tail: its owner delivers the events, and reports each delivery. */
 export interface DetachedReader {

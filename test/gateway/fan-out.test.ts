@@ -58,6 +58,7 @@ interface Subscriber {
   readonly variables: Record<string, unknown>;
   /** Whether the receiver accepts a shared result; true by default. */
   readonly accepts?: () => boolean;
+  readonly signal?: AbortSignal;
 }
 
 const toJson = (result: ExecutionResult): Buffer => Buffer.from(JSON.stringify(result));
@@ -67,7 +68,7 @@ async function subscribe(
   engine: Engine,
   subscriber: Subscriber,
 ): Promise<Subscription> {
-  const { actor, query, variables, accepts = () => true } = subscriber;
+  const { actor, query, variables, accepts = () => true, signal } = subscriber;
   const session = { actor, tokenId: 'test', issuedAt: null, expiresAt: 0 };
   const lines: string[] = [];
   const sharedResults: Buffer[] = [];
@@ -86,7 +87,7 @@ async function subscribe(
       return true;
     },
   };
-  const context = createContext({ deps: client.deps, session });
+  const context = createContext({ deps: client.deps, session, signal });
   const document = engine.parse(query);
   const stream = await engine.subscribe({ document, variables, context, receiver });
   if (!(Symbol.asyncIterator in stream)) throw new Error(JSON.stringify(stream));
@@ -403,6 +404,42 @@ test('groups execute an event in turns of the event loop, so that many different
   expect(subscriptions.map(({ sharedResults }) => sharedResults.length)).toEqual([1, 1, 1, 1, 1]);
   expect(new Set(executedIn).size).toBe(5);
   await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
+});
+
+test('a subscriber whose account is deleted receives what its group has queued for a turn', async () => {
+  await using client = await openSchemaClient();
+  const { ann, bob, createConversation } = await createAccounts(client);
+  const id = await createConversation();
+  const turnClock = new TurnClock(-1);
+  const engine = createTestEngine(client, true, undefined, turnClock);
+  const session = new AbortController();
+  const variables = { id };
+  // The group that is executed in the first turn.
+  const query = createEventsQuery('... on MessageSent { message { text id } }');
+  const ofAnn = await subscribe(client, engine, { actor: ann, query, variables });
+  await ofAnn.waitForLines(1);
+  const ofBob = await subscribe(client, engine, {
+    actor: bob,
+    query: TEXTS,
+    variables,
+    signal: session.signal,
+  });
+  await ofBob.waitForLines(1);
+  const tail = await client.deps.tails.open(`conversation:${Number(id.split(':')[1])}`);
+  const unfollow = tail?.follow({
+    onEvent: () => session.abort('ACCOUNT_DELETED'),
+  });
+  const sent = client.run(ann, SEND_MESSAGE, { id, text: 'one' });
+  await ofBob.ended;
+  expect(ofBob.lines.map(readText).slice(0, 2)).toEqual(['live', 'one']);
+  expect(ofBob.lines.at(-1)).toContain('ACCOUNT_DELETED');
+  expect(ofBob.sharedResults.length).toBe(1);
+  await ofAnn.waitForLines(2);
+  expect(ofAnn.lines.map(readText)).toEqual(['live', 'one']);
+  await sent;
+  unfollow?.();
+  tail?.close();
+  await ofAnn.unsubscribe();
 });
 
 test('a slow or failing receiver falls back to the log, misses nothing and rejoins, without effect on other members', async () => {

@@ -110,8 +110,8 @@ class Group {
   readonly #sizeOf: EventStream['sizeOf'];
   readonly #members = new Set<Member>();
   #queue: Envelope[] = [];
-  /** Whether the queue waits for an execution, or for a turn of the event loop. */
-  #isExecuting = false;
+  /** Why the queue waits: for the end of an execution, or for a turn of the event loop. */
+  #waitsFor: 'execution' | 'turn' | undefined;
   #isClosed = false;
   #unfollow: (() => void) | undefined;
 
@@ -138,7 +138,11 @@ class Group {
         member.reader.reattach();
         resolve();
       };
-      const reader = stream.detach(leave);
+      const reader = stream.detach((awaitsLastEvent) => {
+        // In the log, the event is redacted.
+        if (awaitsLastEvent) this.#flush();
+        leave();
+      });
       if (reader === undefined) return resolve();
       const member: Member = { reader, receiver, leave };
       this.#members.add(member);
@@ -188,23 +192,39 @@ class Group {
 
   /** In turns of the event loop: one event may be executed for thousands of groups. */
   #executeQueued(isTurnStart = false): void {
-    for (let mayStart = isTurnStart; !this.#isExecuting && this.#queue.length > 0; mayStart = false) {
-      if (!mayStart && this.#options.turnClock.isOver()) return this.#continueInNextTurn();
-      const envelope = this.#queue.shift();
-      if (envelope === undefined) return;
-      this.queuedBytes -= this.#sizeOf(envelope);
-      const item = this.#itemOf(envelope);
-      if (item === undefined) this.#deliver(envelope, undefined);
-      else this.#execute(envelope, item);
+    for (
+      let mayStart = isTurnStart;
+      this.#waitsFor === undefined && this.#queue.length > 0;
+      mayStart = false
+    ) {
+      if (!mayStart && this.#options.turnClock.isOver()) return this.#waitForTurn();
+      this.#executeNext();
     }
   }
 
-  #continueInNextTurn(): void {
-    this.#isExecuting = true;
+  #waitForTurn(): void {
+    this.#waitsFor = 'turn';
     void this.#options.turnClock.nextTurn('account').then(() => {
-      this.#isExecuting = false;
+      if (this.#waitsFor !== 'turn') return;
+      this.#waitsFor = undefined;
       this.#executeQueued(true);
     });
+  }
+
+  /** Delivers what is queued for a turn. */
+  #flush(): void {
+    if (this.#waitsFor !== 'turn') return;
+    this.#waitsFor = undefined;
+    while (this.#waitsFor === undefined && this.#queue.length > 0) this.#executeNext();
+  }
+
+  #executeNext(): void {
+    const envelope = this.#queue.shift();
+    if (envelope === undefined) return;
+    this.queuedBytes -= this.#sizeOf(envelope);
+    const item = this.#itemOf(envelope);
+    if (item === undefined) this.#deliver(envelope, undefined);
+    else this.#execute(envelope, item);
   }
 
   #execute(envelope: Envelope, item: StreamItem): void {
@@ -212,12 +232,12 @@ class Group {
       const result = this.#operation.execute(item);
       // Most results are synchronous: then no promise is created per event.
       if (!(result instanceof Promise)) return this.#deliver(envelope, createSharedResult(item, result));
-      this.#isExecuting = true;
+      this.#waitsFor = 'execution';
       void result
         .then((settled) => this.#deliver(envelope, createSharedResult(item, settled)))
         .catch((error: unknown) => this.#failAll(error))
         .then(() => {
-          this.#isExecuting = false;
+          this.#waitsFor = undefined;
           this.#executeQueued();
         });
     } catch (error) {
