@@ -50,15 +50,18 @@ export async function transact<Result>(
   let busy: TopicBusyError | undefined;
   for (let attempt = 0; ; attempt += 1) {
     const progress: Progress = { stage: 'connecting' };
+    const turn = busy;
     try {
-      if (busy !== undefined) await deps.topicLocks.waitForTurn(busy, owner, deadline);
+      if (turn !== undefined) await deps.topicLocks.waitForTurn(turn, owner, deadline);
       const waitMs = attempt === 0 ? undefined : Math.max(1, Math.ceil(deadline - performance.now()));
       return await runOnce(deps, work, { owner, waitMs, progress });
     } catch (error) {
-      if (busy !== undefined) deps.topicLocks.release([busy.topic], owner);
       busy = error instanceof TopicBusyError ? error : undefined;
       const isLost = attempt === 0 && progress.stage === 'working' && isUnavailable(error);
       if (busy === undefined && !isLost) throw error;
+    } finally {
+      // What the work reads now may not need the topic any more.
+      if (turn !== undefined) deps.topicLocks.release([turn.topic], owner);
     }
   }
 }

@@ -1,19 +1,24 @@
-import { expect, test } from 'vitest';
+import { expect, inject, test, vi } from 'vitest';
 import * as accounts from '../../src/domain/accounts.ts';
 import * as circles from '../../src/domain/circles.ts';
 import * as conversations from '../../src/domain/conversations.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import * as devices from '../../src/domain/devices.ts';
-import { circleTopic } from '../../src/events/event.ts';
+import { circleTopic, conversationTopic } from '../../src/events/event.ts';
+import type { Topic } from '../../src/events/event.ts';
+import { openTestDatabase } from '../harness/database.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import {
   createCircle,
+  createConversation,
   readEventTypes,
   readOutcomes,
   createUser,
+  createUsers,
   createSession,
 } from '../harness/domain-fixtures.ts';
 import type { TestUser } from '../harness/domain-fixtures.ts';
+import { countLockWaits, lockRows } from '../harness/lock-rows.ts';
 import { createRandom } from '../harness/random.ts';
 
 /** Attempts a random operation on existing data. Most attempts are rejected, as expected. */
@@ -158,3 +163,30 @@ test('an account deleted while joining a circle has left it or never joined', as
   const count = (type: string) => eventTypes.filter((eventType) => eventType === type).length;
   expect(count('member.left')).toBe(count('member.joined'));
 });
+
+test.skipIf(inject('database') !== 'postgres')(
+  'a change that no longer needs the conversation that it was queued for does not block it',
+  async () => {
+    const { url = '', control } = await openTestDatabase();
+    await using deps = await createTestDeps();
+    const [ann, bob, cy] = await createUsers(deps, 'ann', 'bob', 'cy');
+    const circle = await createCircle(deps, ann, bob, cy);
+    const { id: conversationId } = await createConversation(deps, circle, ann, bob, cy);
+    const lockTopic = (topic: Topic) =>
+      lockRows(url, `select 1 from topics where topic = '${topic}' for update`);
+    const waitForTurn = vi.spyOn(deps.topicLocks, 'waitForTurn');
+
+    await using conversationLock = await lockTopic(conversationTopic(conversationId));
+    const kick = conversations.kickFromConversation(deps, ann.actor, { conversationId, email: bob.email });
+    await vi.waitFor(async () => expect(await countLockWaits(control)).toBe(1), { timeout: 5_000 });
+    const leave = circles.leaveCircle(deps, bob.actor, { circleId: circle.id });
+    await vi.waitFor(() => expect(waitForTurn).toHaveBeenCalled(), { timeout: 5_000 });
+    // The second attempt finds the conversations once the kick has committed.
+    await using circleLock = await lockTopic(circleTopic(circle.id));
+    await conversationLock.release();
+    await kick;
+    await circleLock.release();
+    await leave;
+    await conversations.updateConversation(deps, ann.actor, { conversationId, name: 'Renamed' });
+  },
+);

@@ -1,14 +1,13 @@
 import { sql } from 'kysely';
 import pg from 'pg';
 import { describe, expect, inject, test, vi } from 'vitest';
-import type { Db } from '../../src/db/database.ts';
 import { touchNode } from '../../src/db/leases.ts';
 import { createConversation } from '../../src/testing/index.ts';
 import type { Entity } from '../../src/testing/index.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { startTestApp } from '../harness/app.ts';
 import { openTestDatabase } from '../harness/database.ts';
-import { lockRows } from '../harness/lock-rows.ts';
+import { countLockWaits, lockRows } from '../harness/lock-rows.ts';
 import { indexes } from '../harness/numbers.ts';
 import { startProgram, waitForOutput } from '../harness/program.ts';
 
@@ -22,14 +21,6 @@ const topicOf = ({ legacyId }: Entity): string => `conversation:${legacyId}`;
 
 const lockTopics = (url: string, ...topics: readonly string[]) =>
   lockRows(url, `select 1 from topics where topic in (${topics.map(pg.escapeLiteral).join()}) for update`);
-
-async function countLockWaits(db: Db): Promise<number> {
-  const { rows } = await sql<{ count: number }>`
-    select count(*)::int as count from pg_stat_activity
-    where datname = current_database() and wait_event_type = 'Lock'
-  `.execute(db);
-  return rows[0]?.count ?? 0;
-}
 
 type Responses = readonly {
   readonly errors?: readonly { readonly extensions?: Record<string, unknown> }[];

@@ -1,4 +1,6 @@
+import { sql } from 'kysely';
 import pg from 'pg';
+import type { Db } from '../../src/db/database.ts';
 
 /** Locks rows in a session that is not one of a node, until it is disposed. */
 export async function lockRows(url: string, statement: string) {
@@ -9,4 +11,13 @@ export async function lockRows(url: string, statement: string) {
   let ended: Promise<void> | undefined;
   const release = () => (ended ??= client.end());
   return { release, [Symbol.asyncDispose]: release };
+}
+
+/** Returns how many sessions of the database wait for a lock. */
+export async function countLockWaits(db: Db): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::int as count from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'
+  `.execute(db);
+  return rows[0]?.count ?? 0;
 }
