@@ -41,7 +41,7 @@ export const VARIABLES = {
     schema: wholeNumber(1, 1_000).default(10),
     default: '10',
     description:
-      'Most PostgreSQL connections of a node for statements. Up to three more are for the heartbeat, readiness and `LISTEN`.',
+      'Most PostgreSQL connections of a node for statements. Up to three more (five with `DATABASE_LISTEN_URL`) are for the heartbeat, readiness and `LISTEN`.',
   },
   DATABASE_LISTEN_URL: {
     schema: urlOf(/^postgres(ql)?:\/\//i, 'postgres://user:password@host:5432/database').optional(),
