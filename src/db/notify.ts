@@ -8,6 +8,9 @@ import type {
   NotifierOptions,
   NotifierTransport,
 } from './notifier.ts';
+import { inspectServer } from './postgres.ts';
+import { limitSession, SESSION_LIMITS } from './session.ts';
+import type { SessionLimits, SessionTraits } from './session.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const MAX_BATCH_SIZE = 500;
@@ -21,17 +24,19 @@ const SHARDS = 1_024;
 /** PostgreSQL limits the payload of NOTIFY to less than 8,000 bytes. */
 const MAX_NOTIFICATION_BYTES = 7_900;
 
-const TRANSPORT: NotifierTransport = {
-  maxTextBytes: MAX_NOTIFICATION_BYTES,
-  shards: SHARDS,
-  open: openConnection,
-};
-
 /** Opens a notifier over LISTEN and NOTIFY, on a connection outside the pool. Throws if the first connection fails. */
-export const openPostgresNotifier = (options: NotifierOptions): Promise<Notifier> =>
-  openNotifier(TRANSPORT, options);
+export async function openPostgresNotifier(
+  options: NotifierOptions,
+  limits: SessionLimits = SESSION_LIMITS,
+): Promise<Notifier> {
+  const { url, log } = options;
+  const { traits } = await inspectServer({ url, log, limits, inactivityTimeoutMs: CONNECT_TIMEOUT_MS });
+  const open: NotifierTransport['open'] = (...connection) => openConnection(traits, ...connection);
+  return openNotifier({ maxTextBytes: MAX_NOTIFICATION_BYTES, shards: SHARDS, open }, options);
+}
 
 async function openConnection(
+  traits: SessionTraits,
   url: string,
   onText: NotifierOptions['onText'],
   onLost: (error: unknown) => void,
@@ -50,6 +55,8 @@ async function openConnection(
   });
   try {
     await client.connect();
+    // Above all `tcp_user_timeout`: while a session cannot send to its node, the queue of all notifications grows.
+    if (!traits.isPooled) await limitSession(client, traits);
   } catch (error) {
     await client.end().catch(() => undefined);
     throw error;

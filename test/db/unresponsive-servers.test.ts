@@ -1,13 +1,16 @@
 import { sql } from 'kysely';
 import { describe, expect, inject, test, vi } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
+import type { Db } from '../../src/db/database.ts';
 import type { Notifier, NotifierOptions } from '../../src/db/notifier.ts';
 import { openPostgresNotifier } from '../../src/db/notify.ts';
+import { SESSION_LIMITS } from '../../src/db/session.ts';
 import { isOutage } from '../../src/errors.ts';
 import { openRedisNotifier } from '../../src/events/cluster/redis.ts';
 import { createLogger } from '../../src/log.ts';
 import { openTestDatabase } from '../harness/database.ts';
 import { isMissing } from '../harness/installed-programs.ts';
+import { indexes } from '../harness/numbers.ts';
 import { startRedis } from '../harness/redis.ts';
 import { openTcpProxy } from '../harness/tcp-proxy.ts';
 
@@ -21,6 +24,13 @@ async function startRelayTo(address: string) {
   url.hostname = '127.0.0.1';
   url.port = String(relay.port);
   return { url: url.href, relay, [Symbol.asyncDispose]: () => relay[Symbol.asyncDispose]() };
+}
+
+async function countListeners(db: Db): Promise<number> {
+  const { rows } = await sql`
+    select from pg_stat_activity where datname = current_database() and application_name = 'parley notifications'
+  `.execute(db);
+  return rows.length;
 }
 
 /** Opens a notifier, drops its network traffic, and expects that the notifier reports this and reconnects. */
@@ -73,6 +83,25 @@ describe.skipIf(inject('database') !== 'postgres')('when the network to PostgreS
   test('the notifier reports that it is disconnected, and reconnects', async () => {
     const { url = '' } = await openTestDatabase();
     await expectReconnect(url, openPostgresNotifier);
+  });
+
+  test('the server ends the session of a node that does not read its notifications', async () => {
+    const { url = '', control } = await openTestDatabase();
+    await using network = await startRelayTo(url);
+    const limits = { ...SESSION_LIMITS, tcp_user_timeout: '500ms' };
+    const options = { url: network.url, log, onText: () => undefined, onListening: () => undefined };
+    await using notifier = await openPostgresNotifier(options, limits);
+    using stack = new DisposableStack();
+    stack.defer(() => network.relay.disconnectAll());
+    await notifier.listen(['test']);
+    expect(await countListeners(control)).toBe(1);
+    network.relay.mute();
+    // More than the buffers of the connection hold.
+    for (const _ of indexes(5))
+      await sql`
+        select pg_notify('test', number || repeat('x', 7000)) from generate_series(1, 1000) as number
+      `.execute(control);
+    await vi.waitFor(async () => expect(await countListeners(control)).toBe(0), { timeout: 20_000 });
   });
 });
 
