@@ -66,8 +66,11 @@ export type DatabaseOptions =
 const DEFAULT_POOL_SIZE = 10;
 /** More than the longest statement takes. */
 const INACTIVITY_TIMEOUT_MS = 30_000;
-/** A statement or transaction of this length may wait for a node that is frozen. */
-const LONG_USE_MS = 150;
+/**
+ * A statement or transaction of this length may wait for a node that is frozen. Also the shortest interval of the checks
+ * for such nodes.
+ */
+const LONG_USE_MS = 500;
 
 /**
  * Opens the database and migrates its schema. Without `dir` the embedded database is in memory. Throws when another

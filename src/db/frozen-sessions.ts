@@ -10,17 +10,22 @@ const MAX_NAME_LENGTH = 63;
 /** Name of the sessions of this process, for `pg_stat_activity`: those of a node end together. */
 export const APPLICATION_NAME = `${PREFIX}${process.pid}@${hostname()}`.slice(0, MAX_NAME_LENGTH);
 
-/** A node that runs sends the next statement of a transaction within milliseconds. */
-const FROZEN_AFTER = sql`interval '400 milliseconds'`;
+/** A node sends the next statement of a transaction within milliseconds, or after a stall of its event loop. */
+const FROZEN_AFTER = sql`interval '1200 milliseconds'`;
 
 /**
  * Ends the transactions of nodes that have one idle while a session of a node waits for its locks: the node is frozen or
  * disconnected, and would not use the locks for which its other sessions wait. A node that was only slow loses
  * transactions that it had not committed. Of this node, only idle transactions end. Returns the number of sessions.
+ *
+ * `pg_blocking_pids` holds up every transaction that takes a lock: it is called by one node at a time, and only while a
+ * transaction is idle for that long.
  */
 export async function endFrozenSessions(db: Kysely<Tables>): Promise<number> {
   const { rows } = await sql<{ ended: boolean }>`
-    with sessions as materialized (
+    with turn as materialized (
+      select pg_try_advisory_xact_lock(hashtext('parley frozen sessions')) as "isOurs"
+    ), sessions as materialized (
       select pid, application_name as node, application_name <> current_setting('application_name') as "isOther",
         wait_event_type = 'Lock' as waits, state like 'idle in transaction%' as idle,
         state_change < clock_timestamp() - ${FROZEN_AFTER} as long
@@ -29,7 +34,10 @@ export async function endFrozenSessions(db: Kysely<Tables>): Promise<number> {
         and (application_name = current_setting('application_name') or starts_with(application_name, ${PREFIX}))
     ), frozen as (
       select node, pid from sessions
-      where idle and long and pid in (select unnest(pg_blocking_pids(pid)) from sessions where waits)
+      where idle and long and pid in (
+        select unnest(pg_blocking_pids(pid)) from sessions
+        where waits and (select "isOurs" from turn) and exists (select from sessions where idle and long)
+      )
     )
     select pg_terminate_backend(pid) as ended from sessions
     where pid in (select pid from frozen)
