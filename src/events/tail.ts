@@ -1,4 +1,5 @@
 import type { EventLog, LogPage, LogRange } from '../db/event-log.ts';
+import { Semaphore } from '../lib/semaphore.ts';
 import type { Logger } from '../log.ts';
 import type { Bus } from './bus.ts';
 import type { Epoch } from './cursor.ts';
@@ -63,6 +64,12 @@ export function createTails(deps: TailDeps): Tails {
   const { controlLog = deps.eventLog, leaseMs = Infinity } = deps;
   const sources = new Map<Topic, OpenSource>();
   const accountsBehind = new Set<TailSource>();
+  const accountReads = new Semaphore(1);
+  /** Uses one connection, so that comparisons and the heartbeat find a free one while many accounts are behind. */
+  const accountLog: EventLog = {
+    ...controlLog,
+    readAfter: (...range) => accountReads.run(() => controlLog.readAfter(...range)),
+  };
   const compare = createComparison(controlLog, deps.epoch, {
     topics: () => [...sources.keys()],
     advance: (topic, seq) => sources.get(topic)?.source.advance(seq),
@@ -76,7 +83,7 @@ export function createTails(deps: TailDeps): Tails {
     // The other topics deliver after this comparison.
     await Promise.all([...accountsBehind].map((source) => source.caughtUp()));
   });
-  const shared = { ...deps, controlLog, gate, accountsBehind };
+  const shared = { ...deps, controlLog: accountLog, gate, accountsBehind };
   const release = (topic: Topic, entry: OpenSource): void => {
     entry.tails -= 1;
     if (entry.tails > 0) return;

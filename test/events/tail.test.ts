@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test, vi } from 'vitest';
+import { expect, inject, test, vi } from 'vitest';
 import type { ActorRef } from '../../src/actor.ts';
 import { createTopics } from '../../src/db/event-log.ts';
 import type { Db } from '../../src/db/database.ts';
@@ -8,6 +8,7 @@ import { createBus } from '../../src/events/bus.ts';
 import { accountTopic } from '../../src/events/event.ts';
 import type { Envelope, Ephemeral } from '../../src/events/event.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
+import { pingDatabase } from '../../src/db/postgres.ts';
 import { createTails } from '../../src/events/tail.ts';
 import type { Tail } from '../../src/events/tail.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
@@ -23,6 +24,8 @@ import {
   keepNewest,
 } from '../harness/event-core.ts';
 import type { Core } from '../harness/event-core.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { countLockWaits, lockRows } from '../harness/lock-rows.ts';
 import { range } from '../harness/numbers.ts';
 
 const silent = createLogger('silent');
@@ -370,3 +373,31 @@ test('pages of the log are returned after the ends of sessions, too', async () =
   expect((await tail?.readAfter(0, 10))?.entries).toHaveLength(1);
   expect(ended).toEqual(['session.ended']);
 });
+
+test.skipIf(inject('database') !== 'postgres')(
+  'accounts that are behind leave a connection for the heartbeat',
+  async () => {
+    const { url = '', control } = await openTestDatabase();
+    const core = await createTestCore();
+    const topics = range(1, 20).map((id) => accountTopic({ kind: 'user', id: id as UserId }));
+    await core.db.transaction().execute((tx) => createTopics(tx, topics));
+    const controlLog = createEventLog(control);
+    let ended = 0;
+    const readAfter: typeof controlLog.readAfter = (...page) =>
+      controlLog.readAfter(...page).finally(() => (ended += 1));
+    const tails = createTails({
+      ...core,
+      eventLog: createEventLog(core.db),
+      controlLog: { ...controlLog, readAfter },
+      log: silent,
+    });
+    await Promise.all(topics.map((topic) => tails.open(topic)));
+    await using lock = await lockRows(url, 'lock table events in access exclusive mode');
+    core.bus.publish(topics.map((topic) => ({ kind: 'advanced', topic, seq: 1 })));
+    await vi.waitFor(async () => expect(await countLockWaits(core.db)).not.toBe(0), { timeout: 5_000 });
+    await pingDatabase(control);
+    expect(ended).toBeLessThan(topics.length / 2);
+    await lock.release();
+    await vi.waitFor(() => expect(tails.lag()).toBe(0), { timeout: 10_000 });
+  },
+);
