@@ -112,6 +112,7 @@ const UNAVAILABLE_MESSAGES =
   /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i;
 
 const LOCK_TIMEOUT_CODE = '55P03';
+const CANCELLED_CODE = '57014';
 /** SQLSTATE class 40, transaction rollback: deadlocks and serialisation failures; time-outs of a lock and of a statement. */
 const RETRYABLE_CODES = /^40...$|^55P03$|^57014$/;
 
@@ -129,6 +130,10 @@ export const isUnavailable = (error: unknown): error is Error =>
 /** Whether a lock was not free in time. Nothing has been changed. */
 export const isLockTimeout = (error: unknown): boolean =>
   error instanceof Error && codeOf(error) === LOCK_TIMEOUT_CODE;
+
+/** Whether a statement was cancelled, as by its time-out. Its transaction has changed nothing. */
+export const isCancelled = (error: unknown): boolean =>
+  error instanceof Error && codeOf(error) === CANCELLED_CODE;
 
 /** Whether an error is temporary: something is unavailable, or the database rolled back a conflicting transaction. */
 export const isOutage = (error: unknown): error is Error =>

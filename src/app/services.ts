@@ -126,8 +126,8 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     reportRefusal,
   });
   const demoAccounts = await findDemoAccounts({ db, passwords });
-  if (!(await createPartitions(db, config.EVENT_RETENTION_DAYS)))
-    log.warn('the event log is locked by another transaction: its partitions are created by the next sweep');
+  const missing = await createPartitions(db, config.EVENT_RETENTION_DAYS);
+  if (missing !== undefined) log.warn({ reason: missing }, 'the event log has no partition for new events');
   stack.use(startRetention({ db, bus, topicLocks, config, mediaStorage, clock, log }));
   const channelUsage = stack.use(createChannelUsage({ db, log, now: () => clock.now() }));
   const cluster = await joinCluster(config, database, {

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { isLockTimeout } from '../errors.ts';
+import { isCancelled, isLockTimeout } from '../errors.ts';
 import { readClock } from './clock.ts';
 import type { Db, Tx } from './database.ts';
 import type { Timestamp } from './tables.ts';
@@ -7,8 +7,18 @@ import type { Timestamp } from './tables.ts';
 // The log is partitioned by time. A partition whose events have all passed the retention is dropped, however many they
 // are. What belongs to no partition is stored in `events_default`, so that an insert never fails.
 
-/** Longest wait for the lock of the log, and so the longest delay of writers while another transaction holds it. */
-const LOCK_TIMEOUT = sql`set local lock_timeout = '50ms'`;
+/**
+ * Longest wait for the lock of the log, and so the longest delay of writers while another transaction holds it; and longest
+ * statement, which bounds how long the lock is held.
+ */
+const LIMITS = sql`
+  select set_config('lock_timeout', '50ms', true), set_config('statement_timeout', '2s', true)
+`;
+/**
+ * To attach a partition, PostgreSQL reads the whole default partition while readers and writers wait: this much is read in
+ * some 0.1 s. A constraint would save the reading, but reject events if its partition were not attached in time.
+ */
+const MAX_DEFAULT_BYTES = 64 * 2 ** 20;
 const HOUR_MS = 3_600_000;
 /** The retention spans this many partitions: each is kept until its newest event has passed the retention. */
 const PARTITIONS_PER_RETENTION = 4;
@@ -38,11 +48,17 @@ async function listPartitions(db: Db): Promise<Partition[]> {
   return rows;
 }
 
+/** Why partitions are missing: the log is locked, or its default partition is too large. */
+export type MissingPartitions = 'locked' | 'large default partition';
+
 /**
- * Creates the partitions of the present and the next period, unless they exist. Never waits long for a lock: returns
- * false if another transaction holds it, and events then go to the default partition.
+ * Creates the partitions of the present and the next period, unless they exist. Never holds up others for long: where it
+ * would have to, it returns why, and events go to the default partition.
  */
-export async function createPartitions(db: Db, retentionDays: number): Promise<boolean> {
+export async function createPartitions(
+  db: Db,
+  retentionDays: number,
+): Promise<MissingPartitions | undefined> {
   return withLogLock(db, async (tx) => {
     const width = Math.max(1, Math.ceil((retentionDays * 24) / PARTITIONS_PER_RETENTION)) * HOUR_MS;
     const partitions = await listPartitions(tx);
@@ -53,13 +69,22 @@ export async function createPartitions(db: Db, retentionDays: number): Promise<b
     const limit = Math.min(...far.map(({ from }) => from ?? Infinity));
     for (let from = Math.max(floor(now, width), ...near.map(({ to }) => to ?? 0)); from < now + width;) {
       const to = Math.min(floor(from, width) + width, limit);
+      if (await isDefaultLarge(tx)) return 'large default partition';
       if (!(await hasDefaultEvents(tx, from, to))) await createPartition(tx, from, to);
       from = to;
     }
+    return undefined;
   });
 }
 
 const floor = (time: number, width: number): number => Math.floor(time / width) * width;
+
+async function isDefaultLarge(tx: Tx): Promise<boolean> {
+  const { rows } = await sql`
+    select where pg_relation_size('events_default') > ${MAX_DEFAULT_BYTES}
+  `.execute(tx);
+  return rows.length > 0;
+}
 
 /** Whether the default partition has events of this period, which then cannot get a partition of its own. */
 async function hasDefaultEvents(tx: Tx, from: number, to: number): Promise<boolean> {
@@ -97,10 +122,10 @@ export async function dropPartitions(db: Db, before: Timestamp): Promise<number>
   for (const { name, to } of await listPartitions(db)) {
     const isDue = name === LEGACY ? await isLegacyDue(db, before) : to !== null && to <= Date.parse(before);
     if (!isDue) continue;
-    const isDropped = await withLogLock(db, async (tx) => {
+    const outcome = await withLogLock(db, async (tx) => {
       await sql`drop table if exists ${sql.ref(name)}`.execute(tx);
     });
-    if (isDropped) dropped += 1;
+    if (outcome !== 'locked') dropped += 1;
   }
   return dropped;
 }
@@ -128,17 +153,16 @@ export async function deleteStrayEvents(db: Db, before: Timestamp, limit: number
   return removed;
 }
 
-/** Runs work in a transaction under a lock against other nodes. Returns false if the log's lock is held too long. */
-async function withLogLock(db: Db, work: (tx: Tx) => Promise<void>): Promise<boolean> {
+/** Runs work in a transaction under a lock against other nodes, unless it would hold up others for too long. */
+async function withLogLock<Result>(db: Db, work: (tx: Tx) => Promise<Result>): Promise<Result | 'locked'> {
   try {
-    await db.transaction().execute(async (tx) => {
+    return await db.transaction().execute(async (tx) => {
       await sql`select pg_advisory_xact_lock(hashtext('parley partitions'))`.execute(tx);
-      await LOCK_TIMEOUT.execute(tx);
-      await work(tx);
+      await LIMITS.execute(tx);
+      return work(tx);
     });
-    return true;
   } catch (error) {
-    if (isLockTimeout(error)) return false;
+    if (isLockTimeout(error) || isCancelled(error)) return 'locked';
     throw error;
   }
 }

@@ -1,8 +1,12 @@
 import { sql } from 'kysely';
+import pg from 'pg';
 import { expect, inject, test } from 'vitest';
+import { openDatabase } from '../../src/db/database.ts';
 import type { Db } from '../../src/db/database.ts';
 import { daysBeforeNow, readAfter, readRange } from '../../src/db/event-log.ts';
 import { createPartitions, deleteStrayEvents, dropPartitions } from '../../src/db/log-partitions.ts';
+import { createLogger } from '../../src/log.ts';
+import { createOwnPostgres } from '../harness/database.ts';
 import { createTestCore, emitEvents, TOPIC } from '../harness/event-core.ts';
 import type { Core } from '../harness/event-core.ts';
 import { range } from '../harness/numbers.ts';
@@ -36,14 +40,14 @@ test('events are stored in the partition of their time, which is dropped as a wh
   const core = await createTestCore();
   const { db } = core;
   await dropAll(core);
-  expect(await createPartitions(db, DAYS)).toBe(true);
+  expect(await createPartitions(db, DAYS)).toBeUndefined();
   const [present, next, ...others] = await listTables(db).then((names) =>
     names.filter((name) => name !== 'events_default'),
   );
   expect(others).toEqual([]);
   await emitEvents(core, ...range(1, 20));
   expect(await readTables(db)).toEqual({ [present ?? '']: range(1, 20) });
-  expect(await createPartitions(db, DAYS)).toBe(true);
+  expect(await createPartitions(db, DAYS)).toBeUndefined();
   expect(await listTables(db)).toEqual([present, next, 'events_default']);
 
   expect(await dropPartitions(db, await daysBeforeNow(db, DAYS))).toBe(0);
@@ -63,12 +67,35 @@ test('a period with events in the default partition gets no partition, and the n
   const { db } = core;
   await dropAll(core);
   await emitEvents(core, 1);
-  expect(await createPartitions(db, DAYS)).toBe(true);
+  expect(await createPartitions(db, DAYS)).toBeUndefined();
   expect(await listTables(db)).toHaveLength(2);
   await emitEvents(core, 2);
   expect(await readTables(db)).toEqual({ events_default: [1, 2] });
   await dropAll(core);
 });
+
+test.runIf(inject('database') === 'postgres')(
+  'a large default partition is not read under a lock: no partition is created, and events are stored in it',
+  async () => {
+    const core = await createTestCore();
+    const { db } = core;
+    await dropAll(core);
+    await sql`
+    insert into events (topic, seq, event, at)
+    select 'old', seq, to_json(repeat('x', 1800)), '2020-01-01' from generate_series(1, 40000) as seq
+  `.execute(db);
+    try {
+      expect(await createPartitions(db, DAYS)).toBe('large default partition');
+      expect(await listTables(db)).toEqual(['events_default']);
+      await emitEvents(core, 1);
+      expect(await readTables(db)).toEqual({ events_default: [1] });
+    } finally {
+      await sql`truncate events_default`.execute(db);
+    }
+    expect(await createPartitions(db, DAYS)).toBeUndefined();
+    expect(await listTables(db)).toHaveLength(3);
+  },
+);
 
 test('a partition far ahead, from a wrong clock, does not prevent those of the present', async () => {
   const core = await createTestCore();
@@ -77,10 +104,10 @@ test('a partition far ahead, from a wrong clock, does not prevent those of the p
   await sql`
     create table events_far partition of events for values from (1, '2100-01-01') to (1, '2100-01-02')
   `.execute(db);
-  expect(await createPartitions(db, DAYS)).toBe(true);
+  expect(await createPartitions(db, DAYS)).toBeUndefined();
   await emitEvents(core, 1);
   expect(await readTables(db)).not.toHaveProperty('events_default');
-  expect(await createPartitions(db, DAYS)).toBe(true);
+  expect(await createPartitions(db, DAYS)).toBeUndefined();
   expect(await listTables(db)).toHaveLength(4);
   await dropAll(core);
 });
@@ -131,5 +158,24 @@ test.runIf(inject('database') === 'postgres')(
     released.resolve();
     await holder;
     expect(await dropPartitions(db, '2200-01-01T00:00:00.000Z')).toBe(2);
+  },
+);
+
+test.runIf(inject('database') === 'postgres')(
+  'a statement that is cancelled by its time-out postpones changes of partitions',
+  async () => {
+    const url = await createOwnPostgres();
+    const options = { kind: 'postgres', url, limits: { statement_timeout: '100ms' } } as const;
+    await using database = await openDatabase(options, createLogger('silent'));
+    const { db } = database;
+    await createPartitions(db, DAYS);
+    // Of another program, whose sessions are not ended.
+    const holder = new pg.Client({ connectionString: url });
+    await holder.connect();
+    await holder.query("select pg_advisory_lock(hashtext('parley partitions'))");
+    expect(await createPartitions(db, DAYS)).toBe('locked');
+    expect(await dropPartitions(db, '2200-01-01T00:00:00.000Z')).toBe(0);
+    await holder.end();
+    await expect.poll(() => dropPartitions(db, '2200-01-01T00:00:00.000Z')).toBe(2);
   },
 );
