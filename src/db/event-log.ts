@@ -36,6 +36,11 @@ export interface LogSnapshot {
   readonly transactions: string;
   /** Identifies the server and its start. Snapshots of different servers cannot be compared. */
   readonly server: string;
+  /**
+   * The newest transaction known to have appended to the log; null if there is none. Unlike others that have an id, it
+   * survives a crash of the server, and is lost only when an earlier state is restored.
+   */
+  readonly lastAppend: string | null;
 }
 
 /** The heads of all topics to which transactions appended between two snapshots. */
@@ -203,7 +208,10 @@ async function readChanges(db: Db, since: LogSnapshot | undefined): Promise<LogC
   // Transactions that are in the new snapshot and were not in the former: those that were running (`xip`), and those
   // that began since, up to the new snapshot's end. Ids from before a restore can be greater.
   const { rows } = await sql<
-    LogSnapshot & { readonly epoch: string; readonly heads: Readonly<Record<string, number>> | null }
+    Omit<LogSnapshot, 'lastAppend'> & {
+      readonly epoch: string;
+      readonly heads: Readonly<Record<string, number>> | null;
+    }
   >`
     with input as materialized (
       select ${since?.transactions ?? null}::pg_snapshot as former, ${since?.server ?? null}::text as server
@@ -226,14 +234,28 @@ async function readChanges(db: Db, since: LogSnapshot | undefined): Promise<LogC
   const [row] = rows;
   if (row === undefined) throw new Error('The query returned no snapshot');
   const { transactions, server, epoch, heads } = row;
-  return { snapshot: { transactions, server }, epoch, heads: new Map(Object.entries(heads ?? {})) };
+  const isUnchanged = heads === null && since?.server === server;
+  const lastAppend = isUnchanged ? since.lastAppend : await readLastAppend(db);
+  return {
+    snapshot: { transactions, server, lastAppend },
+    epoch,
+    heads: new Map(Object.entries(heads ?? {})),
+  };
+}
+
+async function readLastAppend(db: Db): Promise<string | null> {
+  // Events that were restored from a dump have ids of another server, which can be greater.
+  const { rows } = await sql<{ last: string }>`
+    select xid::text as last from events
+    where xid < pg_snapshot_xmax(pg_current_snapshot()) order by events.xid desc limit 1
+  `.execute(db);
+  return rows[0]?.last ?? null;
 }
 
 async function renewOfRestore(db: Db, known: string, since: LogSnapshot): Promise<string> {
   const epoch = await renewEpochOfRestore(db, await readServerOrigin(db));
-  // Transaction ids only ever increase, unless an earlier state of the same files was restored.
-  const { rows } = await sql<{ isEarlier: boolean }>`
-    select pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(${since.transactions}::pg_snapshot) as is_earlier
+  const { rows } = await sql<{ isEarlier: boolean | null }>`
+    select pg_snapshot_xmax(pg_current_snapshot()) <= ${since.lastAppend}::xid8 as is_earlier
   `.execute(db);
   return rows[0]?.isEarlier === true ? renewEpochOnce(db, known) : epoch;
 }

@@ -1,9 +1,11 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sql } from 'kysely';
 import pg from 'pg';
 import { describe, expect, inject, test } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
+import type { Db } from '../../src/db/database.ts';
 import { renewEpochOfRestore, renewEpochOnce, readEpoch } from '../../src/db/epoch.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
 import { createLogger } from '../../src/log.ts';
@@ -11,6 +13,9 @@ import { openTestDatabase } from '../harness/database.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
 const silent = createLogger('silent');
+
+const appendEvent = (db: Db, seq: number) =>
+  sql`insert into events (topic, seq, event, at) values ('topic', ${seq}, '{}', now())`.execute(db);
 
 test('the epoch is renewed once when the origin of the database changes', async () => {
   const { db } = await openTestDatabase();
@@ -57,16 +62,58 @@ describe.runIf(inject('database') === 'postgres')('a PostgreSQL server', () => {
   test('keeps its epoch over a restart; a node sees that an earlier state of its files was restored', async () => {
     await using server = await startPostgres();
     await using database = await openDatabase({ kind: 'postgres', url: server.url }, silent);
-    const log = createEventLog(database.db);
-    const { snapshot, epoch } = await log.readChanges(undefined);
+    const { db } = database;
+    const log = createEventLog(db);
+    await appendEvent(db, 1);
+    const first = await log.readChanges(undefined);
+    await appendEvent(db, 2);
+    // As in a dump of another server.
+    await sql`update events set xid = '999999999' where seq = 1`.execute(db);
+    const { snapshot, epoch } = await log.readChanges(first.snapshot);
+    expect(snapshot.lastAppend).not.toBe(first.snapshot.lastAppend);
     await server.restart();
     await expect.poll(() => log.readChanges(snapshot).catch(() => undefined)).toMatchObject({ epoch });
     expect(await log.renewEpochOfRestore(epoch, snapshot)).toBe(epoch);
-    const later = { ...snapshot, transactions: '999999999:999999999:' };
+    const later = { ...snapshot, lastAppend: '999999999' };
     const renewed = await log.renewEpochOfRestore(epoch, later);
     expect(renewed).not.toBe(epoch);
     // Another node, which knows the former epoch, too.
     expect(await log.renewEpochOfRestore(epoch, later)).toBe(renewed);
+  });
+
+  test('keeps its epoch over a crash, which assigns the ids of transactions that were not committed again', async () => {
+    await using server = await startPostgres();
+    await using database = await openDatabase({ kind: 'postgres', url: server.url }, silent);
+    const { db } = database;
+    const log = createEventLog(db);
+    const isUp = () =>
+      log.readChanges(undefined).then(
+        () => true,
+        () => false,
+      );
+    // What is not committed is not flushed until the crash.
+    await sql`alter system set wal_writer_delay = '10s'`.execute(db);
+    await server.restart();
+    await expect.poll(isUp).toBe(true);
+    await appendEvent(db, 1);
+    await sql`
+      do $$ begin
+        for number in 1..100 loop
+          begin
+            insert into log_trims (topic) values ('topic');
+            raise exception 'rolled back';
+          exception when others then null;
+          end;
+        end loop;
+        raise exception 'rolled back';
+      end $$
+    `
+      .execute(db)
+      .catch(() => undefined);
+    const { snapshot, epoch } = await log.readChanges(undefined);
+    await server.restart('immediate');
+    await expect.poll(isUp).toBe(true);
+    expect(await log.renewEpochOfRestore(epoch, snapshot)).toBe(epoch);
   });
 
   test('has another epoch in a copy of a database', async () => {

@@ -145,7 +145,7 @@ class DatabaseModel {
           const head = this.entries.length;
           const heads = since?.transactions === String(head) ? [] : [[TOPIC as string, head] as const];
           return {
-            snapshot: { transactions: String(head), server: 'model' },
+            snapshot: { transactions: String(head), server: 'model', lastAppend: null },
             epoch: EPOCH,
             heads: new Map(heads),
           };

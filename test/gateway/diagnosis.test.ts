@@ -297,7 +297,11 @@ test('log lag is the number of committed events that the tail has not delivered'
     readRange: () => Promise.resolve({ head: 2, trimmed: 0 }),
     readHeads: () => Promise.resolve(new Map([['conversation:1', 5]])),
     readChanges: () =>
-      Promise.resolve({ snapshot: { transactions: '1:1:', server: 'only' }, epoch: '', heads: new Map() }),
+      Promise.resolve({
+        snapshot: { transactions: '1:1:', server: 'only', lastAppend: null },
+        epoch: '',
+        heads: new Map(),
+      }),
     readAfter: () => new Promise(() => undefined),
   } as unknown as EventLog;
   const log = createLogger('silent');
