@@ -113,7 +113,7 @@ async function openPostgres(
   const { db, shares } = openPool(server, { size: poolSize, watch });
   open(db);
   await migrateServer(server, log);
-  const epoch = await renewEpochOfRestore(db, await readServerOrigin(db));
+  const epoch = await renewEpochOfRestore(db, await readServerOrigin(db, log));
   const owned = stack.move();
   return {
     kind: 'postgres',

@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import type { Kysely, Transaction } from 'kysely';
+import { isOutage } from '../errors.ts';
+import type { Logger } from '../log.ts';
 import type { Tables } from './tables.ts';
 
 type Db = Kysely<Tables>;
@@ -74,10 +76,10 @@ async function replaceEpoch(tx: Tx, former: string): Promise<string> {
 
 /**
  * Returns the origin of a PostgreSQL database: its cluster, its timeline (another one after a promotion, or a recovery to a
- * point in time), and the ids of the database and of a table, which a dump does not keep. Undefined if the server does not
- * tell.
+ * point in time), and the ids of the database and of a table, which a dump does not keep. Undefined, with a warning in
+ * `log`, if the server does not tell.
  */
-export async function readServerOrigin(db: Db): Promise<string | undefined> {
+export async function readServerOrigin(db: Db, log?: Logger): Promise<string | undefined> {
   try {
     const { rows } = await sql<{ origin: string }>`
       select concat_ws('/',
@@ -89,12 +91,9 @@ export async function readServerOrigin(db: Db): Promise<string | undefined> {
     `.execute(db);
     return rows[0]?.origin;
   } catch (error) {
+    if (isOutage(error)) throw error;
     // Hosted databases may refuse these functions, or not have them.
-    if (error instanceof Error && 'code' in error && REFUSED_SQLSTATES.some((code) => code === error.code))
-      return undefined;
-    throw error;
+    log?.warn({ err: error }, 'the database does not tell its identity: run renew-epoch after a restore');
+    return undefined;
   }
 }
-
-/** Insufficient privilege, undefined function, feature not supported, object not in prerequisite state. */
-const REFUSED_SQLSTATES = ['42501', '42883', '0A000', '55000'];

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import pg from 'pg';
-import { describe, expect, inject, test } from 'vitest';
+import { describe, expect, inject, test, vi } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import type { Db } from '../../src/db/database.ts';
 import { renewEpochOfRestore, renewEpochOnce, readEpoch } from '../../src/db/epoch.ts';
@@ -114,6 +114,31 @@ describe.runIf(inject('database') === 'postgres')('a PostgreSQL server', () => {
     await server.restart('immediate');
     await expect.poll(isUp).toBe(true);
     expect(await log.renewEpochOfRestore(epoch, snapshot)).toBe(epoch);
+  });
+
+  test('that does not tell its identity is used, with a warning', async () => {
+    await using server = await startPostgres();
+    const admin = new pg.Client({ connectionString: server.url });
+    await admin.connect();
+    try {
+      await admin.query(`
+        create schema hosted;
+        create function hosted.pg_control_system(out system_identifier bigint) language plpgsql as $$ begin
+          raise exception 'not available on this service' using errcode = 'P0001';
+        end $$;
+        alter database postgres set search_path = public, hosted, pg_catalog
+      `);
+    } finally {
+      await admin.end();
+    }
+    const log = createLogger('silent');
+    const warn = vi.spyOn(log, 'warn');
+    await using database = await openDatabase({ kind: 'postgres', url: server.url }, log);
+    expect(warn.mock.calls.map(([, text]) => text)).toEqual([
+      expect.stringContaining('does not tell its identity'),
+    ]);
+    const { snapshot, epoch } = await createEventLog(database.db).readChanges(undefined);
+    expect(await createEventLog(database.db).renewEpochOfRestore(epoch, snapshot)).toBe(epoch);
   });
 
   test('has another epoch in a copy of a database', async () => {
