@@ -3,9 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openDatabase } from '../../src/db/database.ts';
-import { MIGRATIONS, migrate } from '../../src/db/migrate.ts';
-import { createLogger } from '../../src/log.ts';
 import { createTestAccount } from '../../src/testing/account.ts';
 import {
   createCircle,
@@ -19,10 +16,10 @@ import { startPostgres } from '../harness/postgres.ts';
 import { PROGRAM_ENV, ROOT, startProgram, waitUntilListening } from '../harness/program.ts';
 
 // Runs the code of the release before this one, which `npm run keep-release` has kept, with the packages of this one. It shows
-// that both run on one database, whichever starts first, and that the code can be rolled back. It does not show that the
+// that its nodes run on beside this release. They cannot start again, as they refuse migrations that they do not know; those of this
+// release can (test/db/migrate.test.ts): when it is the one that is kept, restart it here. The test does not show that the
 // former release runs with its own versions of packages.
 
-const log = createLogger('silent');
 const SECRET = 'a secret that both releases share';
 const SEND = `mutation ($id: ID!, $text: String!) {
   sendMessage(conversationId: $id, text: $text) { message { id } }
@@ -86,7 +83,7 @@ async function readTexts(
   return texts;
 }
 
-test('the previous release runs before, beside and after this one on its database', async () => {
+test('nodes of the previous release run on beside this one on its database, but cannot start again', async () => {
   await using server = await startPostgres();
   await using stack = new AsyncDisposableStack();
   const on = (url: string, token?: string) => stack.use(createGraphqlClient(url, token));
@@ -106,31 +103,17 @@ test('the previous release runs before, beside and after this one on its databas
   await using onPrevious = bob.graphql.subscribe(EVENTS, variables);
   await send(ann.graphql, id, ...next('before 1', 'before 2'));
 
-  // The upgrade, and one more: what the release after this one may add.
   await using current = await startCurrent(server.url);
-  await using database = await openDatabase({ kind: 'postgres', url: server.url }, log);
-  const later = {
-    async up(db: typeof database.db) {
-      await db.schema.alterTable('messages').addColumn('later', 'text').execute();
-      await db.schema.createTable('later').addColumn('id', 'integer').execute();
-    },
-  };
-  await migrate(database.db, { log, migrations: { ...MIGRATIONS, '9000-later': later } });
-  const bobOnCurrent = on(current.url, bob.token);
-  await using onCurrent = bobOnCurrent.subscribe(EVENTS, variables);
+  await using onCurrent = on(current.url, bob.token).subscribe(EVENTS, variables);
   await send(ann.graphql, id, ...next('beside, of the previous release'));
   await send(on(current.url, ann.token), id, ...next('beside, of this release'));
   expect(await readTexts(onPrevious, texts.length)).toEqual(texts);
   expect(await readTexts(onCurrent, texts.length)).toEqual(texts);
+  expect(previous.program.printed.stdout).not.toMatch(/"level":50/);
 
-  // A node of the previous release is restarted, and so is the whole cluster after a roll-back.
   await previous[Symbol.asyncDispose]();
-  await using restarted = await startPrevious(server.url);
-  await current[Symbol.asyncDispose]();
-  const annAfterwards = on(restarted.url, ann.token);
-  await using afterwards = on(restarted.url, bob.token).subscribe(EVENTS, variables);
-  await send(annAfterwards, id, ...next('after'));
+  await expect(startPrevious(server.url)).rejects.toThrow('corrupted migrations');
+  await using afterwards = on(current.url, bob.token).subscribe(EVENTS, variables);
+  await send(on(current.url, ann.token), id, ...next('after'));
   expect(await readTexts(afterwards, texts.length)).toEqual(texts);
-  expect(restarted.program.printed.stdout).toContain('the database is of a newer release');
-  expect(restarted.program.printed.stdout).not.toMatch(/"level":50/);
 }, 120_000);
