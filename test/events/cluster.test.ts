@@ -358,3 +358,21 @@ clusterTest('an event without readers is confirmed, as it may have ended them; a
   const typing = { kind: 'ephemeral', ephemeral: { ...createTyping(1), topic: same } } as const;
   expect(await a.bus.publishConfirmed(typing, nodeIds, 300)).toEqual(new Set([idOfA]));
 });
+
+clusterTest('beside a node of an older version, a signal counts as confirmed, and a revocation does not', async () => {
+  const core = await createTestCore();
+  const url = core.url ?? '';
+  await using oldNode = await openPostgresNotifier({ url, log, onText() {}, onListening() {} });
+  await using _node = await connect(core, url);
+  const notices = await recordNotices(core);
+  const envelope = { topic: TOPIC, seq: 9, at: '2026-01-01T00:00:00.000Z', event: createNumberedEvent(1) };
+  const event = { kind: 'event', envelope } as const;
+  await oldNode.send([
+    { channel: 'parley', text: 'abcdef01 here' },
+    { channel: 'parley', text: `abcdef01 1 0/1 ${JSON.stringify(event)}` },
+  ]);
+  await waitForNotices(notices, 1);
+  const typing = { kind: 'ephemeral', ephemeral: createTyping(1) } as const;
+  expect(await core.bus.publishConfirmed(typing, ['silent'], 10)).toEqual(new Set(['silent']));
+  expect(await core.bus.publishConfirmed(event, ['silent'], 10)).toEqual(new Set());
+});

@@ -167,8 +167,8 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
     async sendConfirmed(notice, nodeIds, timeoutMs) {
       const others = nodeIds.filter((id) => id !== nodeId);
       const number = sender.addConfirmed(notice);
-      // Old nodes do not confirm.
-      if (number !== undefined && hasOldPeers()) return new Set(nodeIds);
+      // Old nodes do not confirm. A revocation waits for the new ones.
+      if (number !== undefined && notice.kind === 'ephemeral' && hasOldPeers()) return new Set(nodeIds);
       const confirmed = await confirmations.expect(
         number ?? NaN,
         number === undefined ? [] : others,
