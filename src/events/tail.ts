@@ -4,6 +4,7 @@ import type { Logger } from '../log.ts';
 import type { Bus } from './bus.ts';
 import type { Epoch } from './cursor.ts';
 import { DeliveryGate } from './delivery-gate.ts';
+import { isAccountTopic } from './event.ts';
 import type { Envelope, Topic } from './event.ts';
 import { createComparison } from './log-comparison.ts';
 import { TailSource } from './tail-source.ts';
@@ -30,9 +31,10 @@ export interface Tails {
   /**
    * Finds events whose notices the bus lost, in all that was committed since the last comparison: cheap enough for several
    * times a second. The first one, and one after a restart of the database or a long pause, compares every open topic. Once
-   * it resolves, the accounts that are followed have received theirs: ends of sessions are known.
+   * it resolves, the accounts that are followed have received theirs: ends of sessions are known. Of other topics, events
+   * are read from the log immediately, or if their notices may still arrive, by the next call.
    */
-  compare(): Promise<void>;
+  compare(options?: { readonly noticesMayArrive?: boolean }): Promise<void>;
   /** Resolves once this node has delivered the event, if it follows the topic. */
   whenDelivered(topic: Topic, seq: number): Promise<void>;
   /** Whether a recent comparison shows that no end of a session was missed. Otherwise nothing is delivered. */
@@ -70,10 +72,23 @@ export function createTails(deps: TailDeps): Tails {
     ...controlLog,
     readAfter: (...range) => accountReads.run(() => controlLog.readAfter(...range)),
   };
+  /** Heads that the bus has not announced yet: found since the last call of `compare`, and before. */
+  let found = new Map<Topic, number>();
+  let overdue = new Map<Topic, number>();
+  const advanceAll = (heads: ReadonlyMap<Topic, number>): void => {
+    for (const [topic, head] of heads) sources.get(topic)?.source.advance(head);
+  };
   const compare = createComparison(controlLog, deps.epoch, {
     topics: () => [...sources.keys()],
-    advance: (topic, seq) => sources.get(topic)?.source.advance(seq),
+    advance(topic, head) {
+      const source = sources.get(topic)?.source;
+      if (source === undefined || source.deliveredSeq >= head) return;
+      if (isAccountTopic(topic)) source.advance(head);
+      else found.set(topic, head);
+    },
     async restart() {
+      found.clear();
+      overdue.clear();
       deps.log.warn('the database was restored: streams end, and clients must read the data again');
       await Promise.all(Array.from(sources.values(), ({ source }) => source.restart()));
     },
@@ -105,7 +120,16 @@ export function createTails(deps: TailDeps): Tails {
       release(topic, entry);
       return undefined;
     },
-    compare: () => gate.compare(),
+    async compare({ noticesMayArrive = false } = {}) {
+      const before = overdue;
+      await gate.compare();
+      advanceAll(before);
+      // Otherwise another call shared the comparison, and what it found has not waited for one.
+      if (overdue === before) [overdue, found] = [found, new Map()];
+      if (noticesMayArrive) return;
+      advanceAll(overdue);
+      advanceAll(found);
+    },
     async whenDelivered(topic, seq) {
       const source = sources.get(topic)?.source;
       source?.advance(seq);

@@ -376,3 +376,19 @@ clusterTest('beside a node of an older version, a signal counts as confirmed, an
   expect(await core.bus.publishConfirmed(typing, ['silent'], 10)).toEqual(new Set(['silent']));
   expect(await core.bus.publishConfirmed(event, ['silent'], 10)).toEqual(new Set());
 });
+
+clusterTest('notices are expected to arrive only while the connection is open', async () => {
+  const core = await createTestCore();
+  let isListening = true;
+  const open = async (options: NotifierOptions): Promise<Notifier> => {
+    const notifier = await openPostgresNotifier(options);
+    return Object.create(notifier, { listening: { get: () => isListening && notifier.listening } }) as Notifier;
+  };
+  const compare = vi.fn(core.tails.compare);
+  const node = { ...core, tails: { ...core.tails, compare } };
+  await using _node = await connect(node, core.url ?? '', { open, compareMs: 20 });
+  for (const expected of [true, false, true]) {
+    isListening = expected;
+    await vi.waitFor(() => expect(compare).toHaveBeenLastCalledWith({ noticesMayArrive: expected }));
+  }
+});

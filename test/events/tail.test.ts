@@ -401,3 +401,65 @@ test.skipIf(inject('database') !== 'postgres')(
     await vi.waitFor(() => expect(tails.lag()).toBe(0), { timeout: 10_000 });
   },
 );
+/** A node whose reads of the log are counted, after its first comparison. */
+async function createComparedNode() {
+  const core = await createTestCore();
+  const eventLog = createEventLog(core.db);
+  const readAfter = vi.fn(eventLog.readAfter);
+  const bus = createBus(silent);
+  const tails = createTails({ ...core, eventLog: { ...eventLog, readAfter }, bus, log: silent });
+  const compare = () => tails.compare({ noticesMayArrive: true });
+  const followed = await followTopic({ tails });
+  await compare();
+  return { core, bus, tails, readAfter, compare, ...followed };
+}
+
+test('events that the bus delivers after a comparison has found them are not read from the log', async () => {
+  const { core, bus, readAfter, compare, numbers } = await createComparedNode();
+  for (const number of range(1, 5)) {
+    const notices = await commitOnOtherNode(core, number);
+    // Calls that share a comparison.
+    await Promise.all([compare(), compare()]);
+    for (const notice of notices) bus.receive(notice);
+  }
+  await compare();
+  expect(numbers).toEqual(range(1, 5));
+  expect(readAfter).not.toHaveBeenCalled();
+});
+
+test('an event whose notice has not arrived by the next comparison is read from the log', async () => {
+  const { core, readAfter, compare, numbers, waitForSeq } = await createComparedNode();
+  await commitOnOtherNode(core, 1);
+  await compare();
+  expect(readAfter).not.toHaveBeenCalled();
+  await commitOnOtherNode(core, 2);
+  await compare();
+  await waitForSeq(2);
+  expect(numbers).toEqual([1, 2]);
+});
+
+test('without the bus, events that comparisons have found are read immediately', async () => {
+  const { core, tails, compare, numbers, waitForSeq } = await createComparedNode();
+  await commitOnOtherNode(core, 1);
+  await compare();
+  await tails.compare();
+  await waitForSeq(1);
+  await commitOnOtherNode(core, 2);
+  await tails.compare();
+  await waitForSeq(2);
+  expect(numbers).toEqual([1, 2]);
+});
+
+test('the end of a session is delivered by the comparison that finds it', async () => {
+  const { core, tails, compare } = await createComparedNode();
+  const account: ActorRef = { kind: 'user', id: 7 as UserId };
+  await core.db.transaction().execute((tx) => createTopics(tx, [accountTopic(account)]));
+  const ended: string[] = [];
+  const tail = await tails.open(accountTopic(account));
+  tail?.follow({ onEvent: ({ event }) => void ended.push(event.type) });
+  await transact(createNode(core), async (unit) =>
+    unit.emit({ type: 'session.ended', account, tokenId: 'revoked' }),
+  );
+  await compare();
+  expect(ended).toEqual(['session.ended']);
+});

@@ -113,9 +113,9 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
       log.error({ err: error }, 'failed to decode cluster message');
     }
   };
-  const compare = async (): Promise<void> => {
+  const compare = async (noticesMayArrive: boolean): Promise<void> => {
     try {
-      await tails.compare();
+      await tails.compare({ noticesMayArrive });
     } catch (error) {
       log.warn({ err: error }, 'comparing open topics with the log failed, retrying');
     }
@@ -129,7 +129,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
       // While disconnected nothing could arrive, so peers may exist.
       state.receivedAt = performance.now();
       void announce();
-      void compare();
+      void compare(false);
     },
   });
   const shards = createShards(notifier);
@@ -152,7 +152,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
   };
   const connection = watchConnection(notifier, log);
   const timers = [
-    setInterval(() => void compare(), compareMs),
+    setInterval(() => void compare(connection.isConnected), compareMs),
     setInterval(() => {
       sender.expireDirtyTopics();
       void announce();
@@ -177,7 +177,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
       return others.length < nodeIds.length ? confirmed.add(nodeId) : confirmed;
     },
   });
-  await Promise.all([announce(), compare()]);
+  await Promise.all([announce(), compare(false)]);
 
   return {
     get isConnected() {
