@@ -286,7 +286,7 @@ const withReceiveListener = (bus: Bus, listener: Listener): Bus => ({
   ...bus,
   receive(notice) {
     listener(notice);
-    bus.receive(notice);
+    return bus.receive(notice);
   },
 });
 

@@ -10,13 +10,15 @@ export type Notice =
   /** An item that is not persisted. */
   | { readonly kind: 'ephemeral'; readonly ephemeral: Ephemeral };
 
-/** Called synchronously for each notice. Must neither throw nor block. */
-export type Listener = (notice: Notice) => void;
+/** Called synchronously for each notice. Returns false for one that it drops. Must neither throw nor block. */
+export type Listener = (notice: Notice) => boolean | void;
 
 /** Connects a bus to those of other nodes. Delivery may fail or repeat: receivers compare positions. */
 export interface ClusterLink {
+  /** The node of this process. */
+  readonly nodeId: string;
   send(notices: readonly Notice[]): void;
-  /** Sends a notice, and resolves as `Bus.publishConfirmed` does. */
+  /** Sends a notice, and resolves as `Bus.publishConfirmed` does, with those of the given other nodes. */
   sendConfirmed(notice: Notice, nodeIds: readonly string[], timeoutMs: number): Promise<ReadonlySet<string>>;
   /** Called with a topic that has its first listener in this process: notices of other nodes are wanted. */
   follow(topic: Topic): void;
@@ -46,8 +48,8 @@ export interface Bus {
     nodeIds: readonly string[],
     timeoutMs: number,
   ): Promise<ReadonlySet<string>>;
-  /** Delivers a notice from another node to listeners of this process. */
-  receive(notice: Notice): void;
+  /** Delivers a notice from another node to listeners of this process. Returns false if one drops it. */
+  receive(notice: Notice): boolean;
   connect(link: ClusterLink): void;
   disconnect(): void;
   /** Topics with at least one listener in this process. */
@@ -66,14 +68,16 @@ export function createBus(log: Logger): Bus {
   const listeners = new Map<Topic, Set<Listener>>();
   let link: ClusterLink | undefined;
 
-  const receive = (notice: Notice): void => {
+  const receive = (notice: Notice): boolean => {
+    let isAccepted = true;
     for (const listener of listeners.get(topicOfNotice(notice)) ?? []) {
       try {
-        listener(notice);
+        if (listener(notice) === false) isAccepted = false;
       } catch (error) {
         log.error({ err: error, topic: topicOfNotice(notice) }, 'bus listener threw');
       }
     }
+    return isAccepted;
   };
 
   return {
@@ -94,9 +98,13 @@ export function createBus(log: Logger): Bus {
       link?.send(notices);
     },
     async publishConfirmed(notice, nodeIds, timeoutMs) {
-      receive(notice);
+      const isAccepted = receive(notice);
       // Without other nodes, all connections are of this one.
-      return link === undefined ? new Set(nodeIds) : link.sendConfirmed(notice, nodeIds, timeoutMs);
+      if (link === undefined) return new Set(isAccepted ? nodeIds : []);
+      const { nodeId } = link;
+      const others = nodeIds.filter((id) => id !== nodeId);
+      const confirmed = await link.sendConfirmed(notice, others, timeoutMs);
+      return isAccepted && others.length < nodeIds.length ? new Set([...confirmed, nodeId]) : confirmed;
     },
     receive,
     connect(newLink) {

@@ -14,6 +14,11 @@ export const REVOCATION_WAIT_MS = 750;
 /** Notices that wait for a comparison. */
 const MAX_HELD_BYTES = 16 * 1024 * 1024;
 
+interface Held {
+  readonly bytes: number;
+  readonly deliver: () => void;
+}
+
 /**
  * Stops deliveries while this node may have missed the end of a session, for example after it was suspended, or when the
  * database is too slow to be asked.
@@ -22,7 +27,10 @@ export class DeliveryGate {
   readonly #leaseMs: number;
   readonly #comparer;
   #comparedAt = -Infinity;
+  /** In the order of calls. */
+  readonly #held: Held[] = [];
   #heldBytes = 0;
+  #isPassing = false;
 
   /** `compare` finds and delivers the ends of sessions. With a lease of Infinity it is not needed. */
   constructor(leaseMs: number, compare: () => Promise<void>) {
@@ -30,8 +38,10 @@ export class DeliveryGate {
     this.#comparer = createBatcher<undefined, void>(
       async (requests) => {
         const startedAt = performance.now();
+        const heldBefore = this.#held.length;
         await compare();
         this.#comparedAt = startedAt;
+        this.#release(heldBefore);
         return requests.map(() => undefined);
       },
       { maxBatchSize: Number.MAX_SAFE_INTEGER },
@@ -40,6 +50,11 @@ export class DeliveryGate {
 
   get isOpen(): boolean {
     return this.#leaseMs === Infinity || performance.now() - this.#comparedAt < this.#leaseMs;
+  }
+
+  /** Whether a notice must wait: for a comparison, or for those that already do. */
+  get mustHold(): boolean {
+    return this.#held.length > 0 || !this.isOpen;
   }
 
   /** Compares with the log. Concurrent calls share a comparison that starts after the last of them. */
@@ -56,10 +71,24 @@ export class DeliveryGate {
   hold(bytes: number, deliver: () => void): boolean {
     if (this.#heldBytes + bytes > MAX_HELD_BYTES) return false;
     this.#heldBytes += bytes;
-    void this.pass().then(() => {
-      this.#heldBytes -= bytes;
-      deliver();
-    });
+    this.#held.push({ bytes, deliver });
+    if (!this.#isPassing) void this.#passHeld();
     return true;
+  }
+
+  async #passHeld(): Promise<void> {
+    this.#isPassing = true;
+    while (this.#held.length > 0) await this.pass();
+    this.#isPassing = false;
+  }
+
+  /** Delivers the first `count` of the held notices, and the others while the gate is open. */
+  #release(count: number): void {
+    for (let released = 0; released < count || this.isOpen; released += 1) {
+      const held = this.#held.shift();
+      if (held === undefined) return;
+      this.#heldBytes -= held.bytes;
+      held.deliver();
+    }
   }
 }

@@ -78,7 +78,7 @@ export class TailSource {
 
   async readAfter(afterSeq: number, limit: number, log = this.#deps.eventLog): Promise<LogPage | undefined> {
     const page = await log.readAfter(this.#topic, afterSeq, limit);
-    if (!this.#mayDeliver()) await this.#deps.gate.pass();
+    if (!this.#deps.gate.isOpen && !isAccountTopic(this.#topic)) await this.#deps.gate.pass();
     return page;
   }
 
@@ -151,17 +151,20 @@ export class TailSource {
     this.advance(this.#announcedSeq);
   }
 
-  #receive(notice: Notice): void {
-    if (notice.kind === 'ephemeral') this.#receiveEphemeral(notice.ephemeral);
-    else if (notice.kind === 'event') this.#receiveEvent(notice.envelope);
+  /** Returns false if the notice is dropped. */
+  #receive(notice: Notice): boolean {
+    if (notice.kind === 'ephemeral') return this.#receiveEphemeral(notice.ephemeral);
+    if (notice.kind === 'event') this.#receiveEvent(notice.envelope);
     else this.advance(notice.seq);
+    return true;
   }
 
   #receiveEvent(envelope: Envelope): void {
     const { seq } = envelope;
     const isHolding = this.#heldSeq > this.deliveredSeq;
     if (this.#isReading || seq !== (isHolding ? this.#heldSeq : this.deliveredSeq) + 1) this.advance(seq);
-    else if (!isHolding && this.#mayDeliver()) this.#deliver(envelope);
+    // Events of an account end its sessions, and wait for nothing.
+    else if (!this.#deps.gate.mustHold || isAccountTopic(this.#topic)) this.#deliver(envelope);
     else if (this.#hold(envelope)) this.#heldSeq = seq;
     else this.advance(seq);
   }
@@ -179,18 +182,14 @@ export class TailSource {
     });
   }
 
-  /** Events of an account end its sessions, and wait for nothing. */
-  #mayDeliver(): boolean {
-    return this.#deps.gate.isOpen || isAccountTopic(this.#topic);
-  }
-
-  #receiveEphemeral(ephemeral: Ephemeral): void {
+  #receiveEphemeral(ephemeral: Ephemeral): boolean {
     const deliver = (): void => this.#notify((follower) => follower.onEphemeral?.(ephemeral));
     const { gate } = this.#deps;
     const bytes =
       EPHEMERAL_BYTES + (ephemeral.type === 'signal' ? approximateJsonSize(ephemeral.content) : 0);
-    if (gate.isOpen) deliver();
-    else gate.hold(bytes, deliver);
+    if (gate.mustHold) return gate.hold(bytes, deliver);
+    deliver();
+    return true;
   }
 
   #notify(call: (follower: Follower) => void): void {

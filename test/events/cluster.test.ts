@@ -359,36 +359,56 @@ clusterTest('an event without readers is confirmed, as it may have ended them; a
   expect(await a.bus.publishConfirmed(typing, nodeIds, 300)).toEqual(new Set([idOfA]));
 });
 
-clusterTest('beside a node of an older version, a signal counts as confirmed, and a revocation does not', async () => {
-  const core = await createTestCore();
-  const url = core.url ?? '';
-  await using oldNode = await openPostgresNotifier({ url, log, onText() {}, onListening() {} });
-  await using _node = await connect(core, url);
-  const notices = await recordNotices(core);
-  const envelope = { topic: TOPIC, seq: 9, at: '2026-01-01T00:00:00.000Z', event: createNumberedEvent(1) };
-  const event = { kind: 'event', envelope } as const;
-  await oldNode.send([
-    { channel: 'parley', text: 'abcdef01 here' },
-    { channel: 'parley', text: `abcdef01 1 0/1 ${JSON.stringify(event)}` },
-  ]);
-  await waitForNotices(notices, 1);
-  const typing = { kind: 'ephemeral', ephemeral: createTyping(1) } as const;
-  expect(await core.bus.publishConfirmed(typing, ['silent'], 10)).toEqual(new Set(['silent']));
-  expect(await core.bus.publishConfirmed(event, ['silent'], 10)).toEqual(new Set());
-});
+clusterTest(
+  'beside a node of an older version, a signal counts as confirmed, and a revocation does not',
+  async () => {
+    const core = await createTestCore();
+    const url = core.url ?? '';
+    await using oldNode = await openPostgresNotifier({ url, log, onText() {}, onListening() {} });
+    await using _node = await connect(core, url);
+    const notices = await recordNotices(core);
+    const envelope = { topic: TOPIC, seq: 9, at: '2026-01-01T00:00:00.000Z', event: createNumberedEvent(1) };
+    const event = { kind: 'event', envelope } as const;
+    await oldNode.send([
+      { channel: 'parley', text: 'abcdef01 here' },
+      { channel: 'parley', text: `abcdef01 1 0/1 ${JSON.stringify(event)}` },
+    ]);
+    await waitForNotices(notices, 1);
+    const typing = { kind: 'ephemeral', ephemeral: createTyping(1) } as const;
+    expect(await core.bus.publishConfirmed(typing, ['silent'], 10)).toEqual(new Set(['silent']));
+    expect(await core.bus.publishConfirmed(event, ['silent'], 10)).toEqual(new Set());
+  },
+);
 
 clusterTest('notices are expected to arrive only while the connection is open', async () => {
   const core = await createTestCore();
   let isListening = true;
   const open = async (options: NotifierOptions): Promise<Notifier> => {
     const notifier = await openPostgresNotifier(options);
-    return Object.create(notifier, { listening: { get: () => isListening && notifier.listening } }) as Notifier;
+    return Object.create(notifier, {
+      listening: { get: () => isListening && notifier.listening },
+    }) as Notifier;
   };
   const compare = vi.fn(core.tails.compare);
   const node = { ...core, tails: { ...core.tails, compare } };
   await using _node = await connect(node, core.url ?? '', { open, compareMs: 20 });
   for (const expected of [true, false, true]) {
     isListening = expected;
-    await vi.waitFor(() => expect(compare).toHaveBeenLastCalledWith({ noticesMayArrive: expected }));
+    await vi.waitFor(() => expect(compare).toHaveBeenLastCalledWith({ noticesMayArrive: expected }), {
+      timeout: 5_000,
+    });
   }
+});
+
+clusterTest('a signal that the receiving node drops is not confirmed', async () => {
+  await using cluster = await startTestCluster();
+  const { a, b, nodeIds } = cluster;
+  const [, idOfB = ''] = nodeIds;
+  let isAccepted = false;
+  b.bus.subscribe(TOPIC, () => isAccepted);
+  await b.bus.whenFollowed(TOPIC);
+  const notice = { kind: 'ephemeral', ephemeral: createTyping(1) } as const;
+  expect(await a.bus.publishConfirmed(notice, [idOfB], 300)).toEqual(new Set());
+  isAccepted = true;
+  expect(await a.bus.publishConfirmed(notice, [idOfB], 5_000)).toEqual(new Set([idOfB]));
 });

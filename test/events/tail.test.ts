@@ -9,12 +9,15 @@ import { accountTopic } from '../../src/events/event.ts';
 import type { Envelope, Ephemeral } from '../../src/events/event.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
 import { pingDatabase } from '../../src/db/postgres.ts';
+import type { EventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
 import type { Tail } from '../../src/events/tail.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
 import type { UserId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
 import {
+  createActorView,
+  createLink,
   createNode,
   readNumber,
   emitEvents,
@@ -462,4 +465,74 @@ test('the end of a session is delivered by the comparison that finds it', async 
   );
   await compare();
   expect(ended).toEqual(['session.ended']);
+});
+
+/** A node that delivers after a comparison, which waits for `before`. */
+async function createGatedNode(leaseMs: number, before: () => Promise<void> = async () => {}) {
+  const core = await createTestCore();
+  const eventLog = createEventLog(core.db);
+  const readChanges: EventLog['readChanges'] = async (since) => {
+    await before();
+    return eventLog.readChanges(since);
+  };
+  const bus = createBus(silent);
+  const tails = createTails({ ...core, eventLog: { ...eventLog, readChanges }, bus, log: silent, leaseMs });
+  const { ephemerals } = await followTopic({ tails });
+  const publish = (number: number) => bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(number) }]);
+  const received = () =>
+    ephemerals.map((ephemeral) =>
+      ephemeral.type === 'typing' && ephemeral.actor.kind === 'user'
+        ? ephemeral.actor.user.id
+        : ephemeral.type,
+    );
+  return { bus, tails, publish, received };
+}
+
+test('items that are not in the log keep their order when a comparison fails', async () => {
+  let comparisons = 0;
+  const { tails, publish, received } = await createGatedNode(60_000, async () => {
+    comparisons += 1;
+    if (comparisons === 1) throw new Error('unavailable');
+  });
+  for (const number of range(1, 20)) publish(number);
+  await vi.waitFor(() => expect(comparisons).toBe(1), { timeout: 5_000 });
+  expect(received()).toEqual([]);
+  await tails.compare();
+  publish(21);
+  await vi.waitFor(() => expect(received()).toHaveLength(21), { timeout: 5_000 });
+  expect(received()).toEqual(range(1, 21));
+});
+
+test('an item that arrives during a comparison waits for the next one, if the lease ends before', async () => {
+  const started: (() => void)[] = [];
+  const { publish, received } = await createGatedNode(
+    0,
+    () => new Promise((resolve) => started.push(resolve)),
+  );
+  publish(1);
+  await vi.waitFor(() => expect(started).toHaveLength(1), { timeout: 5_000 });
+  publish(2);
+  started[0]?.();
+  await vi.waitFor(() => expect(started).toHaveLength(2), { timeout: 5_000 });
+  expect(received()).toEqual([1]);
+  started[1]?.();
+  await vi.waitFor(() => expect(received()).toEqual([1, 2]), { timeout: 5_000 });
+});
+
+test('a signal that is dropped, because too much waits for a comparison, is not confirmed', async () => {
+  const { bus, received } = await createGatedNode(0);
+  const send = (content: string) => {
+    const sender = createActorView(1);
+    const ephemeral = { type: 'signal', topic: TOPIC, sender, content, legacyLease: null } as const;
+    return bus.publishConfirmed({ kind: 'ephemeral', ephemeral }, ['own', 'other'], 10);
+  };
+  expect(await send('x'.repeat(17_000_000))).toEqual(new Set());
+  expect(await send('offer')).toEqual(new Set(['own', 'other']));
+  bus.connect({
+    ...createLink(() => undefined),
+    sendConfirmed: async (_notice, nodeIds) => new Set(nodeIds),
+  });
+  expect(await send('x'.repeat(17_000_000))).toEqual(new Set(['other']));
+  expect(await send('offer')).toEqual(new Set(['own', 'other']));
+  await vi.waitFor(() => expect(received()).toEqual(['signal', 'signal']), { timeout: 5_000 });
 });

@@ -60,6 +60,7 @@ export function createNode({ db, ...core }: Pick<Core, 'db' | 'epoch'>): Node {
 
 /** Creates a cluster link that only sends, and whose receivers confirm nothing. */
 export const createLink = (send: (notices: readonly Notice[]) => void): ClusterLink => ({
+  nodeId: 'own',
   send,
   async sendConfirmed(notice) {
     send([notice]);

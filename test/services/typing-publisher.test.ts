@@ -16,7 +16,7 @@ test('concurrent updates share one access check, and only the newest of an actor
   ];
   const published: Notice[] = [];
   for (const conversationId of [id, otherConversation.id])
-    deps.bus.subscribe(conversationTopic(conversationId), (notice) => published.push(notice));
+    deps.bus.subscribe(conversationTopic(conversationId), (notice) => void published.push(notice));
   const statements = countStatements(deps.db);
   const typing = createTypingPublisher({ db: statements.db, bus: deps.bus });
 
@@ -58,7 +58,7 @@ test('sequential updates are all published', async () => {
   const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const { id } = await createConversation(deps, await createCircle(deps, ann, bob), ann, bob);
   const published: Notice[] = [];
-  deps.bus.subscribe(conversationTopic(id), (notice) => published.push(notice));
+  deps.bus.subscribe(conversationTopic(id), (notice) => void published.push(notice));
   for (const isTyping of [true, false, true])
     await deps.typing.set({ actor: ann.actor, conversationId: id, isTyping });
   expect(published).toMatchObject([true, false, true].map((isTyping) => ({ ephemeral: { isTyping } })));

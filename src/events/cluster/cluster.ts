@@ -78,8 +78,8 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
   const receive = (received: ReceivedNotice | undefined): void => {
     if (received === undefined) return;
     const { notice, from, number, mustConfirm } = received;
-    bus.receive(notice);
-    if (mustConfirm) void confirm(notice, channelOfNode(from), number);
+    const isAccepted = bus.receive(notice);
+    if (mustConfirm && isAccepted) void confirm(notice, channelOfNode(from), number);
   };
   /**
    * Confirms a notice once this node has delivered it. An event may have no readers any more, because a comparison with
@@ -163,18 +163,13 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
   await notifier.listen([COMMON_CHANNEL, channelOfNode(origin)]);
   bus.connect({
     ...shards,
+    nodeId,
     send: (notices) => sender.add(notices),
     async sendConfirmed(notice, nodeIds, timeoutMs) {
-      const others = nodeIds.filter((id) => id !== nodeId);
       const number = sender.addConfirmed(notice);
       // Old nodes do not confirm. A revocation waits for the new ones.
       if (number !== undefined && notice.kind === 'ephemeral' && hasOldPeers()) return new Set(nodeIds);
-      const confirmed = await confirmations.expect(
-        number ?? NaN,
-        number === undefined ? [] : others,
-        timeoutMs,
-      );
-      return others.length < nodeIds.length ? confirmed.add(nodeId) : confirmed;
+      return confirmations.expect(number ?? NaN, number === undefined ? [] : nodeIds, timeoutMs);
     },
   });
   await Promise.all([announce(), compare(false)]);
