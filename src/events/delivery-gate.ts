@@ -27,6 +27,8 @@ export class DeliveryGate {
   readonly #leaseMs: number;
   readonly #comparer;
   #comparedAt = -Infinity;
+  /** The same by the system clock, which runs while a machine is suspended. */
+  #comparedOn = -Infinity;
   /** In the order of calls. */
   readonly #held: Held[] = [];
   #heldBytes = 0;
@@ -38,9 +40,11 @@ export class DeliveryGate {
     this.#comparer = createBatcher<undefined, void>(
       async (requests) => {
         const startedAt = performance.now();
+        const startedOn = Date.now();
         const heldBefore = this.#held.length;
         await compare();
         this.#comparedAt = startedAt;
+        this.#comparedOn = startedOn;
         this.#release(heldBefore);
         return requests.map(() => undefined);
       },
@@ -49,7 +53,11 @@ export class DeliveryGate {
   }
 
   get isOpen(): boolean {
-    return this.#leaseMs === Infinity || performance.now() - this.#comparedAt < this.#leaseMs;
+    if (this.#leaseMs === Infinity) return true;
+    // Either clock only shortens the lease: a system clock that is set costs at most a comparison.
+    return (
+      performance.now() - this.#comparedAt < this.#leaseMs && Date.now() - this.#comparedOn < this.#leaseMs
+    );
   }
 
   /** Whether a notice must wait: for a comparison, or for those that already do. */

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, inject, test, vi } from 'vitest';
+import { expect, inject, onTestFinished, test, vi } from 'vitest';
 import type { ActorRef } from '../../src/actor.ts';
 import { createTopics } from '../../src/db/event-log.ts';
 import type { Db } from '../../src/db/database.ts';
@@ -535,4 +535,18 @@ test('a signal that is dropped, because too much waits for a comparison, is not 
   expect(await send('x'.repeat(17_000_000))).toEqual(new Set(['other']));
   expect(await send('offer')).toEqual(new Set(['own', 'other']));
   await vi.waitFor(() => expect(received()).toEqual(['signal', 'signal']), { timeout: 5_000 });
+});
+
+test('the time during which the machine was suspended counts', async () => {
+  const { tails, publish, received } = await createGatedNode(60_000);
+  await tails.compare();
+  publish(1);
+  expect(received()).toEqual([1]);
+  // The monotonic clock does not run meanwhile.
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_000 });
+  onTestFinished(() => void vi.useRealTimers());
+  expect(tails.isCurrent).toBe(false);
+  publish(2);
+  expect(received()).toEqual([1]);
+  await vi.waitFor(() => expect(received()).toEqual([1, 2]), { timeout: 5_000 });
 });
