@@ -70,7 +70,7 @@ const INACTIVITY_TIMEOUT_MS = 30_000;
  * A statement or transaction of this length may wait for a node that is frozen. Also the shortest interval of the checks
  * for such nodes.
  */
-const LONG_USE_MS = 500;
+const LONG_USE_MS = 300;
 
 /**
  * Opens the database and migrates its schema. Without `dir` the embedded database is in memory. Throws when another

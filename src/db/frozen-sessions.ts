@@ -11,7 +11,7 @@ const MAX_NAME_LENGTH = 63;
 export const APPLICATION_NAME = `${PREFIX}${process.pid}@${hostname()}`.slice(0, MAX_NAME_LENGTH);
 
 /** A node sends the next statement of a transaction within milliseconds, or after a stall of its event loop. */
-const FROZEN_AFTER = sql`interval '1200 milliseconds'`;
+const FROZEN_AFTER = sql`interval '600 milliseconds'`;
 
 /**
  * Ends the transactions of nodes that have one idle while a session of a node waits for its locks: the node is frozen or
