@@ -22,6 +22,8 @@ const SEND_MESSAGE = `mutation ($id: ID!, $text: String!) {
 }`;
 const LIVE = { conversationEvents: { __typename: 'StreamLive' } };
 const DISCONNECT_EVERY = 20;
+/** Connections that are cut while they are opened can take as long as the longest wait for one, and retries. */
+const RECOVERY_TIMEOUT_MS = 60_000;
 
 const openServerDatabase = (url: string) => openDatabase({ kind: 'postgres', url }, createLogger('silent'));
 
@@ -52,7 +54,7 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
     }
     const received = new Map(ids.map((id) => [id, [] as string[]]));
     while ([...received.values()].some((texts) => texts.length < sentTexts.length)) {
-      const frame = await socket.next();
+      const frame = await socket.next(undefined, RECOVERY_TIMEOUT_MS);
       expect(frame).toMatchObject({ type: 'next', payload: { data: { conversationEvents: {} } } });
       const text = readText(frame);
       if (text !== undefined) received.get(String(frame['id']))?.push(text);

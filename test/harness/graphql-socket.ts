@@ -5,8 +5,11 @@ import { createReceiveQueue } from '../../src/testing/receive-queue.ts';
 export interface GraphqlSocket extends AsyncDisposable {
   readonly socket: WebSocket;
   send(frame: unknown): void;
-  /** Resolves with the next frame, or the first that matches. */
-  next(matches?: (frame: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>;
+  /** Resolves with the next frame, or the first that matches. Rejects after the timeout (15 s by default). */
+  next(
+    matches?: (frame: Record<string, unknown>) => boolean,
+    timeoutMs?: number,
+  ): Promise<Record<string, unknown>>;
   /** Resolves with the next frame of a type. */
   nextOf(type: string): Promise<Record<string, unknown>>;
   /** Returns the queued frames without taking them. */
