@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Topic } from './event.ts';
 
 /** Longest wait of a unit of work for the locks of its topics. */
@@ -61,11 +62,9 @@ export class TopicLocks {
     const remainingMs = deadline - performance.now();
     if (remainingMs <= 0) throw new LockTimeoutError(topic);
     const queue = this.#queues.get(topic);
+    if (queue === undefined || !isQueued)
+      return pause(Math.min(RETRY_MS, remainingMs), undefined, { ref: false });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    if (queue === undefined || !isQueued) {
-      setTimeout(resolve, Math.min(RETRY_MS, remainingMs)).unref();
-      return promise;
-    }
     if (queue.others.length >= MAX_QUEUED) throw new LockTimeoutError(topic);
     const waiter = { owner, start: resolve };
     queue.others.push(waiter);
