@@ -171,7 +171,7 @@ export const VARIABLES = {
     schema: wholeNumber(0, 600_000).default(0),
     default: '0',
     description:
-      'Time in milliseconds for which a node that is told to stop still serves, with `/readyz` failing: until load balancers have noticed.',
+      'Time in milliseconds for which a node still serves after SIGTERM, with `/readyz` failing: until load balancers have noticed.',
   },
   DRAIN_SPREAD_MS: {
     schema: wholeNumber(0, 3_600_000).default(0),

@@ -4,10 +4,10 @@ import { startTimer as startSystemTimer } from '../lib/timeout.ts';
 import type { StartTimer } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
 
-/** A node whose clock differs from the database's by more is told apart from those whose clock is right. */
+/** Largest difference from the clock of the database at which the clock of a node counts as right. */
 export const MAX_OFFSET_MS = 5_000;
 const INTERVAL_MS = 10_000;
-/** A slower answer says too little about the time at which the database gave it. */
+/** After a slower response the time at which the database read its clock is too uncertain. */
 const MAX_ROUND_TRIP_MS = 1_000;
 
 /** The time that all nodes share. */

@@ -7,7 +7,7 @@ import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import { PROGRAM_ENV, SERVER_COMMAND, startProgram, waitUntilListening } from '../harness/program.ts';
 
-// What clients notice of a node that is told to stop. The times are longer than any test: what happens does so without them.
+// What clients notice of a node that stops. The times are longer than any test: what happens does so without them.
 
 const NEVER_MS = '600000';
 const EVENTS = `subscription { conversationEvents(conversationId: "${CONVERSATION_ID}") {
