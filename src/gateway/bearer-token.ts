@@ -22,6 +22,9 @@ const NAMES = [
   'idtoken',
 ];
 
+/** What each of the names contains. Most requests have no such header or parameter, which is found out fast. */
+const NAME_PART = /auth|token|bearer|jwt/i;
+
 /** Objects that hold tokens in guides of client libraries. A `token` elsewhere is something else, such as a push token. */
 const WRAPPERS: ReadonlySet<string> = new Set([
   'headers',
@@ -65,7 +68,9 @@ export function findToken(...sources: readonly unknown[]): FoundToken | undefine
  * Finds the token in the headers of a request. Headers with unknown names are ignored, as proxies add their own. Credentials
  * for a proxy are blank, not bad: browsers send them with every request.
  */
-export function findTokenInHeaders({ headers, headersDistinct }: IncomingMessage): FoundToken | undefined {
+export function findTokenInHeaders(request: IncomingMessage): FoundToken | undefined {
+  if (!request.rawHeaders.some((text, index) => index % 2 === 0 && NAME_PART.test(text))) return undefined;
+  const { headers, headersDistinct } = request;
   const found = firstOf(findNamed(headersDistinct, MAX_OBJECT_DEPTH));
   const scheme = PROXY_SCHEME.exec(headers.authorization ?? '')?.[0];
   if (scheme === undefined || found?.token !== undefined) return found;
@@ -89,8 +94,16 @@ export function findTokenInOperation(extensions: unknown): FoundToken | undefine
 
 /** Finds the token in the headers or the URL of a request: a browser's EventSource and WebSocket cannot set headers. */
 export function findTokenInRequest(request: IncomingMessage): FoundToken | undefined {
-  return firstOf([findTokenInHeaders(request), findToken(readParameters(request))]);
+  let found = foundTokens.get(request);
+  if (found === undefined) {
+    found = { token: firstOf([findTokenInHeaders(request), findToken(readParameters(request))]) };
+    foundTokens.set(request, found);
+  }
+  return found.token;
 }
+
+/** Of requests whose token is looked for again: for their turn, by a route, and by a protocol. */
+const foundTokens = new WeakMap<IncomingMessage, { readonly token: FoundToken | undefined }>();
 
 /** Finds the token of an upgrade request, including its subprotocols, where browsers can send one outside the URL. */
 export function findTokenInUpgrade(request: IncomingMessage): FoundToken | undefined {
@@ -110,6 +123,7 @@ export function firstOf(found: readonly (FoundToken | undefined)[]): FoundToken 
 
 function readParameters({ url = '' }: IncomingMessage): Record<string, string[]> {
   const parameters: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
+  if (!url.includes('?')) return parameters;
   for (const [name, value] of new URLSearchParams(url.split('?').slice(1).join('?')))
     (parameters[name] ??= []).push(value);
   return parameters;
@@ -121,13 +135,14 @@ const normalizeName = (name: string): string =>
     .replace(/^x[-_]/, '')
     .replaceAll(/[-_]/g, '');
 
-const isTokenName = (name: string): boolean => NAMES.includes(normalizeName(name));
+const isTokenName = (name: string): boolean => NAME_PART.test(name) && NAMES.includes(normalizeName(name));
 
 /** Returns the values under token names, those of the outermost object first. */
 function findNamed(values: unknown, depth: number): FoundToken[] {
   if (typeof values !== 'object' || values === null || Array.isArray(values)) return [];
   const entries = Object.entries(values);
   const named = entries
+    .filter(([name]) => NAME_PART.test(name))
     .map(([name, value]) => ({ name, value, rank: NAMES.indexOf(normalizeName(name)) }))
     .filter(({ rank }) => rank >= 0)
     .sort((a, b) => a.rank - b.rank);

@@ -22,6 +22,8 @@ export class TurnClock {
   /** The end of the work in this turn, and of the loop that works; undefined before the first. */
   #turnEndsAt: number | undefined;
   #sliceEndsAt = 0;
+  #hasAccepted = false;
+  #resumedAt = Number.NEGATIVE_INFINITY;
 
   constructor(sliceMs = SLICE_MS) {
     this.#sliceMs = sliceMs;
@@ -42,13 +44,24 @@ export class TurnClock {
     return new Promise((resolve) => this.#waiting[priority].push(resolve));
   }
 
-  #start(): number {
-    const endsAt = performance.now() + this.#sliceMs;
+  /**
+   * Tells that a connection was accepted in this turn. Node.js accepts one in each, and a client whose connection waits
+   * behind many others would wait for as many slices: the loops leave every other slice to such turns.
+   */
+  connectionAccepted(): void {
+    this.#hasAccepted = true;
+  }
+
+  #start(sliceMs = this.#sliceMs): number {
+    const endsAt = performance.now() + sliceMs;
     [this.#turnEndsAt, this.#sliceEndsAt] = [endsAt, endsAt];
     setImmediate(() => {
       this.#turnEndsAt = undefined;
-      if (this.#waiting.account.length + this.#waiting.anonymous.length > 0)
-        void this.#resumeLoops(this.#start());
+      const isForConnections = this.#hasAccepted && performance.now() - this.#resumedAt < this.#sliceMs;
+      this.#hasAccepted = false;
+      if (this.#waiting.account.length + this.#waiting.anonymous.length === 0) return;
+      if (isForConnections) this.#start(0);
+      else void this.#resumeLoops(this.#start());
     });
     return endsAt;
   }
@@ -65,6 +78,7 @@ export class TurnClock {
         await afterMicrotasks();
       }
     } while (account.length + anonymous.length > 0 && performance.now() <= turnEndsAt);
+    this.#resumedAt = performance.now();
     if (this.#turnEndsAt === turnEndsAt) this.#sliceEndsAt = turnEndsAt;
   }
 }

@@ -209,44 +209,90 @@ test('a WebSocket without a login is closed when it has had no operation for 30 
   }
 });
 
-test('upgrades wait for their turn, and those whose client has left meanwhile are dropped', async () => {
-  const waiting: (() => void)[] = [];
-  class BusyClock extends TurnClock {
-    override isOver(): boolean {
-      return true;
-    }
-    override nextTurn(): Promise<void> {
-      return new Promise((resolve) => waiting.push(resolve));
-    }
+/** Delays everything while it is busy. */
+class BusyClock extends TurnClock {
+  readonly #waiting: (() => void)[] = [];
+  #isBusy: boolean;
+
+  constructor(isBusy: boolean) {
+    super();
+    this.#isBusy = isBusy;
   }
-  const upgraded: string[] = [];
+
+  get waitingCount(): number {
+    return this.#waiting.length;
+  }
+
+  override isOver(): boolean {
+    return this.#isBusy;
+  }
+
+  override nextTurn(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  setBusy(isBusy: boolean): void {
+    this.#isBusy = isBusy;
+    if (!isBusy) for (const resume of this.#waiting.splice(0)) resume();
+  }
+}
+
+/** Starts a server whose route notes the names in the `X-Name` headers of requests to it. */
+async function startNotingServer(turnClock: BusyClock) {
+  const received: string[] = [];
+  const note = (request: IncomingMessage): number => received.push(String(request.headers['x-name']));
   const route: Route = {
-    path: '/socket',
-    handle: () => undefined,
+    path: '/noted',
+    handle(request, response) {
+      note(request);
+      response.end();
+    },
     upgrade(request, socket) {
-      upgraded.push(String(request.headers['x-name']));
+      note(request);
       socket.end();
     },
   };
-  const { server, close } = createServerOf(route, timeoutsFor(75_000, 1), new BusyClock());
+  const { server, close } = createServerOf(route, timeoutsFor(75_000, 1), turnClock);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const request = async (name: string) => {
+  const open = async () => {
+    const accepted = once(server, 'connection');
     const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-    const received = once(server, 'upgrade');
-    socket.write(
-      `GET /socket HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Name: ${name}\r\n\r\n`,
-    );
-    const [, serverSocket] = (await received) as [IncomingMessage, Socket];
-    return { socket, serverSocket };
+    const [serverSocket] = (await accepted) as [Socket];
+    const send = (name: string, headers: string) =>
+      socket.write(`GET /noted HTTP/1.1\r\nHost: test\r\nX-Name: ${name}\r\n${headers}\r\n\r\n`);
+    return { socket, serverSocket, send };
   };
-  const leaving = await request('leaving');
-  const staying = await request('staying');
+  return { server, received, open, [Symbol.asyncDispose]: close };
+}
+
+test('upgrades wait for their turn, the newest first, and those whose client has left meanwhile are dropped', async () => {
+  const turnClock = new BusyClock(false);
+  await using server = await startNotingServer(turnClock);
+  const [older, leaving, newer] = [await server.open(), await server.open(), await server.open()];
+  turnClock.setBusy(true);
+  for (const [name, { send }] of Object.entries({ older, leaving, newer })) {
+    const received = once(server.server, 'upgrade');
+    send(name, 'Connection: Upgrade\r\nUpgrade: websocket');
+    await received;
+  }
   leaving.socket.resetAndDestroy();
   await new Promise((resolve) => leaving.serverSocket.once('close', resolve));
-  expect(upgraded).toEqual([]);
-  for (const resume of waiting) resume();
-  await text(staying.socket);
-  expect(upgraded).toEqual(['staying']);
-  await close();
+  expect(server.received).toEqual([]);
+  turnClock.setBusy(false);
+  await Promise.all([text(older.socket), text(newer.socket)]);
+  expect(server.received).toEqual(['newer', 'older']);
+});
+
+test('new connections are read in turns, the newest first, and nothing is read from one that waits', async () => {
+  const turnClock = new BusyClock(true);
+  await using server = await startNotingServer(turnClock);
+  const [older, newer] = [await server.open(), await server.open()];
+  older.send('older', 'Connection: close');
+  newer.send('newer', 'Connection: close');
+  expect(turnClock.waitingCount).toBe(1);
+  expect([older, newer].map(({ serverSocket }) => serverSocket.bytesRead)).toEqual([0, 0]);
+  turnClock.setBusy(false);
+  await Promise.all([text(older.socket), text(newer.socket)]);
+  expect(server.received).toEqual(['newer', 'older']);
 });

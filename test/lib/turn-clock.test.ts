@@ -66,6 +66,22 @@ test('a client that waits for one item is not delayed by the long queues of othe
   await Promise.all(longLoops);
 });
 
+test('loops leave time to turns in which connections are accepted, and still go on', async () => {
+  const clock = new TurnClock();
+  let [handled, turns, isDone] = [0, 0, false];
+  const accept = (): void => {
+    turns += 1;
+    clock.connectionAccepted();
+    if (!isDone) setImmediate(accept);
+  };
+  accept();
+  await runItems(clock, 40, 'anonymous', () => (handled += 1));
+  isDone = true;
+  expect(handled).toBe(40);
+  // Items of 2 ms fill slices of 5 ms. Turns without any pass meanwhile, for as long as a slice, in between.
+  expect(turns).toBeGreaterThan(200);
+});
+
 test('a loop without contention never waits', async () => {
   const clock = new TurnClock();
   expect([clock.isOver(), clock.isOver()]).toEqual([false, false]);

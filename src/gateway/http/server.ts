@@ -3,11 +3,13 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ByteLedgers } from '../../lib/byte-ledger.ts';
+import { NewestFirst } from '../../lib/newest-first.ts';
 import type { Logger } from '../../log.ts';
 import type { Priority, TurnClock } from '../../lib/turn-clock.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
 import type { ConnectionSlots } from '../connection-slots.ts';
 import { limitChunks } from './chunk-limit.ts';
+import { readConnectionsInTurns } from './new-connections.ts';
 import type { HttpPolicy } from './policy.ts';
 import { handleRawErrors } from './raw-errors.ts';
 import { headerIncludes, pathOf } from './request-head.ts';
@@ -43,6 +45,12 @@ export interface HttpTimeouts {
   readonly requestMs: number;
   /** Time without a byte in either direction while a request is in flight. */
   readonly stalledMs: number;
+}
+
+interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
 }
 
 /** Until its token or its Engine.IO session is known, a request that names one counts as one of an account. */
@@ -176,6 +184,7 @@ export function createHttpServer({
     },
     receive,
   );
+  readConnectionsInTurns(server, turnClock, connectionSlots);
   // Node would respond itself to values other than `100-continue`.
   server.on('checkExpectation', receive);
   handleRawErrors(server, { policy, hasResponse: (socket) => requests.hasResponse(socket) });
@@ -191,18 +200,25 @@ export function createHttpServer({
   server.once('close', () => clearInterval(bodyTimer));
   // Destroys idle sockets. `ws` resets the timeout of its own.
   server.setTimeout(timeouts.stalledMs);
-  const upgradeInTurn = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
-    if (turnClock.isOver()) await turnClock.nextTurn(priorityOf(request));
-    if (!socket.destroyed) router.upgrade(request, socket, head);
-  };
+  const createUpgrades = (priority: Priority): NewestFirst<Upgrade> =>
+    new NewestFirst(
+      turnClock,
+      priority,
+      ({ socket }) => socket.destroyed,
+      ({ request, socket, head }) => {
+        try {
+          router.upgrade(request, socket, head);
+        } catch (error) {
+          log.error({ err: error, path: pathOf(request) }, 'upgrade failed');
+          socket.destroy();
+        }
+      },
+    );
+  const upgrades = { account: createUpgrades('account'), anonymous: createUpgrades('anonymous') };
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', destroyThis);
-    upgradeInTurn(request, socket, head).catch((error: unknown) => {
-      log.error({ err: error, path: pathOf(request) }, 'upgrade failed');
-      socket.destroy();
-    });
+    upgrades[priorityOf(request)].add({ request, socket, head });
   });
-  server.on('connection', (socket) => connectionSlots.add(socket));
   return {
     server,
     drain() {

@@ -182,9 +182,12 @@ export function closeOwnSession({ ownSessions }: WebSocketConnection, key: Opera
   ownSessions?.delete(key);
 }
 
+/** One for all connections: the stack of a new one costs as much as all else that a close does. */
+const CLOSED = new DOMException('The connection has closed.', 'AbortError');
+
 /** Aborts the operations of a closed connection and closes its sessions. */
 export function releaseConnection({ controller, liveSession, ownSessions }: WebSocketConnection): void {
-  controller.abort();
+  controller.abort(CLOSED);
   liveSession?.close();
   for (const session of ownSessions?.values() ?? []) session.close();
   ownSessions?.clear();
