@@ -1,10 +1,11 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import type { Db, Tx } from './database.ts';
-import { readServerOrigin, renewEpochOfRestore, renewEpochOnce } from './epoch.ts';
 import { encodeSubjects } from './event-subjects.ts';
-import { findNotedTopics } from './log-trims.ts';
 import type { EventLabels } from './event-subjects.ts';
+import { readChanges, renewEpochIfRestored } from './log-changes.ts';
+import type { LogChanges, LogSnapshot } from './log-changes.ts';
+import { findNotedTopics } from './log-trims.ts';
 import type { Timestamp } from './tables.ts';
 
 /** An event as stored in the log. Only `events/` interprets the event. */
@@ -28,26 +29,6 @@ export interface LogRange {
 export interface LogPage {
   readonly range: LogRange;
   readonly entries: readonly LogEntry[];
-}
-
-/** The state of the log at a comparison. */
-export interface LogSnapshot {
-  /** The transactions that had ended, as PostgreSQL writes a `pg_snapshot`. */
-  readonly transactions: string;
-  /** Identifies the server and its start. Snapshots of different servers cannot be compared. */
-  readonly server: string;
-  /**
-   * The newest transaction known to have appended to the log; null if there is none. Unlike others that have an id, it
-   * survives a crash of the server, and is lost only when an earlier state is restored.
-   */
-  readonly lastAppend: string | null;
-}
-
-/** The heads of all topics to which transactions appended between two snapshots. */
-export interface LogChanges {
-  readonly snapshot: LogSnapshot;
-  readonly epoch: string;
-  readonly heads: ReadonlyMap<string, number>;
 }
 
 /** The read operations of the log. */
@@ -75,7 +56,7 @@ export const createEventLog = (db: Db): EventLog => ({
   readAfter: (topic, afterSeq, limit) => readAfter(db, topic, afterSeq, limit),
   readHeads: (topics) => readHeads(db, topics),
   readChanges: (since) => readChanges(db, since),
-  renewEpochOfRestore: (known, since) => renewOfRestore(db, known, since),
+  renewEpochOfRestore: (known, since) => renewEpochIfRestored(db, known, since),
 });
 
 /** Creates the logs of new topics. */
@@ -202,62 +183,6 @@ export async function readHeads(db: Db, topics: readonly string[]): Promise<Map<
     .where('topic', '=', anyOfTopics(topics))
     .execute();
   return new Map(rows.map(({ topic, head }) => [topic, head]));
-}
-
-async function readChanges(db: Db, since: LogSnapshot | undefined): Promise<LogChanges> {
-  // Transactions that are in the new snapshot and were not in the former: those that were running (`xip`), and those
-  // that began since, up to the new snapshot's end. Ids from before a restore can be greater.
-  const { rows } = await sql<
-    Omit<LogSnapshot, 'lastAppend'> & {
-      readonly epoch: string;
-      readonly heads: Readonly<Record<string, number>> | null;
-    }
-  >`
-    with input as materialized (
-      select ${since?.transactions ?? null}::pg_snapshot as former, ${since?.server ?? null}::text as server
-    ), present as materialized (
-      select pg_current_snapshot() as transactions, pg_postmaster_start_time()::text as server
-    )
-    select transactions::text, server, (select value from settings where name = 'epoch') as epoch, (
-      select json_object_agg(topic, head) from (
-        select topic, max(seq) as head from events
-        where present.server = (select server from input) and (
-          xid = any(array(select pg_snapshot_xip(former) from input))
-          or xid >= (select pg_snapshot_xmax(former) from input)
-            and xid < (select pg_snapshot_xmax(transactions) from present)
-        )
-        group by topic
-      ) as changed
-    ) as heads
-    from present
-  `.execute(db);
-  const [row] = rows;
-  if (row === undefined) throw new Error('The query returned no snapshot');
-  const { transactions, server, epoch, heads } = row;
-  const isUnchanged = heads === null && since?.server === server;
-  const lastAppend = isUnchanged ? since.lastAppend : await readLastAppend(db);
-  return {
-    snapshot: { transactions, server, lastAppend },
-    epoch,
-    heads: new Map(Object.entries(heads ?? {})),
-  };
-}
-
-async function readLastAppend(db: Db): Promise<string | null> {
-  // Events that were restored from a dump have ids of another server, which can be greater.
-  const { rows } = await sql<{ last: string }>`
-    select xid::text as last from events
-    where xid < pg_snapshot_xmax(pg_current_snapshot()) order by events.xid desc limit 1
-  `.execute(db);
-  return rows[0]?.last ?? null;
-}
-
-async function renewOfRestore(db: Db, known: string, since: LogSnapshot): Promise<string> {
-  const epoch = await renewEpochOfRestore(db, await readServerOrigin(db));
-  const { rows } = await sql<{ isEarlier: boolean | null }>`
-    select pg_snapshot_xmax(pg_current_snapshot()) <= ${since.lastAppend}::xid8 as is_earlier
-  `.execute(db);
-  return rows[0]?.isEarlier === true ? renewEpochOnce(db, known) : epoch;
 }
 
 /** Returns the time `days` days ago by the clock of the database, which also timestamps events. */

@@ -1,4 +1,5 @@
-import type { EventLog, LogSnapshot } from '../db/event-log.ts';
+import type { EventLog } from '../db/event-log.ts';
+import type { LogSnapshot } from '../db/log-changes.ts';
 import type { Epoch } from './cursor.ts';
 import type { Topic } from './event.ts';
 

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { expect, inject, test } from 'vitest';
 import { createEventLog, createTopics } from '../../src/db/event-log.ts';
-import type { LogSnapshot } from '../../src/db/event-log.ts';
+import type { LogSnapshot } from '../../src/db/log-changes.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { ConversationId } from '../../src/ids.ts';
