@@ -1,9 +1,13 @@
 import { once } from 'node:events';
-import { request } from 'node:http';
-import type { IncomingMessage } from 'node:http';
+import { createServer, request } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import process from 'node:process';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
+import { limitChunks } from '../../src/gateway/http/chunk-limit.ts';
+import { drainRequest } from '../../src/gateway/http/respond.ts';
 import { startTestApp } from '../harness/app.ts';
 
 /** Posts a chunked body, and returns the status and the parsed response. */
@@ -63,4 +67,47 @@ test.for([
   socket.write('1\r\n \r\n'.repeat(300));
   await once(socket, 'close');
   expect(received).toContain(`HTTP/1.1 ${status} `);
+});
+
+test('chunks that have been read when there are too many are skipped', async () => {
+  let skipped = 0;
+  const server = createServer((incoming, response) => {
+    limitChunks(incoming, response, () => {
+      response.end();
+      // Runs before the parser passes on the next chunk.
+      process.nextTick(() => {
+        incoming.push = () => {
+          skipped += 1;
+          return false;
+        };
+      });
+    });
+    incoming.resume();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => undefined);
+  socket.write(
+    `POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\n \r\n'.repeat(5_000)}`,
+  );
+  await once(socket, 'data');
+  socket.destroy();
+  expect(skipped).toBeLessThan(10);
+  server.close();
+});
+
+test('a request that is drained is destroyed with its connection', async () => {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const received = once(server, 'request') as Promise<[IncomingMessage, ServerResponse]>;
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => undefined);
+  socket.write('POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\nthe beginning');
+  const [incoming, response] = await received;
+  response.end();
+  drainRequest(incoming);
+  await once(response, 'close');
+  socket.destroy();
+  await expect.poll(() => incoming.destroyed, { timeout: 5_000 }).toBe(true);
+  server.close();
 });

@@ -31,8 +31,24 @@ export function limitChunks(
     const isExceeded = chunks > MAX_SMALL_CHUNKS && bytes < chunks * MIN_CHUNK_BYTES;
     if (!isExceeded) return push(chunk);
     onExceeded();
-    // Drops the rest of what the socket has read.
+    // Drops the rest of what the socket has read, which the parser would otherwise pass on chunk by chunk.
     request.push = () => false;
+    ignoreChunksOfRead(request);
     return false;
   };
+}
+
+/**
+ * Makes the parser of a request skip the chunks of what it parses now, which costs a tenth of calling back for each. The
+ * parsers of Node are reused: this one has its callback again before the connection can be closed.
+ */
+function ignoreChunksOfRead({ socket }: IncomingMessage): void {
+  const parser = (Reflect.get(socket, 'parser') ?? {}) as Record<string, unknown>;
+  const found = Object.entries(parser).find(
+    ([, value]) => typeof value === 'function' && value.name === 'parserOnBody',
+  );
+  if (found === undefined) return;
+  const [key, callback] = found;
+  parser[key] = undefined;
+  setImmediate(() => (parser[key] = callback));
 }

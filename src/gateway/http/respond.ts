@@ -66,7 +66,8 @@ export const retryAfterSeconds = ({
 
 /**
  * Drains the rest of a request body, so that a client that is still sending receives the response instead of a connection
- * reset. Destroys the request after `MAX_UNREAD_BYTES`, or `MAX_DRAIN_MS`.
+ * reset. Destroys the request after `MAX_UNREAD_BYTES`, or `MAX_DRAIN_MS`, and with its connection, which Node does not do
+ * once the response has been sent.
  */
 export function drainRequest(request: IncomingMessage): void {
   if (request.closed) return;
@@ -76,6 +77,12 @@ export function drainRequest(request: IncomingMessage): void {
     if (remaining < 0) request.destroy();
   });
   request.resume();
-  const timer = setTimeout(() => request.destroy(), MAX_DRAIN_MS).unref();
-  request.once('close', () => clearTimeout(timer));
+  const { socket } = request;
+  const destroy = (): void => void request.destroy();
+  const timer = setTimeout(destroy, MAX_DRAIN_MS).unref();
+  socket.once('close', destroy);
+  request.once('close', () => {
+    clearTimeout(timer);
+    socket.off('close', destroy);
+  });
 }
