@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import { openTestDatabase } from '../harness/database.ts';
 import { startTestApp } from '../harness/app.ts';
+import { startLimitedApp } from '../harness/limited-app.ts';
 
 const post = (url: string, query: string, token?: string) =>
   fetch(`${url}/graphql`, {
@@ -69,4 +71,22 @@ test('documents that are expensive to validate are rejected before they are vali
       errors: [{ extensions: { code: 'LIMIT_EXCEEDED', limit: 'overlap 150000' } }],
     });
   }
+});
+
+test('large bodies cost points although nothing in them can be executed', async () => {
+  await using database = await openTestDatabase();
+  const budget = { perSecond: 1, burst: 50, maxDelayMs: 0 };
+  const operationBudgets = { account: budget, connection: budget, address: budget, anonymous: budget };
+  await using app = await startLimitedApp({ database, operationBudgets });
+  const send = async (): Promise<unknown> => {
+    const response = await fetch(`${app.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: `{ ${' '.repeat(900_000)}`,
+    });
+    const { errors } = (await response.json()) as Result;
+    return { status: response.status, code: errors?.[0]?.extensions['code'] };
+  };
+  expect(await send()).toEqual({ status: 400, code: 'INVALID_INPUT' });
+  expect(await send()).toEqual({ status: 429, code: 'RATE_LIMITED' });
 });

@@ -1,4 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { payerOf } from '../../actor.ts';
+import type { Session } from '../../actor.ts';
 import { DomainError } from '../../errors.ts';
 import { LedgerEntry, MIN_COUNTED_BYTES } from '../../lib/byte-ledger.ts';
 import type { ByteLedgers } from '../../lib/byte-ledger.ts';
@@ -11,6 +13,9 @@ import { MAX_BODY_BYTES } from './request-body.ts';
 import type { IdentifyRequest } from './request-identity.ts';
 import { sendHttpError } from './respond.ts';
 import type { HttpErrorResponse } from './respond.ts';
+
+/** Bytes of a body that cost a point to decode and parse. */
+const BYTES_PER_POINT = 10_000;
 
 /**
  * Counts the body of a request other than an upload, as large as it may become, until the request is over, and its
@@ -46,14 +51,32 @@ export async function countHeldBytes(
   if (!(await entry.updateWhenFree(length, closed.signal)) && !response.closed) evict();
 }
 
-/** Waits for a turn of the event loop before work on a large body: many may be complete in the same turn. */
-export function waitForTurn(
-  { turnClock, identifyRequest }: Pick<GraphqlHttpPorts, 'identifyRequest' | 'turnClock'>,
+/**
+ * Charges for a large body before work on it, which its operation pays for only if it is well-formed, and waits for a turn
+ * of the event loop: many may be complete in the same turn. Throws RATE_LIMITED.
+ */
+export function chargeBody(
+  ports: Pick<GraphqlHttpPorts, 'addressOf' | 'deps' | 'identifyRequest' | 'turnClock'>,
   request: IncomingMessage,
   bytes: number,
 ): Promise<void> | undefined {
-  if (bytes < MIN_COUNTED_BYTES || !turnClock.isOver()) return undefined;
-  return findPriority(identifyRequest, request).then((priority) => turnClock.nextTurn(priority));
+  if (bytes < MIN_COUNTED_BYTES) return undefined;
+  const { operationLimits: limits } = ports.deps;
+  const charge = async (): Promise<void> => {
+    const session = await findSession(ports.identifyRequest, request);
+    const payer = payerOf(session, ports.addressOf(request));
+    await limits.slowly(() => limits.charge(payer, bytes / BYTES_PER_POINT));
+    if (ports.turnClock.isOver()) await ports.turnClock.nextTurn(priorityOfLogin(session));
+  };
+  return charge();
+}
+
+/** Waits for a turn of the event loop before work on a large text. */
+async function waitForTurn(
+  { turnClock, identifyRequest }: Pick<GraphqlHttpPorts, 'identifyRequest' | 'turnClock'>,
+  request: IncomingMessage,
+): Promise<void> {
+  if (turnClock.isOver()) await turnClock.nextTurn(await findPriority(identifyRequest, request));
 }
 
 /**
@@ -69,7 +92,7 @@ export function countParsedBytes(
   const bytes = weighJson(json);
   if (Math.max(json.length, bytes) < MIN_COUNTED_BYTES) return undefined;
   const count = async (): Promise<void> => {
-    await waitForTurn(ports, request, Math.max(json.length, bytes));
+    await waitForTurn(ports, request);
     const priority = await findPriority(ports.identifyRequest, request);
     const { ledgers } = ports;
     if (response.closed || bytes < MIN_COUNTED_BYTES) return;
@@ -114,13 +137,19 @@ function bodyLength(request: IncomingMessage): number {
   return Math.min(Number(request.headers['content-length'] ?? MAX_BODY_BYTES), MAX_BODY_BYTES);
 }
 
-async function findPriority(identifyRequest: IdentifyRequest, request: IncomingMessage): Promise<Priority> {
+const findPriority = async (identifyRequest: IdentifyRequest, request: IncomingMessage): Promise<Priority> =>
+  priorityOfLogin(await findSession(identifyRequest, request));
+
+async function findSession(
+  identifyRequest: IdentifyRequest,
+  request: IncomingMessage,
+): Promise<Session | null> {
   try {
-    const { session } = await identifyRequest(request);
-    return priorityOfLogin(session);
+    const { session = null } = await identifyRequest(request);
+    return session;
   } catch {
     // During an outage. The operation itself reports it.
-    return 'anonymous';
+    return null;
   }
 }
 

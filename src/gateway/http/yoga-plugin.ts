@@ -13,7 +13,7 @@ import { acceptsEventStream, EVENT_STREAM } from './content-negotiation.ts';
 import type { EventStreams, SseRequest } from './event-streams.ts';
 import { withCodes, withStatus } from './error-status.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
-import { countParsedBytes, waitForTurn } from './held-bytes.ts';
+import { chargeBody, countParsedBytes } from './held-bytes.ts';
 import { limitBody } from './request-body.ts';
 
 export const EVENT_STREAM_HEADERS = {
@@ -76,7 +76,7 @@ export function createYogaPlugin(
     onRequestParse({ request, requestParser, setRequestParser, serverContext: { req, res } }) {
       if (requestParser === undefined) return;
       limitBody(request, requestParser, setRequestParser, {
-        beforeDecoding: (bytes) => waitForTurn(ports, req, bytes),
+        beforeDecoding: (bytes) => chargeBody(ports, req, bytes),
         beforeParsing: (json) => countParsedBytes(ports, req, res, json),
       });
     },
