@@ -1,6 +1,7 @@
 // Measures what an honest client notices, and what the process holds, while strangers and accounts attack the server.
 // `node bench/attacks.ts [NAME...]`; ATTACK_SECONDS (10) is the duration of each, DATABASE_URL the database.
 import { execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, request as httpRequest } from 'node:http';
@@ -140,7 +141,11 @@ const rows: Row[] = [];
 for (const name of names) {
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-attacks-'));
   try {
-    await using server = await startServer(dataDir, { RATE_LIMITS: 'on', LOG_LEVEL: 'error' });
+    await using server = await startServer(dataDir, {
+      RATE_LIMITS: 'on',
+      LOG_LEVEL: 'error',
+      AUTH_SECRET: randomBytes(32).toString('hex'),
+    });
     const row = await measureAttack(server, name);
     rows.push(row);
     const cells = Object.values(row)

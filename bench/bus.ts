@@ -3,13 +3,12 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile } from 'node:fs/promises';
 import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { startPostgres } from '../test/harness/postgres.ts';
 import { startRedis } from '../test/harness/redis.ts';
 import type { NodeSettings, PublishCommand } from './bus-node.ts';
-import { cpuMs } from './measure.ts';
+import { cpuMs, cpuOfTree, findProcess } from './measure.ts';
 import { print } from './server.ts';
 
 const EVENTS = 8_000;
@@ -31,26 +30,6 @@ async function request<Reply>(node: ChildProcess, command: PublishCommand | 'rec
   return reply;
 }
 
-/** Returns the process of the server that listens on this port: of Redis, or the one that starts the backends. */
-async function findServer(pattern: RegExp): Promise<number> {
-  for (const pid of await readdir('/proc')) {
-    const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    if (pattern.test(commandLine.replaceAll('\0', ' '))) return Number(pid);
-  }
-  throw new Error('The server was not found');
-}
-
-/** CPU time of a process and its children, as PostgreSQL has one for each connection. */
-async function cpuOfTree(parent: number): Promise<number> {
-  let sum = await cpuMs(parent);
-  for (const pid of await readdir('/proc')) {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-    if (stat.slice(stat.lastIndexOf(') ') + 2).split(' ')[1] === String(parent))
-      sum += await cpuMs(Number(pid));
-  }
-  return sum;
-}
-
 async function measure(kind: 'NOTIFY' | 'Redis', shards: number, otherTopics: number): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const postgres = stack.use(await startPostgres());
@@ -61,7 +40,7 @@ async function measure(kind: 'NOTIFY' | 'Redis', shards: number, otherTopics: nu
   const reader = await startNode({ ...base, follows: { first: 1, count: TOPICS } }, stack);
   const other = await startNode({ ...base, follows: { first: 100_001, count: otherTopics } }, stack);
   const nodes = [writer, reader, other].map((node) => node.pid ?? 0);
-  const server = await findServer(
+  const server = await findProcess(
     redis === undefined
       ? new RegExp(`postgres .*port=${postgres.port}|postgres .*-p ?${postgres.port}`)
       : new RegExp(`redis-server.*:${new URL(redis.url).port}`),

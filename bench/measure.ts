@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import type { Delay, Memory, ProbeRequest } from './process-probe.ts';
 
 /** USER_HZ of Linux is 100. */
@@ -13,6 +13,26 @@ export async function cpuMs(pid: number): Promise<number> {
   // The process name, in parentheses, may contain spaces.
   const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
+}
+
+/** Returns the first process whose command line, with spaces between the arguments, matches the pattern. */
+export async function findProcess(pattern: RegExp): Promise<number> {
+  for (const pid of await readdir('/proc')) {
+    const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    if (pattern.test(commandLine.replaceAll('\0', ' '))) return Number(pid);
+  }
+  throw new Error('No process matches');
+}
+
+/** Returns the CPU time of a process and its children, in milliseconds: PostgreSQL has one for each connection. */
+export async function cpuOfTree(parent: number): Promise<number> {
+  let sum = await cpuMs(parent);
+  for (const pid of await readdir('/proc')) {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    if (stat.slice(stat.lastIndexOf(') ') + 2).split(' ')[1] === String(parent))
+      sum += await cpuMs(Number(pid));
+  }
+  return sum;
 }
 
 /** Returns the CPU time of a process during the work, in milliseconds. */
