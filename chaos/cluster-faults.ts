@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { lockRows } from '../test/harness/lock-rows.ts';
 import type { Cluster, Network } from './cluster.ts';
 
 export interface ClusterFault {
@@ -111,6 +112,10 @@ export const CLUSTER_FAULTS: readonly ClusterFault[] = [
   },
 ];
 
+const POLL_MS = 10;
+/** Time in which PostgreSQL has granted a lock that was released. */
+const SETTLE_MS = 100;
+
 async function cutConnections({ query }: Cluster, condition: string): Promise<void> {
   await query(
     `select pg_terminate_backend(pid) from pg_stat_activity
@@ -118,17 +123,20 @@ async function cutConnections({ query }: Cluster, condition: string): Promise<vo
   );
 }
 
-/** Suspends the node while it has a transaction open. */
-async function suspendInTransaction({ victim, query }: Cluster): Promise<void> {
-  for (;;) {
-    victim.suspend();
-    // The transactions of other nodes are over by then.
-    const open = await query<{ pid: number }>(
-      `select pid from pg_stat_activity, pg_sleep(0.2)
-       where state = 'idle in transaction' and state_change < clock_timestamp() - interval '150 ms'`,
+/** Suspends the node while it has a transaction open: one that waits for a lock, and has it when the node is frozen. */
+async function suspendInTransaction({ victim, query, postgres }: Cluster): Promise<void> {
+  const findSession = (condition: string): Promise<readonly object[]> =>
+    query(
+      `select pid from pg_stat_activity where application_name like 'parley ${victim.pid}@%' and ${condition}`,
     );
-    if (open.length > 0) return;
+  for (;;) {
+    await using lock = await lockRows(postgres.url, 'select from topics for no key update');
+    while ((await findSession(`wait_event_type = 'Lock'`)).length === 0) await pause(POLL_MS);
+    victim.suspend();
+    await lock.release();
+    await pause(SETTLE_MS);
+    if ((await findSession(`state = 'idle in transaction'`)).length > 0) return;
+    // It waited outside a transaction of several statements.
     victim.resume();
-    await pause(5);
   }
 }

@@ -14,6 +14,8 @@ export interface Server extends AsyncDisposable {
   /** Its address without the proxy. */
   readonly address: string;
   readonly network: TcpProxy;
+  /** The id of its process, undefined while it does not run. */
+  readonly pid: number | undefined;
   /** Ends it with SIGKILL. */
   kill(): Promise<void>;
   /** Ends it with SIGTERM. Throws unless it exits with 0. */
@@ -67,6 +69,9 @@ export async function startServer(initialEnv: Readonly<Record<string, string>>):
     url: `http://127.0.0.1:${network.port}`,
     address: `127.0.0.1:${port}`,
     network,
+    get pid() {
+      return child?.pid;
+    },
     kill,
     stop,
     start,
