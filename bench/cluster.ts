@@ -34,7 +34,7 @@ const REVOCATIONS = 200;
 const SUBSCRIBERS = 1_000;
 const WARM_UP_MS = 3_000;
 const ROUND_MS = 6_000;
-const ROUNDS = 3;
+const ROUNDS = 7;
 /** After this time a node knows whether it is alone. */
 const DETECT_MS = 16_000;
 

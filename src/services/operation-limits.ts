@@ -119,6 +119,11 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
     charge(payer, points) {
       if (!enabled) return undefined;
       const now = performance.now();
+      if (payer.account !== undefined) {
+        const delayMs = requireBudget(payer, 'account', payer.key, now);
+        buckets.account.add(payer.key, points, now);
+        return delayMs === 0 ? undefined : sleep(delayMs, undefined, { ref: false });
+      }
       const accounts = accountsOf(payer);
       let delayMs = 0;
       for (const [kind, key] of accounts) delayMs = Math.max(delayMs, requireBudget(payer, kind, key, now));
@@ -137,8 +142,8 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
     begin(payer, statements) {
       const key = payer.key;
       const limits = payer.account === undefined ? CONCURRENCY.address : CONCURRENCY.account;
-      const own = turns.get(key) ?? new Turns(limits.running, () => turns.delete(key));
-      turns.set(key, own);
+      let own = turns.get(key);
+      if (own === undefined) turns.set(key, (own = new Turns(limits.running, () => turns.delete(key))));
       if (own.queued >= limits.queuedOperations) refuse('concurrency', payer, QUEUE_RETRY_MS);
       return own.start(Math.max(1, statements));
     },
