@@ -22,7 +22,7 @@ const NAMES = [
   'idtoken',
 ];
 
-/** What each of the names contains. Most requests have no such header or parameter, which is found out fast. */
+/** A part of each of the names. Most requests have no such header or parameter, which is noticed fast. */
 const NAME_PART = /auth|token|bearer|jwt/i;
 
 /** Objects that hold tokens in guides of client libraries. A `token` elsewhere is something else, such as a push token. */
@@ -94,16 +94,8 @@ export function findTokenInOperation(extensions: unknown): FoundToken | undefine
 
 /** Finds the token in the headers or the URL of a request: a browser's EventSource and WebSocket cannot set headers. */
 export function findTokenInRequest(request: IncomingMessage): FoundToken | undefined {
-  let found = foundTokens.get(request);
-  if (found === undefined) {
-    found = { token: firstOf([findTokenInHeaders(request), findToken(readParameters(request))]) };
-    foundTokens.set(request, found);
-  }
-  return found.token;
+  return firstOf([findTokenInHeaders(request), findToken(readParameters(request))]);
 }
-
-/** Of requests whose token is looked for again: for their turn, by a route, and by a protocol. */
-const foundTokens = new WeakMap<IncomingMessage, { readonly token: FoundToken | undefined }>();
 
 /** Finds the token of an upgrade request, including its subprotocols, where browsers can send one outside the URL. */
 export function findTokenInUpgrade(request: IncomingMessage): FoundToken | undefined {
@@ -123,8 +115,10 @@ export function firstOf(found: readonly (FoundToken | undefined)[]): FoundToken 
 
 function readParameters({ url = '' }: IncomingMessage): Record<string, string[]> {
   const parameters: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
-  if (!url.includes('?')) return parameters;
-  for (const [name, value] of new URLSearchParams(url.split('?').slice(1).join('?')))
+  const [target = ''] = url.split('#', 1);
+  const start = target.indexOf('?');
+  if (start < 0) return parameters;
+  for (const [name, value] of new URLSearchParams(target.slice(start + 1)))
     (parameters[name] ??= []).push(value);
   return parameters;
 }

@@ -1,11 +1,18 @@
 import type { Priority, TurnClock } from './turn-clock.ts';
 
-/** Stale items are removed from the list at this length at the earliest. */
+/** Items that wait for each loop which handles them. */
+const ITEMS_PER_LOOP = 64;
+/** Items that have become stale are removed from this length of the list on. */
 const MIN_CHECKED_LENGTH = 1_024;
 
+interface Waiting<T> {
+  readonly item: T;
+  readonly since: number;
+}
+
 /**
- * Handles items in turns of the event loop, the newest first: whoever arrives among thousands is not handled after all
- * that came before. An item that became stale while it waited is not handled.
+ * Handles items in turns of the event loop, the newest first: a client that arrives among thousands is not served after all
+ * of them. An item that became stale while it waited is not handled.
  */
 export class NewestFirst<T> {
   readonly #turnClock: TurnClock;
@@ -13,9 +20,10 @@ export class NewestFirst<T> {
   readonly #isStale: (item: T) => boolean;
   readonly #handle: (item: T) => void;
   /** The newest is the last. */
-  #waiting: T[] = [];
+  #waiting: Waiting<T>[] = [];
   #checkedLength = MIN_CHECKED_LENGTH;
-  #isRunning = false;
+  #loops = 0;
+  #onEmpty: (() => void)[] = [];
 
   /** `handle` must not throw. */
   constructor(
@@ -31,21 +39,35 @@ export class NewestFirst<T> {
   }
 
   add(item: T): void {
-    this.#waiting.push(item);
+    this.#waiting.push({ item, since: performance.now() });
     if (this.#waiting.length > this.#checkedLength) {
-      this.#waiting = this.#waiting.filter((waiting) => !this.#isStale(waiting));
+      this.#waiting = this.#waiting.filter((waiting) => !this.#isStale(waiting.item));
       this.#checkedLength = Math.max(MIN_CHECKED_LENGTH, 2 * this.#waiting.length);
     }
-    if (!this.#isRunning) void this.#run();
+    // Many waiting items have a larger share of the turns, as each loop waits for its own.
+    if (this.#waiting.length > this.#loops * ITEMS_PER_LOOP) void this.#run();
+  }
+
+  /** Removes and returns the items that have waited for longer. */
+  takeOlderThan(ms: number): T[] {
+    const youngest = this.#waiting.findIndex(({ since }) => performance.now() - since <= ms);
+    const old = this.#waiting.splice(0, youngest < 0 ? this.#waiting.length : youngest);
+    return old.map(({ item }) => item);
+  }
+
+  /** Resolves when no item waits. */
+  async whenEmpty(): Promise<void> {
+    if (this.#waiting.length > 0) await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
   }
 
   async #run(): Promise<void> {
-    this.#isRunning = true;
+    this.#loops += 1;
     while (this.#waiting.length > 0) {
       if (this.#turnClock.isOver()) await this.#turnClock.nextTurn(this.#priority);
-      const item = this.#waiting.pop();
-      if (item !== undefined && !this.#isStale(item)) this.#handle(item);
+      const newest = this.#waiting.pop();
+      if (newest !== undefined && !this.#isStale(newest.item)) this.#handle(newest.item);
     }
-    this.#isRunning = false;
+    this.#loops -= 1;
+    for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 }

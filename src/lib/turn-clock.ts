@@ -45,7 +45,7 @@ export class TurnClock {
   }
 
   /**
-   * Tells that a connection was accepted in this turn. Node.js accepts one in each, and a client whose connection waits
+   * Records that a connection was accepted in this turn. Node.js accepts one in each, and a client whose connection waits
    * behind many others would wait for as many slices: the loops leave every other slice to such turns.
    */
   connectionAccepted(): void {

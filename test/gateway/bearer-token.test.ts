@@ -1,5 +1,7 @@
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { findToken } from '../../src/gateway/bearer-token.ts';
+import { findToken, findTokenInRequest } from '../../src/gateway/bearer-token.ts';
 
 const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln';
 
@@ -75,4 +77,11 @@ test('a long value that begins like a token is searched in linear time', () => {
     const values = Array.from({ length: 100 }, () => part.repeat(32_000 / part.length));
     expect(findToken({ values, token: part.repeat(32_000 / part.length) })?.token, part).not.toBe(JWT);
   }
+});
+
+test('the fragment of a URL is no part of a token, and holds none', () => {
+  const requestOf = (url: string): IncomingMessage =>
+    Object.assign(new IncomingMessage(new Socket()), { url });
+  expect(findTokenInRequest(requestOf(`/graphql?token=${JWT}#top`))).toEqual({ token: JWT });
+  expect(findTokenInRequest(requestOf(`/graphql#/page?token=${JWT}`))).toBeUndefined();
 });

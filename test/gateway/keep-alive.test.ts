@@ -4,6 +4,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setImmediate } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { ConnectionSlots } from '../../src/gateway/connection-slots.ts';
@@ -259,8 +260,8 @@ async function startNotingServer(turnClock: BusyClock) {
     const accepted = once(server, 'connection');
     const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
     const [serverSocket] = (await accepted) as [Socket];
-    const send = (name: string, headers: string) =>
-      socket.write(`GET /noted HTTP/1.1\r\nHost: test\r\nX-Name: ${name}\r\n${headers}\r\n\r\n`);
+    const send = (name: string, headers: string, onSent?: (value: unknown) => void) =>
+      socket.write(`GET /noted HTTP/1.1\r\nHost: test\r\nX-Name: ${name}\r\n${headers}\r\n\r\n`, onSent);
     return { socket, serverSocket, send };
   };
   return { server, received, open, [Symbol.asyncDispose]: close };
@@ -288,8 +289,10 @@ test('new connections are read in turns, the newest first, and nothing is read f
   const turnClock = new BusyClock(true);
   await using server = await startNotingServer(turnClock);
   const [older, newer] = [await server.open(), await server.open()];
-  older.send('older', 'Connection: close');
-  newer.send('newer', 'Connection: close');
+  for (const [name, { send }] of Object.entries({ older, newer }))
+    await new Promise((resolve) => send(name, 'Connection: close', resolve));
+  // What was sent over the loopback interface has arrived: a socket that was read from would have it after a turn.
+  for (let turn = 0; turn < 2; turn += 1) await setImmediate();
   expect(turnClock.waitingCount).toBe(1);
   expect([older, newer].map(({ serverSocket }) => serverSocket.bytesRead)).toEqual([0, 0]);
   turnClock.setBusy(false);

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { NewestFirst } from '../../src/lib/newest-first.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
 
@@ -7,14 +7,31 @@ interface Item {
   isStale: boolean;
 }
 
-/** Starts with a turn that is over, so that items wait. */
+/** A clock whose turns are over until it is released. */
+class BusyClock extends TurnClock {
+  readonly waiting: (() => void)[] = [];
+  #isBusy = true;
+
+  override isOver(): boolean {
+    return this.#isBusy;
+  }
+
+  override nextTurn(): Promise<void> {
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  release(): void {
+    this.#isBusy = false;
+    for (const resume of this.waiting.splice(0)) resume();
+  }
+}
+
 function startList() {
-  const turnClock = new TurnClock();
-  while (!turnClock.isOver());
+  const clock = new BusyClock();
   const handled: number[] = [];
   const checked = new Set<number>();
   const list = new NewestFirst<Item>(
-    turnClock,
+    clock,
     'anonymous',
     ({ id, isStale }) => {
       checked.add(id);
@@ -22,25 +39,55 @@ function startList() {
     },
     ({ id }) => handled.push(id),
   );
-  return { list, handled, checked, turnClock };
+  return { list, handled, checked, clock };
 }
 
+const itemsFrom = (first: number, count: number, isStale = false): Item[] =>
+  Array.from({ length: count }, (_, index) => ({ id: first + index, isStale }));
+
 test('items are handled once, the newest first, unless they are stale', async () => {
-  const { list, handled, turnClock } = startList();
+  const { list, handled, clock } = startList();
   for (let id = 0; id < 5; id += 1) list.add({ id, isStale: id === 2 });
-  await turnClock.nextTurn('anonymous');
+  const empty = list.whenEmpty();
+  clock.release();
+  await empty;
   expect(handled).toEqual([4, 3, 1, 0]);
+  await list.whenEmpty();
+});
+
+test('many waiting items have a larger share of the turns', () => {
+  const { list, clock } = startList();
+  for (const item of itemsFrom(0, 64)) list.add(item);
+  expect(clock.waiting).toHaveLength(1);
+  for (const item of itemsFrom(64, 192)) list.add(item);
+  expect(clock.waiting).toHaveLength(4);
 });
 
 test('stale items are removed while others wait', () => {
   const { list, checked } = startList();
-  const items = Array.from({ length: 1_024 }, (_, id) => ({ id, isStale: true }));
-  for (const item of items) list.add(item);
+  for (const item of itemsFrom(0, 1_024, true)) list.add(item);
   expect(checked.size).toBe(0);
-  list.add({ id: items.length, isStale: false });
+  list.add({ id: 1_024, isStale: false });
   expect(checked.size).toBe(1_025);
   checked.clear();
-  // All before are gone.
-  for (let id = 0; id < 1_024; id += 1) list.add({ id: 2_000 + id, isStale: false });
+  for (const item of itemsFrom(2_000, 1_024)) list.add(item);
   expect(Math.min(...checked)).toBe(1_024);
+});
+
+test('items that have waited for too long can be taken', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  try {
+    const { list, handled, clock } = startList();
+    for (const item of itemsFrom(0, 2)) list.add(item);
+    vi.advanceTimersByTime(1_000);
+    list.add({ id: 2, isStale: false });
+    expect(list.takeOlderThan(999).map(({ id }) => id)).toEqual([0, 1]);
+    expect(list.takeOlderThan(999)).toEqual([]);
+    const empty = list.whenEmpty();
+    clock.release();
+    await empty;
+    expect(handled).toEqual([2]);
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -66,7 +66,7 @@ test('a client that waits for one item is not delayed by the long queues of othe
   await Promise.all(longLoops);
 });
 
-test('loops leave time to turns in which connections are accepted, and still go on', async () => {
+test('loops leave time to turns in which connections are accepted, and continue', async () => {
   const clock = new TurnClock();
   let [handled, turns, isDone] = [0, 0, false];
   const accept = (): void => {
@@ -79,7 +79,7 @@ test('loops leave time to turns in which connections are accepted, and still go 
   isDone = true;
   expect(handled).toBe(40);
   // Items of 2 ms fill slices of 5 ms. Turns without any pass meanwhile, for as long as a slice, in between.
-  expect(turns).toBeGreaterThan(200);
+  expect(turns).toBeGreaterThan(50);
 });
 
 test('a loop without contention never waits', async () => {

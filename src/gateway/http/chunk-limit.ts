@@ -40,7 +40,7 @@ export function limitChunks(
 
 /**
  * Makes the parser of a request skip the chunks of what it parses now, which costs a tenth of calling back for each. The
- * parsers of Node are reused: this one has its callback again before the connection can be closed.
+ * parsers of Node are reused: this one has its callback again before another connection can be read.
  */
 function ignoreChunksOfRead({ socket }: IncomingMessage): void {
   const parser = (Reflect.get(socket, 'parser') ?? {}) as Record<string, unknown>;

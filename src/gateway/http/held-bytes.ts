@@ -64,8 +64,10 @@ export function chargeBody(
   const { operationLimits: limits } = ports.deps;
   const charge = async (): Promise<void> => {
     const session = await findSession(ports.identifyRequest, request);
-    const payer = payerOf(session, ports.addressOf(request));
-    await limits.slowly(() => limits.charge(payer, bytes / BYTES_PER_POINT));
+    if (session !== undefined) {
+      const payer = payerOf(session, ports.addressOf(request));
+      await limits.slowly(() => limits.charge(payer, bytes / BYTES_PER_POINT));
+    }
     if (ports.turnClock.isOver()) await ports.turnClock.nextTurn(priorityOfLogin(session));
   };
   return charge();
@@ -140,16 +142,16 @@ function bodyLength(request: IncomingMessage): number {
 const findPriority = async (identifyRequest: IdentifyRequest, request: IncomingMessage): Promise<Priority> =>
   priorityOfLogin(await findSession(identifyRequest, request));
 
+/** Returns null for an anonymous client, and undefined during an outage, which the operation itself reports. */
 async function findSession(
   identifyRequest: IdentifyRequest,
   request: IncomingMessage,
-): Promise<Session | null> {
+): Promise<Session | null | undefined> {
   try {
     const { session = null } = await identifyRequest(request);
     return session;
   } catch {
-    // During an outage. The operation itself reports it.
-    return null;
+    return undefined;
   }
 }
 

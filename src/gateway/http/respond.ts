@@ -66,7 +66,7 @@ export const retryAfterSeconds = ({
 
 /**
  * Drains the rest of a request body, so that a client that is still sending receives the response instead of a connection
- * reset. Destroys the request after `MAX_UNREAD_BYTES`, or `MAX_DRAIN_MS`, and with its connection, which Node does not do
+ * reset. Destroys the request after `MAX_UNREAD_BYTES`, after `MAX_DRAIN_MS`, and when its connection closes: Node does not,
  * once the response has been sent.
  */
 export function drainRequest(request: IncomingMessage): void {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ByteLedgers } from '../../lib/byte-ledger.ts';
 import { NewestFirst } from '../../lib/newest-first.ts';
 import type { Logger } from '../../log.ts';
@@ -31,8 +32,8 @@ const MIN_UPLOAD_BYTES_PER_MS = 16;
 
 /** Longest time between two checks for headers and requests that did not arrive in time. */
 const MAX_CHECK_INTERVAL_MS = 30_000;
-/** Checks per body timeout. */
-const BODY_CHECKS = 6;
+/** Checks per timeout. */
+const TIMEOUT_CHECKS = 6;
 
 export interface HttpTimeouts {
   /** Idle time between two requests. */
@@ -184,7 +185,7 @@ export function createHttpServer({
     },
     receive,
   );
-  readConnectionsInTurns(server, turnClock, connectionSlots);
+  const unreadConnections = readConnectionsInTurns(server, turnClock, connectionSlots);
   // Node would respond itself to values other than `100-continue`.
   server.on('checkExpectation', receive);
   handleRawErrors(server, { policy, hasResponse: (socket) => requests.hasResponse(socket) });
@@ -196,29 +197,39 @@ export function createHttpServer({
       if (!response.req.complete && !router.isUpload(response.req)) endBody(response, BODY_TIMEOUT);
     }
   };
-  const bodyTimer = setInterval(endSlowBodies, timeouts.bodyMs / BODY_CHECKS).unref();
+  const bodyTimer = setInterval(endSlowBodies, timeouts.bodyMs / TIMEOUT_CHECKS).unref();
   server.once('close', () => clearInterval(bodyTimer));
   // Destroys idle sockets. `ws` resets the timeout of its own.
   server.setTimeout(timeouts.stalledMs);
+  const guardUpgrade = ({ request, socket }: Upgrade, work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      log.error({ err: error, path: pathOf(request) }, 'upgrade failed');
+      socket.destroy();
+    }
+  };
   const createUpgrades = (priority: Priority): NewestFirst<Upgrade> =>
     new NewestFirst(
       turnClock,
       priority,
       ({ socket }) => socket.destroyed,
-      ({ request, socket, head }) => {
-        try {
-          router.upgrade(request, socket, head);
-        } catch (error) {
-          log.error({ err: error, path: pathOf(request) }, 'upgrade failed');
-          socket.destroy();
-        }
-      },
+      (upgrade) => guardUpgrade(upgrade, () => router.upgrade(upgrade.request, upgrade.socket, upgrade.head)),
     );
   const upgrades = { account: createUpgrades('account'), anonymous: createUpgrades('anonymous') };
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', destroyThis);
-    upgrades[priorityOf(request)].add({ request, socket, head });
+    const upgrade = { request, socket, head };
+    guardUpgrade(upgrade, () => upgrades[priorityOf(request)].add(upgrade));
   });
+  // A client that waits to be read, or upgraded, has no other timeout.
+  const destroyUnserved = (): void => {
+    for (const socket of unreadConnections.takeOlderThan(timeouts.headersMs)) socket.destroy();
+    for (const waiting of Object.values(upgrades))
+      for (const { socket } of waiting.takeOlderThan(timeouts.headersMs)) socket.destroy();
+  };
+  const waitTimer = setInterval(destroyUnserved, timeouts.headersMs / TIMEOUT_CHECKS).unref();
+  server.once('close', () => clearInterval(waitTimer));
   return {
     server,
     drain() {
@@ -226,6 +237,9 @@ export function createHttpServer({
       for (const response of receivedAt.keys()) closeAfter(response);
     },
     async whenIdle() {
+      await unreadConnections.whenEmpty();
+      // Their requests are received in the next turn.
+      await nextTurn();
       await Promise.all([...receivedAt.keys()].map((response) => once(response, 'close')));
     },
     close() {
