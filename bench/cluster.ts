@@ -65,7 +65,7 @@ async function startCluster(kind: Kind, stack: AsyncDisposableStack): Promise<Cl
       ),
     );
   }
-  const servers = [await findProcess(new RegExp(`postgres .*${postgres.port}`))];
+  const servers = [await findProcess(new RegExp(`postgres .*(?:port=|-p ?)${postgres.port}`))];
   if (redis !== undefined)
     servers.push(await findProcess(new RegExp(`redis-server.*:${new URL(redis.url).port}`)));
   await pause(DETECT_MS);

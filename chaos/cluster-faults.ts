@@ -113,6 +113,7 @@ export const CLUSTER_FAULTS: readonly ClusterFault[] = [
 ];
 
 const POLL_MS = 10;
+const MAX_WAIT_MS = 10_000;
 /** Time in which PostgreSQL has granted a lock that was released. */
 const SETTLE_MS = 100;
 
@@ -130,8 +131,16 @@ async function suspendInTransaction({ victim, query, postgres }: Cluster): Promi
       `select pid from pg_stat_activity where application_name like 'parley ${victim.pid}@%' and ${condition}`,
     );
   for (;;) {
-    await using lock = await lockRows(postgres.url, 'select from topics for no key update');
-    while ((await findSession(`wait_event_type = 'Lock'`)).length === 0) await pause(POLL_MS);
+    // In the order in which nodes lock topics.
+    await using lock = await lockRows(postgres.url, 'select from topics order by topic for no key update');
+    for (
+      let waitedMs = 0;
+      (await findSession(`wait_event_type = 'Lock'`)).length === 0;
+      waitedMs += POLL_MS
+    ) {
+      if (waitedMs > MAX_WAIT_MS) throw new Error('No transaction of the node waits for a lock.');
+      await pause(POLL_MS);
+    }
     victim.suspend();
     await lock.release();
     await pause(SETTLE_MS);

@@ -3,7 +3,7 @@ import type { RawBuilder } from 'kysely';
 import type { Db, Tx } from './database.ts';
 import { encodeSubjects } from './event-subjects.ts';
 import type { EventLabels } from './event-subjects.ts';
-import { readChanges, renewEpochIfRestored } from './log-changes.ts';
+import { readChanges, renewEpochIfEarlier } from './log-changes.ts';
 import type { LogChanges, LogSnapshot } from './log-changes.ts';
 import { findNotedTopics } from './log-trims.ts';
 import type { Timestamp } from './tables.ts';
@@ -48,7 +48,7 @@ export interface EventLog {
    * Renews the epoch if the database was restored since this node, which knows an epoch, saw a snapshot of another server.
    * Returns the present epoch.
    */
-  renewEpochOfRestore(known: string, since: LogSnapshot): Promise<string>;
+  renewEpochIfEarlier(known: string, since: LogSnapshot): Promise<string>;
 }
 
 export const createEventLog = (db: Db): EventLog => ({
@@ -56,7 +56,7 @@ export const createEventLog = (db: Db): EventLog => ({
   readAfter: (topic, afterSeq, limit) => readAfter(db, topic, afterSeq, limit),
   readHeads: (topics) => readHeads(db, topics),
   readChanges: (since) => readChanges(db, since),
-  renewEpochOfRestore: (known, since) => renewEpochIfRestored(db, known, since),
+  renewEpochIfEarlier: (known, since) => renewEpochIfEarlier(db, known, since),
 });
 
 /** Creates the logs of new topics. */

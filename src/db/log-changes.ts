@@ -71,7 +71,7 @@ async function readLastAppend(db: Db): Promise<string | null> {
   return rows[0]?.last ?? null;
 }
 
-export async function renewEpochIfRestored(db: Db, known: string, since: LogSnapshot): Promise<string> {
+export async function renewEpochIfEarlier(db: Db, known: string, since: LogSnapshot): Promise<string> {
   const epoch = await renewEpochOfRestore(db, await readServerOrigin(db));
   const { rows } = await sql<{ isEarlier: boolean | null }>`
     select pg_snapshot_xmax(pg_current_snapshot()) <= ${since.lastAppend}::xid8 as is_earlier

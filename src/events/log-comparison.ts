@@ -38,7 +38,7 @@ export function createComparison(
     const presentEpoch =
       last === undefined || last.snapshot.server === snapshot.server
         ? changes.epoch
-        : await eventLog.renewEpochOfRestore(epoch.current, last.snapshot);
+        : await eventLog.renewEpochIfEarlier(epoch.current, last.snapshot);
     if (presentEpoch !== epoch.current) {
       epoch.current = presentEpoch;
       await restart();

@@ -119,11 +119,6 @@ export function createOperationLimits(options: OperationLimitsOptions): Operatio
     charge(payer, points) {
       if (!enabled) return undefined;
       const now = performance.now();
-      if (payer.account !== undefined) {
-        const delayMs = requireBudget(payer, 'account', payer.key, now);
-        buckets.account.add(payer.key, points, now);
-        return delayMs === 0 ? undefined : sleep(delayMs, undefined, { ref: false });
-      }
       const accounts = accountsOf(payer);
       let delayMs = 0;
       for (const [kind, key] of accounts) delayMs = Math.max(delayMs, requireBudget(payer, kind, key, now));

@@ -73,12 +73,12 @@ describe.runIf(inject('database') === 'postgres')('a PostgreSQL server', () => {
     expect(snapshot.lastAppend).not.toBe(first.snapshot.lastAppend);
     await server.restart();
     await expect.poll(() => log.readChanges(snapshot).catch(() => undefined)).toMatchObject({ epoch });
-    expect(await log.renewEpochOfRestore(epoch, snapshot)).toBe(epoch);
+    expect(await log.renewEpochIfEarlier(epoch, snapshot)).toBe(epoch);
     const later = { ...snapshot, lastAppend: '999999999' };
-    const renewed = await log.renewEpochOfRestore(epoch, later);
+    const renewed = await log.renewEpochIfEarlier(epoch, later);
     expect(renewed).not.toBe(epoch);
     // Another node, which knows the former epoch, too.
-    expect(await log.renewEpochOfRestore(epoch, later)).toBe(renewed);
+    expect(await log.renewEpochIfEarlier(epoch, later)).toBe(renewed);
   });
 
   test('keeps its epoch over a crash, which assigns the ids of transactions that were not committed again', async () => {
@@ -113,7 +113,7 @@ describe.runIf(inject('database') === 'postgres')('a PostgreSQL server', () => {
     const { snapshot, epoch } = await log.readChanges(undefined);
     await server.restart('immediate');
     await expect.poll(isUp).toBe(true);
-    expect(await log.renewEpochOfRestore(epoch, snapshot)).toBe(epoch);
+    expect(await log.renewEpochIfEarlier(epoch, snapshot)).toBe(epoch);
   });
 
   test('that does not tell its identity is used, with a warning', async () => {
@@ -138,7 +138,7 @@ describe.runIf(inject('database') === 'postgres')('a PostgreSQL server', () => {
       expect.stringContaining('does not tell its identity'),
     ]);
     const { snapshot, epoch } = await createEventLog(database.db).readChanges(undefined);
-    expect(await createEventLog(database.db).renewEpochOfRestore(epoch, snapshot)).toBe(epoch);
+    expect(await createEventLog(database.db).renewEpochIfEarlier(epoch, snapshot)).toBe(epoch);
   });
 
   test('has another epoch in a copy of a database', async () => {

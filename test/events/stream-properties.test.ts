@@ -150,7 +150,7 @@ class DatabaseModel {
             heads: new Map(heads),
           };
         }),
-      renewEpochOfRestore: () => query(() => EPOCH),
+      renewEpochIfEarlier: () => query(() => EPOCH),
     };
   }
 }
