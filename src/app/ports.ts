@@ -76,7 +76,7 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
 }
 
 function createLedgers({ reportRefusal }: Deps, metrics: Metrics): ByteLedgers {
-  const ledgers = createByteLedgers(() => reportRefusal('bytes'));
+  const ledgers = createByteLedgers((holder) => reportRefusal('bytes', holder));
   metrics.beforeScrape(() => {
     for (const direction of ['inbound', 'outbound'] as const)
       for (const clients of ['account', 'anonymous'] as const)

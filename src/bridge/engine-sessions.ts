@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket as EngineSocket } from 'engine.io';
+import type { Holder } from '../lib/byte-ledger.ts';
 import { priorityOfLogin } from '../lib/turn-clock.ts';
 import type { Priority } from '../lib/turn-clock.ts';
 import type { LegacyConnection } from './connection.ts';
@@ -13,6 +14,11 @@ export class EngineSessions {
   /** Sessions whose client has never logged in, in the order of their arrival. */
   readonly #anonymous = new Set<EngineSocket>();
   readonly #connections = new WeakMap<EngineSocket, LegacyConnection>();
+  readonly #addressOf: (request: IncomingMessage) => string;
+
+  constructor(addressOf: (request: IncomingMessage) => string) {
+    this.#addressOf = addressOf;
+  }
 
   add(conn: EngineSocket): void {
     this.#byId.set(sidOf(conn), conn);
@@ -55,6 +61,12 @@ export class EngineSessions {
   /** Returns the session that uses the transport; undefined during a handshake or an upgrade. */
   findByTransport(transport: object): EngineSocket | undefined {
     return this.#byTransport.get(transport);
+  }
+
+  holderOf(conn: EngineSocket | undefined): Holder {
+    return conn === undefined
+      ? {}
+      : { account: this.#connections.get(conn)?.actor, address: this.#addressOf(conn.request) };
   }
 
   priorityOf(conn: EngineSocket | undefined): Priority {

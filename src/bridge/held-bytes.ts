@@ -27,7 +27,7 @@ export class HeldBytes {
     const sessions = this.#sessions;
     const entry = new LedgerEntry(
       this.#ledgers.inbound,
-      () => sessions.priorityOf(sessions.findByTransport(transport)),
+      () => sessions.holderOf(sessions.findByTransport(transport)),
       () => {
         const conn = sessions.findByTransport(transport);
         if (conn !== undefined) terminate(conn);
@@ -40,8 +40,8 @@ export class HeldBytes {
 
   /** Returns the entry of what the client of a session has not read. The caller counts each packet, and releases it. */
   openUnread(conn: EngineSocket): LedgerEntry {
-    const priority = () => this.#sessions.priorityOf(conn);
-    const entry = new LedgerEntry(this.#ledgers.outbound, priority, () => terminate(conn));
+    const holder = () => this.#sessions.holderOf(conn);
+    const entry = new LedgerEntry(this.#ledgers.outbound, holder, () => terminate(conn));
     conn.on('drain', () => entry.isCounted && entry.update(bufferedBytes(conn)));
     return entry;
   }
@@ -52,7 +52,7 @@ export class HeldBytes {
     const conn = this.#sessions.findByRequest(request);
     const entry = new LedgerEntry(
       this.#ledgers.inbound,
-      () => this.#sessions.priorityOf(conn),
+      () => this.#sessions.holderOf(conn),
       () => {
         if (conn !== undefined) terminate(conn);
         request.destroy();

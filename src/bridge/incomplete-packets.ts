@@ -65,8 +65,8 @@ export class IncompletePackets {
     if (attachments === undefined) return undefined;
     this.release(conn);
     const { ledgers, sessions } = this.#options;
-    const priority = () => sessions.priorityOf(conn);
-    const entry = new LedgerEntry(ledgers.inbound, priority, () => terminate(conn));
+    const holder = () => sessions.holderOf(conn);
+    const entry = new LedgerEntry(ledgers.inbound, holder, () => terminate(conn));
     const packet = { missingAttachments: Number(attachments), bytes: 0, entry };
     this.#packets.set(conn, packet);
     return packet;

@@ -116,7 +116,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
     tails: deps.tails,
     onSent: (channel, receivers) => deps.metrics.legacyFrames.inc({ channel }, receivers),
   });
-  const sessions = new EngineSessions();
+  const sessions = new EngineSessions(deps.addressOf);
   const heldBytes = new HeldBytes(deps.ledgers, sessions);
   const connections = new Set<LegacyConnection>();
   const incompletePackets = new IncompletePackets({

@@ -1,5 +1,7 @@
+import type { ActorRef } from '../actor.ts';
 import { createTotalBufferBudget } from './buffer-budget.ts';
 import type { BufferBudget } from './buffer-budget.ts';
+import { priorityOfLogin } from './turn-clock.ts';
 import type { Priority } from './turn-clock.ts';
 
 const MEGABYTE = 1024 * 1024;
@@ -15,8 +17,16 @@ const TOTAL_BYTES = { account: 48 * MEGABYTE, anonymous: 32 * MEGABYTE } as cons
   number
 >;
 
-/** Called when the bytes of the holder are needed for others: must free them. */
-type Evict = () => void;
+/** The client that holds bytes, as far as it is known. */
+export interface Holder {
+  readonly account?: ActorRef | undefined;
+  readonly address?: string | undefined;
+}
+
+export type OnEvicted = (holder: Holder) => void;
+
+/** Called when the bytes of the holder are needed for others: must free them. Returns whose they were. */
+type Evict = () => Holder;
 
 interface Waiting {
   readonly bytes: number;
@@ -29,13 +39,13 @@ interface Waiting {
  */
 export class ByteLedger {
   readonly #limit: number;
-  readonly #onEvicted: () => void;
+  readonly #onEvicted: OnEvicted;
   /** In the order in which they began to hold bytes. */
   readonly #holders = new Map<Evict, number>();
   readonly #waiting = new Set<Waiting>();
   #bytes = 0;
 
-  constructor(limit: number, onEvicted: () => void) {
+  constructor(limit: number, onEvicted: OnEvicted) {
     this.#limit = limit;
     this.#onEvicted = onEvicted;
   }
@@ -53,27 +63,26 @@ export class ByteLedger {
       if (this.#bytes <= this.#limit) break;
       this.#holders.delete(oldest);
       this.#bytes -= held;
-      oldest();
-      this.#onEvicted();
+      this.#onEvicted(oldest());
     }
     this.#resumeWaiting();
   }
 
-  /** Whether so many more bytes may be set without an eviction. Counts one otherwise: the caller must not hold them. */
-  admits(bytes: number): boolean {
+  /** Whether so many more bytes may be set without an eviction. Reports one otherwise: the caller must not hold them. */
+  admits(bytes: number, holder: Holder): boolean {
     const isFree = this.#bytes + bytes <= this.#limit;
-    if (!isFree) this.#onEvicted();
+    if (!isFree) this.#onEvicted(holder);
     return isFree;
   }
 
   /**
    * Calls back, with true, when so many bytes may be set without an eviction: the callback must set them. Calls back with
-   * false when the signal is aborted before, or, counting an eviction, if too many wait already.
+   * false when the signal is aborted before, or, reporting an eviction, if too many wait already.
    */
-  whenFree(bytes: number, signal: AbortSignal, onFree: (isFree: boolean) => void): void {
+  whenFree(bytes: number, holder: Holder, signal: AbortSignal, onFree: (isFree: boolean) => void): void {
     if (this.#waiting.size === 0 && this.#bytes + bytes <= this.#limit) return onFree(true);
     if (this.#waiting.size >= MAX_WAITING) {
-      this.#onEvicted();
+      this.#onEvicted(holder);
       return onFree(false);
     }
     const waiting = { bytes, onFree };
@@ -102,9 +111,9 @@ export interface ByteLedgers extends Readonly<Record<Direction, Readonly<Record<
   readonly buffered: BufferBudget;
 }
 
-/** `onEvicted` is called for each holder that is evicted. */
+/** `onEvicted` is called for each holder that is evicted, or not admitted. */
 export function createByteLedgers(
-  onEvicted: () => void,
+  onEvicted: OnEvicted,
   totals: Readonly<Record<Priority, number>> = TOTAL_BYTES,
 ): ByteLedgers {
   const create = () => ({
@@ -117,16 +126,18 @@ export function createByteLedgers(
 /** The bytes of one connection or request in one direction, counted for its kind of client, which a login changes. */
 export class LedgerEntry {
   readonly #ledgers: Readonly<Record<Priority, ByteLedger>>;
-  readonly #priority: () => Priority;
+  readonly #holder: () => Holder;
   readonly #evict: Evict;
   #counted: Priority | undefined;
 
-  constructor(ledgers: Readonly<Record<Priority, ByteLedger>>, priority: () => Priority, evict: () => void) {
+  constructor(ledgers: Readonly<Record<Priority, ByteLedger>>, holder: () => Holder, evict: () => void) {
     this.#ledgers = ledgers;
-    this.#priority = priority;
+    this.#holder = holder;
     this.#evict = () => {
       this.#counted = undefined;
+      const evicted = holder();
       evict();
+      return evicted;
     };
   }
 
@@ -138,7 +149,7 @@ export class LedgerEntry {
   update(bytes: number): void {
     const counted = bytes < MIN_COUNTED_BYTES ? 0 : bytes;
     if (counted === 0 && this.#counted === undefined) return;
-    const priority = counted === 0 ? undefined : this.#priority();
+    const priority = counted === 0 ? undefined : priorityOfLogin(this.#holder().account);
     if (this.#counted !== undefined && this.#counted !== priority) this.release();
     if (priority === undefined) return;
     this.#counted = priority;
@@ -151,7 +162,8 @@ export class LedgerEntry {
    */
   updateWhenFree(bytes: number, signal: AbortSignal): Promise<boolean> {
     return new Promise((resolve) => {
-      this.#ledgers[this.#priority()].whenFree(bytes, signal, (isFree) => {
+      const holder = this.#holder();
+      this.#ledgers[priorityOfLogin(holder.account)].whenFree(bytes, holder, signal, (isFree) => {
         resolve(isFree);
         if (isFree) this.update(bytes);
       });

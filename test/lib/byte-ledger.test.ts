@@ -1,22 +1,24 @@
 import { expect, test } from 'vitest';
 import { createByteLedgers, LedgerEntry } from '../../src/lib/byte-ledger.ts';
-import type { Priority } from '../../src/lib/turn-clock.ts';
+import type { Holder } from '../../src/lib/byte-ledger.ts';
+import type { UserId } from '../../src/ids.ts';
 
 const KILOBYTE = 1024;
 
 function openLedger() {
-  const { inbound } = createByteLedgers(() => undefined, {
+  const reported: Holder[] = [];
+  const { inbound } = createByteLedgers((holder) => reported.push(holder), {
     account: 1000 * KILOBYTE,
     anonymous: 100 * KILOBYTE,
   });
   const evicted: string[] = [];
-  const open = (name: string, priority: () => Priority = () => 'anonymous') =>
-    new LedgerEntry(inbound, priority, () => evicted.push(name));
-  return { inbound, evicted, open };
+  const open = (name: string, holder: () => Holder = () => ({ address: name })) =>
+    new LedgerEntry(inbound, holder, () => evicted.push(name));
+  return { inbound, evicted, reported, open };
 }
 
 test('beyond the limit, the holder of the longest time is evicted', () => {
-  const { inbound, evicted, open } = openLedger();
+  const { inbound, evicted, reported, open } = openLedger();
   const [first, second, third] = [open('first'), open('second'), open('third')];
   first.update(40 * KILOBYTE);
   second.update(40 * KILOBYTE);
@@ -24,16 +26,19 @@ test('beyond the limit, the holder of the longest time is evicted', () => {
   expect(evicted).toEqual([]);
   third.update(20 * KILOBYTE);
   expect(evicted).toEqual(['first']);
+  expect(reported).toEqual([{ address: 'first' }]);
   expect(first.isCounted).toBe(false);
   expect(inbound.anonymous.bytes).toBe(60 * KILOBYTE);
 });
 
 test('bytes for which there is no room are not admitted, and those of others stay', () => {
-  const { inbound, evicted, open } = openLedger();
+  const { inbound, evicted, reported, open } = openLedger();
   open('first').update(60 * KILOBYTE);
-  expect(inbound.anonymous.admits(40 * KILOBYTE)).toBe(true);
-  expect(inbound.anonymous.admits(41 * KILOBYTE)).toBe(false);
+  const second = { address: 'second' };
+  expect(inbound.anonymous.admits(40 * KILOBYTE, second)).toBe(true);
+  expect(inbound.anonymous.admits(41 * KILOBYTE, second)).toBe(false);
   expect(evicted).toEqual([]);
+  expect(reported).toEqual([second]);
 });
 
 test('a holder that alone exceeds the limit is evicted itself', () => {
@@ -57,10 +62,10 @@ test('small amounts are not counted, and what is released is free', () => {
 
 test('the bytes of a client that logs in count among those of accounts', () => {
   const { inbound, open } = openLedger();
-  let priority: Priority = 'anonymous';
-  const entry = open('client', () => priority);
+  let holder: Holder = { address: '127.0.0.1' };
+  const entry = open('client', () => holder);
   entry.update(50 * KILOBYTE);
-  priority = 'account';
+  holder = { account: { kind: 'user', id: 7 as UserId }, address: '127.0.0.1' };
   entry.update(60 * KILOBYTE);
   expect([inbound.anonymous.bytes, inbound.account.bytes]).toEqual([0, 60 * KILOBYTE]);
 });

@@ -4,7 +4,6 @@ import type { ExecutionResult } from 'graphql';
 import { z } from 'zod';
 import { payerOf } from '../../actor.ts';
 import { ERROR_CODES, invalidInput } from '../../errors.ts';
-import { priorityOfLogin } from '../../lib/turn-clock.ts';
 import { createContext } from '../../schema/context.ts';
 import { codeOf } from '../execution/format-error.ts';
 import { rejectWithoutLogin } from '../identity.ts';
@@ -41,7 +40,7 @@ export async function executeMultipart(
     const origin = ports.originOf(request);
     const { address } = origin;
     const context = createContext({ deps: ports.deps, session, address, ...identity });
-    const onHeld = countUpload(ports.ledgers, response, priorityOfLogin(session));
+    const onHeld = countUpload(ports.ledgers, response, { account: session?.actor, address });
     const handleFile = async (file: IncomingFile): Promise<ExecutionResult> => {
       for (const name of ['operations', 'map'])
         await countParsedBytes(ports, request, response, file.fields.get(name) ?? '');

@@ -3,9 +3,8 @@ import { payerOf } from '../../actor.ts';
 import type { Session } from '../../actor.ts';
 import { DomainError } from '../../errors.ts';
 import { LedgerEntry, MIN_COUNTED_BYTES } from '../../lib/byte-ledger.ts';
-import type { ByteLedgers } from '../../lib/byte-ledger.ts';
+import type { ByteLedgers, Holder } from '../../lib/byte-ledger.ts';
 import { priorityOfLogin } from '../../lib/turn-clock.ts';
-import type { Priority } from '../../lib/turn-clock.ts';
 import { weighJson } from '../json-limits.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
 import { isMultipart } from './multipart.ts';
@@ -23,27 +22,27 @@ const BYTES_PER_POINT = 10_000;
  * RATE_LIMITED if too many wait. The response that has been held for the longest time is disconnected.
  */
 export async function countHeldBytes(
-  { ledgers, identifyRequest }: Pick<GraphqlHttpPorts, 'ledgers' | 'identifyRequest'>,
+  ports: Pick<GraphqlHttpPorts, 'addressOf' | 'ledgers' | 'identifyRequest'>,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const { socket } = request;
-  const { inbound, outbound } = ledgers;
+  const { inbound, outbound } = ports.ledgers;
   const evict = (): void => evictRequest(response);
   response.once('prefinish', () => {
     if (socket.writableLength < MIN_COUNTED_BYTES) return;
-    void findPriority(identifyRequest, request).then((priority) => {
+    void findHolder(ports, request).then((holder) => {
       if (response.closed) return;
-      const entry = new LedgerEntry(outbound, () => priority, evict);
+      const entry = new LedgerEntry(outbound, () => holder, evict);
       response.once('close', () => entry.release());
       entry.update(socket.writableLength);
     });
   });
   const length = bodyLength(request);
   if (length < MIN_COUNTED_BYTES || isMultipart(request)) return;
-  const priority = await findPriority(identifyRequest, request);
+  const holder = await findHolder(ports, request);
   if (response.closed) return;
-  const entry = new LedgerEntry(inbound, () => priority, evict);
+  const entry = new LedgerEntry(inbound, () => holder, evict);
   response.once('close', () => entry.release());
   const closed = new AbortController();
   response.once('close', () => closed.abort());
@@ -73,20 +72,12 @@ export function chargeBody(
   return charge();
 }
 
-/** Waits for a turn of the event loop before work on a large text. */
-async function waitForTurn(
-  { turnClock, identifyRequest }: Pick<GraphqlHttpPorts, 'identifyRequest' | 'turnClock'>,
-  request: IncomingMessage,
-): Promise<void> {
-  if (turnClock.isOver()) await turnClock.nextTurn(await findPriority(identifyRequest, request));
-}
-
 /**
  * Counts what is parsed next from a JSON text, until the request is over, and waits for a turn of the event loop if it is
  * large. Throws LIMIT_EXCEEDED for a text that must not be parsed, RATE_LIMITED while there are too many bytes.
  */
 export function countParsedBytes(
-  ports: Pick<GraphqlHttpPorts, 'ledgers' | 'identifyRequest' | 'turnClock'>,
+  ports: Pick<GraphqlHttpPorts, 'addressOf' | 'ledgers' | 'identifyRequest' | 'turnClock'>,
   request: IncomingMessage,
   response: ServerResponse,
   json: string,
@@ -94,14 +85,15 @@ export function countParsedBytes(
   const bytes = weighJson(json);
   if (Math.max(json.length, bytes) < MIN_COUNTED_BYTES) return undefined;
   const count = async (): Promise<void> => {
-    await waitForTurn(ports, request);
-    const priority = await findPriority(ports.identifyRequest, request);
-    const { ledgers } = ports;
+    const holder = await findHolder(ports, request);
+    const priority = priorityOfLogin(holder.account);
+    const { ledgers, turnClock } = ports;
+    if (turnClock.isOver()) await turnClock.nextTurn(priority);
     if (response.closed || bytes < MIN_COUNTED_BYTES) return;
-    if (!ledgers.inbound[priority].admits(bytes)) throw tooManyBytesError();
+    if (!ledgers.inbound[priority].admits(bytes, holder)) throw tooManyBytesError();
     const entry = new LedgerEntry(
       ledgers.inbound,
-      () => priority,
+      () => holder,
       () => evictRequest(response),
     );
     response.once('close', () => entry.release());
@@ -114,11 +106,11 @@ export function countParsedBytes(
 export function countUpload(
   { inbound }: ByteLedgers,
   response: ServerResponse,
-  priority: Priority,
+  holder: Holder,
 ): (bytes: number) => void {
   const entry = new LedgerEntry(
     inbound,
-    () => priority,
+    () => holder,
     () => evictRequest(response),
   );
   response.once('close', () => entry.release());
@@ -139,8 +131,13 @@ function bodyLength(request: IncomingMessage): number {
   return Math.min(Number(request.headers['content-length'] ?? MAX_BODY_BYTES), MAX_BODY_BYTES);
 }
 
-const findPriority = async (identifyRequest: IdentifyRequest, request: IncomingMessage): Promise<Priority> =>
-  priorityOfLogin(await findSession(identifyRequest, request));
+const findHolder = async (
+  { addressOf, identifyRequest }: Pick<GraphqlHttpPorts, 'addressOf' | 'identifyRequest'>,
+  request: IncomingMessage,
+): Promise<Holder> => ({
+  account: (await findSession(identifyRequest, request))?.actor,
+  address: addressOf(request),
+});
 
 /** Returns null for an anonymous client, and undefined during an outage, which the operation itself reports. */
 async function findSession(

@@ -64,7 +64,7 @@ async function upload(ports: Ports, request: IncomingMessage, response: ServerRe
       request,
       ({ part, filename, content }) =>
         part === 'file' ? ports.uploadMedia(actor, { mediaId, filename, content }) : undefined,
-      countUpload(ports.ledgers, response, 'account'),
+      countUpload(ports.ledgers, response, { account: actor, address: ports.addressOf(request) }),
     );
     sendJson(response, 200, { success: true });
   } catch (error) {

@@ -7,7 +7,7 @@ import { DomainError, endsStreams, unauthenticated } from '../../errors.ts';
 import type { ConnectionEnd, EndReason } from '../../errors.ts';
 import { BufferBudget } from '../../lib/buffer-budget.ts';
 import { Semaphore } from '../../lib/semaphore.ts';
-import type { ByteLedgers, Direction, LedgerEntry } from '../../lib/byte-ledger.ts';
+import type { ByteLedgers, Direction, Holder, LedgerEntry } from '../../lib/byte-ledger.ts';
 import type { Priority } from '../../lib/turn-clock.ts';
 import type { FoundToken } from '../bearer-token.ts';
 import type { OperationOrigin } from '../execution/operation.ts';
@@ -80,6 +80,11 @@ const NO_ENTRIES = {};
 
 export const priorityOf = ({ liveSession }: WebSocketConnection): Priority =>
   liveSession === undefined ? 'anonymous' : 'account';
+
+export const holderOf = ({ liveSession, address }: WebSocketConnection): Holder => ({
+  account: liveSession?.session.actor,
+  address,
+});
 
 /** Creates the state of a connection. `handle` passes a received frame to graphql-ws. */
 export function createConnection(

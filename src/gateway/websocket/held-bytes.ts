@@ -1,6 +1,6 @@
 import { LedgerEntry, MIN_COUNTED_BYTES } from '../../lib/byte-ledger.ts';
 import type { Direction } from '../../lib/byte-ledger.ts';
-import { closeNow, priorityOf } from './connection.ts';
+import { closeNow, holderOf } from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
 
 /**
@@ -13,7 +13,7 @@ export function countHeldBytes(connection: WebSocketConnection, direction: Direc
     if (bytes < MIN_COUNTED_BYTES) return;
     entry = new LedgerEntry(
       connection.ledgers[direction],
-      () => priorityOf(connection),
+      () => holderOf(connection),
       () => closeNow(connection, 'SLOW'),
     );
     connection.heldBytes = { ...connection.heldBytes, [direction]: entry };

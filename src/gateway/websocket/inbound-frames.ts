@@ -6,7 +6,7 @@ import { afterMicrotasks } from '../../lib/turn-clock.ts';
 import type { TurnClock } from '../../lib/turn-clock.ts';
 import { receivedBytes } from '../../lib/websocket-receiver.ts';
 import { weighJson } from '../json-limits.ts';
-import { closeNow, priorityOf } from './connection.ts';
+import { closeNow, holderOf, priorityOf } from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
 import { countHeldBytes } from './held-bytes.ts';
 import type { FrameProgress } from './operation-ids.ts';
@@ -114,7 +114,7 @@ export class InboundFrames implements FrameProgress {
     try {
       const bytes = weighJson(text);
       const ledger = this.#connection.ledgers.inbound[priorityOf(this.#connection)];
-      if (bytes < MIN_COUNTED_BYTES || ledger.admits(bytes)) return bytes;
+      if (bytes < MIN_COUNTED_BYTES || ledger.admits(bytes, holderOf(this.#connection))) return bytes;
       closeNow(this.#connection, 'SLOW');
     } catch (error) {
       this.#onError(error);
