@@ -1,7 +1,5 @@
 import {
   createSourceEventStream,
-  execute,
-  executeSubscriptionEvent,
   getOperationAST,
   NoSchemaIntrospectionCustomRule,
   validate,
@@ -24,6 +22,7 @@ import { RULES } from '../../schema/rules.ts';
 import { withInputField } from './error-field.ts';
 import type { FanOut } from './fan-out.ts';
 import type { FormatError } from './format-error.ts';
+import { execute, executeSubscriptionEvent } from './graphql-executor.ts';
 import { checkIntrospection } from './introspection-limit.ts';
 import type { Operation } from './operation.ts';
 import type { OperationLog } from './operation-log.ts';

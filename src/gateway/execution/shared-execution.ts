@@ -1,9 +1,9 @@
-import { executeSubscriptionEvent } from 'graphql';
 import type { DocumentNode, ExecutionResult, GraphQLSchema, ValidatedSubscriptionArgs } from 'graphql';
 import type { Deps } from '../../domain/deps.ts';
 import type { EventStream } from '../../events/stream.ts';
 import { createContext, MissingPerActorMarkError } from '../../schema/context.ts';
 import type { FanOut, SharedOperation } from './fan-out.ts';
+import { executeSubscriptionEvent } from './graphql-executor.ts';
 import type { Operation } from './operation.ts';
 import { executeWhenAvailable } from './retry-on-outage.ts';
 import { createSubscriptionKeys } from './subscription-key.ts';
