@@ -1,6 +1,5 @@
 import { sql } from 'kysely';
 import type { ActorKind, ActorRef } from '../actor.ts';
-import { isLockTimeout } from '../errors.ts';
 import { toActorRef } from './actors.ts';
 import type { Db, Tx } from './database.ts';
 import { now } from './sql.ts';
@@ -64,34 +63,24 @@ export async function retireNode(db: Db, nodeId: string, graceMs: number): Promi
   });
 }
 
-export interface AddedLease {
-  readonly id: number;
-  readonly cameOnline: boolean;
-}
-
 /**
  * Adds leases with ascending ids in the given order. `cameOnline` is set if the actor was offline. Undefined when the
- * node is not registered. Locks the rows in `presence`, so that a concurrent `markOffline` leaves them out. Fails with a
- * lock timeout if one of them is not free within `lockWaitMs`.
+ * node is not registered. Locks the rows in `presence`, so that a concurrent `markOffline` waits and sees the leases.
  */
 export async function addLeases(
   db: Db,
   nodeId: string,
   leases: readonly Omit<LeaseRow, 'id'>[],
-  lockWaitMs: number,
-): Promise<readonly AddedLease[] | undefined> {
+): Promise<readonly { readonly id: number; readonly cameOnline: boolean }[] | undefined> {
   try {
-    const { rows } = await sql<AddedLease>`
-      with wait as materialized (
-        select set_config('lock_timeout', ${String(lockWaitMs)}, true) as ms
-      ), input as (
+    const { rows } = await sql<{ id: number; cameOnline: boolean }>`
+      with input as (
         select nextval(pg_get_serial_sequence('leases', 'id')) as id, kind, actor_kind, actor_id
-        from wait, unnest(
+        from unnest(
           ${leases.map((lease) => lease.kind)}::text[],
           ${leases.map((lease) => lease.actor.kind)}::text[],
           ${leases.map((lease) => lease.actor.id)}::int[]
         ) as input (kind, actor_kind, actor_id)
-        where wait.ms is not null
       ), lease as (
         insert into leases (id, node_id, kind, actor_kind, actor_id)
         overriding system value
@@ -154,36 +143,26 @@ export async function closeLeases(db: Db, ids: readonly number[]): Promise<void>
   await db.updateTable('leases').set({ closedAt: now }).where('id', '=', anyOfLeases(ids)).execute();
 }
 
-/** Actors that went offline, and those of whom that is not known: another transaction has locked their presence. */
-export interface OfflineActors {
-  readonly offline: readonly ActorRef[];
-  readonly locked: readonly ActorRef[];
-}
-
-/** Sets those of the actors offline that have no lease. */
-export const setOffline = (db: Db, actors: readonly ActorRef[]): Promise<OfflineActors> =>
-  transactPatiently(db, (tx, isPatient) => markOffline(tx, actors, isPatient));
-
-/** Removes leases, and sets those of the given actors offline that have no other. */
+/** Removes leases. Returns those of the given actors that went offline. */
 export async function removeLeases(
   db: Db,
   ids: readonly number[],
   actors: readonly ActorRef[],
-): Promise<OfflineActors> {
-  return transactPatiently(db, async (tx, isPatient) => {
+): Promise<ActorRef[]> {
+  return db.transaction().execute(async (tx) => {
     await tx.deleteFrom('leases').where('id', '=', anyOfLeases(ids)).execute();
-    return markOffline(tx, actors, isPatient);
+    return markOffline(tx, actors);
   });
 }
 
-/** Removes dead nodes, and sets those of their actors offline that have no lease of another. */
-export async function removeDeadNodes(db: Db, graceMs: number): Promise<OfflineActors> {
+/** Removes dead nodes. Returns the actors that went offline. */
+export async function removeDeadNodes(db: Db, graceMs: number): Promise<ActorRef[]> {
   // A heartbeat in the future is from before the clock was set back: the node would count as alive until then.
   await sql`
     update nodes set seen_at = clock_timestamp()
     where seen_at > clock_timestamp() + ${graceMs} * interval '1 millisecond'
   `.execute(db);
-  return transactPatiently(db, async (tx, isPatient) => {
+  return db.transaction().execute(async (tx) => {
     const dead = await tx
       .selectFrom('nodes')
       .select('id')
@@ -191,76 +170,41 @@ export async function removeDeadNodes(db: Db, graceMs: number): Promise<OfflineA
       .forUpdate()
       .skipLocked()
       .execute();
-    if (dead.length === 0) return { offline: [], locked: [] };
+    if (dead.length === 0) return [];
     const ids = dead.map((node) => node.id);
     const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
       select distinct actor_kind, actor_id from leases where node_id = ${anyOfNodes(ids)}
     `.execute(tx);
     await tx.deleteFrom('nodes').where('id', '=', anyOfNodes(ids)).execute();
-    return markOffline(tx, rows.map(toActorRef), isPatient);
+    return markOffline(tx, rows.map(toActorRef));
   });
 }
 
-/** Longest time that actors wait for the locked presence of another. */
-const LOCK_WAIT_MS = 500;
-
-/** Runs a transaction that waits for locks, and if one is not free in time, again as one that does not. */
-async function transactPatiently<Result>(
-  db: Db,
-  work: (tx: Tx, isPatient: boolean) => Promise<Result>,
-): Promise<Result> {
-  try {
-    return await db.transaction().execute((tx) => work(tx, true));
-  } catch (error) {
-    if (!isLockTimeout(error)) throw error;
-    return db.transaction().execute((tx) => work(tx, false));
-  }
-}
-
 /**
- * Sets actors without a lease offline. Locks their rows first, in order, and checks the leases in a second statement: its
- * snapshot includes leases that a concurrent `addLeases`, which held the lock, has added. If it is not patient, it leaves
- * out the actors whose rows another transaction has locked.
+ * Sets actors without a lease offline. Locks their rows first, in order, and checks the leases in a second
+ * statement: its snapshot includes leases that a concurrent `addLeases`, which held the lock, has added.
  */
-async function markOffline(tx: Tx, actors: readonly ActorRef[], isPatient: boolean): Promise<OfflineActors> {
-  if (actors.length === 0) return { offline: [], locked: [] };
-  const online = sql`
-    online and (actor_kind, actor_id) in (select actor_kind, actor_id from unnest(
-      ${actors.map((actor) => actor.kind)}::text[], ${actors.map((actor) => actor.id)}::int[]
-    ) as input (actor_kind, actor_id))`;
-  const { rows: free } = await sql<ActorColumns>`
-    with wait as materialized (select set_config('lock_timeout', ${String(LOCK_WAIT_MS)}, true) as ms)
-    select actor_kind, actor_id from wait, presence
-    where wait.ms is not null and ${online}
+async function markOffline(tx: Tx, actors: readonly ActorRef[]): Promise<ActorRef[]> {
+  if (actors.length === 0) return [];
+  const input = sql`unnest(
+    ${actors.map((actor) => actor.kind)}::text[], ${actors.map((actor) => actor.id)}::int[]
+  ) as input (actor_kind, actor_id)`;
+  await sql`
+    select 1 from presence
+    where (actor_kind, actor_id) in (select actor_kind, actor_id from ${input})
     order by actor_kind, actor_id
-    for update of presence ${isPatient ? sql`` : sql`skip locked`}
+    for update
   `.execute(tx);
-  const { rows } = await sql<ActorColumns & { isFree: boolean }>`
-    with free as (
-      select actor_kind, actor_id from unnest(
-        ${free.map(({ actorKind }) => actorKind)}::text[], ${free.map(({ actorId }) => actorId)}::int[]
-      ) as free (actor_kind, actor_id)
-    ), gone as (
-      update presence set online = false
-      where online and (actor_kind, actor_id) in (select actor_kind, actor_id from free)
-        and not exists (
-          select 1 from leases
-          where leases.actor_kind = presence.actor_kind and leases.actor_id = presence.actor_id
-        )
-      returning actor_kind, actor_id
-    )
-    select actor_kind, actor_id, true as is_free from gone
-    union all
-    select actor_kind, actor_id, false from presence
-    where ${online} and (actor_kind, actor_id) not in (select actor_kind, actor_id from free)
+  const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
+    update presence set online = false
+    where online and (actor_kind, actor_id) in (select actor_kind, actor_id from ${input})
+      and not exists (
+        select 1 from leases
+        where leases.actor_kind = presence.actor_kind and leases.actor_id = presence.actor_id
+      )
+    returning actor_kind, actor_id
   `.execute(tx);
-  const { true: offline = [], false: locked = [] } = Object.groupBy(rows, ({ isFree }) => `${isFree}`);
-  return { offline: offline.map(toActorRef), locked: locked.map(toActorRef) };
-}
-
-interface ActorColumns {
-  readonly actorKind: ActorKind;
-  readonly actorId: number;
+  return rows.map(toActorRef);
 }
 
 /** How an actor can be called. */

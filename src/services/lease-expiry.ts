@@ -1,7 +1,7 @@
 import type { ActorRef } from '../actor.ts';
 import type { Db } from '../db/database.ts';
 import * as leaseRows from '../db/leases.ts';
-import type { LeaseRow, OfflineActors } from '../db/leases.ts';
+import type { LeaseRow } from '../db/leases.ts';
 import { createBatcher } from '../lib/batcher.ts';
 import { startTimer as startSystemTimer } from '../lib/timeout.ts';
 import type { StartTimer } from '../lib/timeout.ts';
@@ -37,19 +37,6 @@ export function createLeaseExpiry(
     });
     cancels.add(cancel);
   };
-  /** Reports the actors that went offline, and tries again for the others. */
-  const settle = async ({ offline, locked }: OfflineActors): Promise<void> => {
-    if (locked.length > 0) schedule(RETRY_MS, () => void setOffline(locked));
-    await onOffline(offline);
-  };
-  const setOffline = async (actors: readonly ActorRef[]): Promise<void> => {
-    try {
-      await settle(await leaseRows.setOffline(db, actors));
-    } catch (error) {
-      log.warn({ err: error }, 'setting actors offline failed, retrying');
-      schedule(RETRY_MS, () => void setOffline(actors));
-    }
-  };
   const closeBatcher = createBatcher<LeaseRow, void>(
     async (leases) => {
       await leaseRows.closeLeases(db, idsOf(leases));
@@ -60,7 +47,7 @@ export function createLeaseExpiry(
   const removalBatcher = createBatcher<LeaseRow, void>(
     async (leases) => {
       const actors = leases.map((lease) => lease.actor);
-      await settle(await leaseRows.removeLeases(db, idsOf(leases), actors));
+      await onOffline(await leaseRows.removeLeases(db, idsOf(leases), actors));
       return leases.map(() => undefined);
     },
     { maxBatchSize: MAX_BATCH_SIZE },
@@ -72,7 +59,6 @@ export function createLeaseExpiry(
     });
 
   return {
-    settle,
     /** Ends a lease. Never throws: a failed removal is retried. */
     async end(lease: LeaseRow): Promise<void> {
       if (graceMs === 0) return remove(lease);

@@ -1,6 +1,6 @@
+import type { ActorRef } from '../actor.ts';
 import type { Db } from '../db/database.ts';
 import * as leaseRows from '../db/leases.ts';
-import type { OfflineActors } from '../db/leases.ts';
 import { startTimer as startSystemTimer } from '../lib/timeout.ts';
 import type { StartTimer } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
@@ -28,8 +28,8 @@ export interface HeartbeatOptions {
 interface HeartbeatListener {
   /** Another node declared this one dead and removed its leases: register again. */
   onExpired(): Promise<void>;
-  /** Other nodes died, and these actors with them. */
-  onNodesDied(actors: OfflineActors): Promise<void>;
+  /** Other nodes died, and these actors went offline with them. */
+  onNodesDied(actors: readonly ActorRef[]): Promise<void>;
 }
 
 /** Updates this node's heartbeat in the database, and removes nodes whose heartbeat stopped. */

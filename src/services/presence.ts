@@ -5,7 +5,6 @@ import * as leaseRows from '../db/leases.ts';
 import type { LeaseRow } from '../db/leases.ts';
 import { findActorsWithCircles, findOnline } from '../db/presence.ts';
 import type { LeaseKind } from '../db/tables.ts';
-import { isLockTimeout } from '../errors.ts';
 import type { Bus, Notice } from '../events/bus.ts';
 import { circleTopic } from '../events/event.ts';
 import { createBatcher } from '../lib/batcher.ts';
@@ -16,13 +15,6 @@ import type { HeartbeatOptions } from './node-heartbeat.ts';
 
 /** Larger batches would block the embedded database, and with it the event loop. */
 const MAX_BATCH_SIZE = 200;
-
-/** Longest time that connections wait for the locked presence of another one's actor. */
-const BATCH_LOCK_WAIT_MS = 500;
-/** Longest time that a connection waits for the presence of its own actor. */
-const LONE_LOCK_WAIT_MS = 5_000;
-
-type LeaseRequest = Omit<LeaseRow, 'id'>;
 
 /** A live authenticated connection of an actor, as a row in the database. */
 export interface Lease {
@@ -67,50 +59,36 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
     options.onLastConnection?.(actor);
   };
   const publish = createPublisher(options);
-  const leaseExpiry = createLeaseExpiry(options, (actors) => publish(actors, false));
+  const publishOffline = (actors: readonly ActorRef[]): Promise<void> => publish(actors, false);
+  const leaseExpiry = createLeaseExpiry(options, publishOffline);
   const registerAgain = async (): Promise<void> => {
     await publish(await leaseRows.restoreNode(db, nodeId, [...openLeases.values()]), true);
   };
-  const heartbeat = startHeartbeat(options, { onExpired: registerAgain, onNodesDied: leaseExpiry.settle });
+  const heartbeat = startHeartbeat(options, { onExpired: registerAgain, onNodesDied: publishOffline });
 
-  const insertLeases = async (requests: readonly LeaseRequest[], lockWaitMs: number) => {
-    const addedLeases = await leaseRows.addLeases(db, nodeId, requests, lockWaitMs);
+  const insertLeases = async (requests: readonly Omit<LeaseRow, 'id'>[]) => {
+    const addedLeases = await leaseRows.addLeases(db, nodeId, requests);
     if (addedLeases !== undefined) return addedLeases;
     // Declared dead by another node since the last beat.
     await registerAgain();
-    return leaseRows.addLeases(db, nodeId, requests, lockWaitMs);
+    return leaseRows.addLeases(db, nodeId, requests);
   };
-  const openAll = async (requests: readonly LeaseRequest[], lockWaitMs: number): Promise<LeaseRow[]> => {
-    const addedLeases = await insertLeases(requests, lockWaitMs);
-    if (addedLeases === undefined) throw new Error('The node could not be registered');
-    const leases = requests.map((request, index) => ({ ...request, id: addedLeases[index]?.id ?? NaN }));
-    for (const lease of leases) {
-      openLeases.set(lease.id, lease);
-      addToCount(lease.actor, 1);
-    }
-    const cameOnline = requests
-      .filter((_, index) => addedLeases[index]?.cameOnline)
-      .map(({ actor }) => actor);
-    await publish([...new Map(cameOnline.map((actor) => [actorKey(actor), actor])).values()], true);
-    return leases;
-  };
-  /** Each in its own transaction, so that an actor whose presence is locked delays no other. */
-  const openEach = (requests: readonly LeaseRequest[]): Promise<LeaseRow>[] =>
-    requests.map(async (request) => {
-      const [lease] = await openAll([request], LONE_LOCK_WAIT_MS);
-      if (lease === undefined) throw new Error('The lease was not added');
-      return lease;
-    });
-  const leaseBatcher = createBatcher<LeaseRequest, LeaseRow>(
+  const leaseBatcher = createBatcher<Omit<LeaseRow, 'id'>, LeaseRow>(
     async (requests) => {
-      try {
-        return await openAll(requests, BATCH_LOCK_WAIT_MS);
-      } catch (error) {
-        if (isLockTimeout(error)) return openEach(requests);
-        throw error;
+      const addedLeases = await insertLeases(requests);
+      if (addedLeases === undefined) throw new Error('The node could not be registered');
+      const leases = requests.map((request, index) => ({ ...request, id: addedLeases[index]?.id ?? NaN }));
+      for (const lease of leases) {
+        openLeases.set(lease.id, lease);
+        addToCount(lease.actor, 1);
       }
+      const cameOnline = requests
+        .filter((_, index) => addedLeases[index]?.cameOnline)
+        .map(({ actor }) => actor);
+      await publish([...new Map(cameOnline.map((actor) => [actorKey(actor), actor])).values()], true);
+      return leases;
     },
-    { maxBatchSize: MAX_BATCH_SIZE, partitionBy: ({ actor }) => actorKey(actor) },
+    { maxBatchSize: MAX_BATCH_SIZE },
   );
 
   return {

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { expect, inject, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import * as circles from '../../src/domain/circles.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import * as devices from '../../src/domain/devices.ts';
@@ -13,10 +13,8 @@ import type { Bus } from '../../src/events/bus.ts';
 import { circleTopic, actorRefOf } from '../../src/events/event.ts';
 import type { CircleId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
-import { openTestDatabase } from '../harness/database.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import { createFakeTimers } from '../harness/fake-timers.ts';
-import { lockRows } from '../harness/lock-rows.ts';
 import { errorWithCode } from '../harness/matchers.ts';
 import {
   createCircle,
@@ -25,7 +23,6 @@ import {
   createUsers,
   createSession,
 } from '../harness/domain-fixtures.ts';
-import type { TestUser } from '../harness/domain-fixtures.ts';
 import { indexes } from '../harness/numbers.ts';
 import { createLink } from '../harness/event-core.ts';
 import type { ActorRef } from '../../src/actor.ts';
@@ -458,67 +455,3 @@ test('a lease whose removal failed is removed once the database is available aga
   await expect.poll(() => published, POLL_OPTIONS).toHaveLength(2);
   expect(await fixture.isOnline(ann.actor)).toBe(false);
 });
-
-const lockPresence = ({ actor }: TestUser, url = '') =>
-  lockRows(
-    url,
-    `select from presence where actor_kind = '${actor.kind}' and actor_id = ${actor.id} for update`,
-  );
-
-test.skipIf(inject('database') !== 'postgres')(
-  'an actor whose presence is locked delays no other that connects or disconnects',
-  async () => {
-    const { url } = await openTestDatabase();
-    await using fixture = await startTestNodes();
-    const { ann, bob, nodes, advance, published } = fixture;
-    const { presence } = nodes[0];
-    const [annKey, bobKey] = [actorKey(ann.actor), actorKey(bob.actor)];
-    const leases = [await presence.open('graphql', ann.actor), await presence.open('graphql', bob.actor)];
-    published.length = 0;
-
-    await using lock = await lockPresence(ann, url);
-    await Promise.all(leases.map((lease) => lease.close()));
-    expect(published).toEqual([`-${bobKey}`]);
-    await lock.release();
-    await expect
-      .poll(() => {
-        advance(INTERVAL_MS);
-        return published;
-      }, POLL_OPTIONS)
-      .toEqual([`-${bobKey}`, `-${annKey}`]);
-
-    await using secondLock = await lockPresence(ann, url);
-    const opening = presence.open('graphql', ann.actor);
-    await presence.open('graphql', bob.actor);
-    expect(published.at(-1)).toBe(`+${bobKey}`);
-    await secondLock.release();
-    await opening;
-    expect(published.at(-1)).toBe(`+${annKey}`);
-  },
-);
-
-test.skipIf(inject('database') !== 'postgres')(
-  'an actor whose presence is locked does not delay those who were on the same node when it died',
-  async () => {
-    const { url } = await openTestDatabase();
-    await using fixture = await startTestNodes();
-    const { deps, ann, bob, advance, published, addNode } = fixture;
-    const [annKey, bobKey] = [actorKey(ann.actor), actorKey(bob.actor)];
-    const stoppedNode = await addNode();
-    await stoppedNode.presence.open('legacy', ann.actor);
-    await stoppedNode.presence.open('legacy', bob.actor);
-    await stoppedNode[Symbol.asyncDispose]();
-    published.length = 0;
-    await using lock = await lockPresence(ann, url);
-    await setSilence(deps, stoppedNode.id, 16);
-    await runHeartbeats(fixture, 4);
-    await expect.poll(() => published, POLL_OPTIONS).toEqual([`-${bobKey}`]);
-    await lock.release();
-    await expect
-      .poll(() => {
-        advance(INTERVAL_MS);
-        return published;
-      }, POLL_OPTIONS)
-      .toEqual([`-${bobKey}`, `-${annKey}`]);
-  },
-);
