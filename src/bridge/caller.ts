@@ -6,6 +6,7 @@ import type { ConnectionEnd, EndReason, ErrorCode } from '../errors.ts';
 import { parseCursor } from '../events/cursor.ts';
 import type { Topic } from '../events/event.ts';
 import type { ConversationId } from '../ids.ts';
+import type { Holder } from '../lib/byte-ledger.ts';
 import type { ConnectionLog } from './connection-log.ts';
 import type { Caller, ReadAccess, ReplayFrom } from './contract/channel-types.ts';
 import type { Frame } from './contract/encoders.ts';
@@ -54,6 +55,11 @@ export class ConnectionCaller implements Caller, RoomMember {
 
   get topics(): readonly Topic[] {
     return this.#options.rooms.listTopics(this);
+  }
+
+  /** The client, whose bytes wait to be handled. */
+  get holder(): Holder {
+    return { account: this.actor, address: this.#options.address };
   }
 
   /** The payer of the connection's events. */

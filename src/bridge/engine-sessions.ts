@@ -15,6 +15,8 @@ export class EngineSessions {
   readonly #anonymous = new Set<EngineSocket>();
   readonly #connections = new WeakMap<EngineSocket, LegacyConnection>();
   readonly #addressOf: (request: IncomingMessage) => string;
+  /** Of clients that held bytes. To parse an address is expensive for each of their chunks. */
+  readonly #addresses = new WeakMap<IncomingMessage, string>();
 
   constructor(addressOf: (request: IncomingMessage) => string) {
     this.#addressOf = addressOf;
@@ -63,14 +65,22 @@ export class EngineSessions {
     return this.#byTransport.get(transport);
   }
 
-  holderOf(conn: EngineSocket | undefined): Holder {
-    return conn === undefined
-      ? {}
-      : { account: this.#connections.get(conn)?.actor, address: this.#addressOf(conn.request) };
+  /** Returns the client of the session; without one, that of the request, if it is known. */
+  holderOf(conn: EngineSocket | undefined, request = conn?.request): Holder {
+    return {
+      account: conn && this.#connections.get(conn)?.actor,
+      address: request && this.#findAddress(request),
+    };
   }
 
   priorityOf(conn: EngineSocket | undefined): Priority {
     return priorityOfLogin(conn && this.#connections.get(conn)?.actor);
+  }
+
+  #findAddress(request: IncomingMessage): string {
+    let address = this.#addresses.get(request);
+    if (address === undefined) this.#addresses.set(request, (address = this.#addressOf(request)));
+    return address;
   }
 
   [Symbol.iterator](): Iterator<EngineSocket> {

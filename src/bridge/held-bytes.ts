@@ -52,7 +52,7 @@ export class HeldBytes {
     const conn = this.#sessions.findByRequest(request);
     const entry = new LedgerEntry(
       this.#ledgers.inbound,
-      () => this.#sessions.holderOf(conn),
+      () => this.#sessions.holderOf(conn, request),
       () => {
         if (conn !== undefined) terminate(conn);
         request.destroy();

@@ -49,7 +49,7 @@ export class ReceivedEvents {
     const { socket, deps, limits, caller, outbound, log, onEvicted } = options;
     this.#options = options;
     const priority = () => priorityOfLogin(caller.actor);
-    this.#heldBytes = new LedgerEntry(deps.ledgers.inbound, () => caller.payer, onEvicted);
+    this.#heldBytes = new LedgerEntry(deps.ledgers.inbound, () => caller.holder, onEvicted);
     this.#queue = new InboundQueue({
       turnClock: deps.turnClock,
       limits,

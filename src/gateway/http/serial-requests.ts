@@ -49,7 +49,7 @@ export class SerialRequests {
     if (queue.waiting.push([request, response]) >= MAX_PIPELINED_REQUESTS) return void socket.destroy();
     queue.held ??= new LedgerEntry(
       this.#ledgers,
-      () => ({ address: socket.remoteAddress }),
+      () => ({}),
       () => socket.destroy(),
     );
     this.#count(queue, headBytes(request));
