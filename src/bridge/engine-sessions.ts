@@ -15,7 +15,7 @@ export class EngineSessions {
   readonly #anonymous = new Set<EngineSocket>();
   readonly #connections = new WeakMap<EngineSocket, LegacyConnection>();
   readonly #addressOf: (request: IncomingMessage) => string;
-  /** Of clients that held bytes. To parse an address is expensive for each of their chunks. */
+  /** Addresses of clients that hold bytes: to parse one for each of their chunks is expensive. */
   readonly #addresses = new WeakMap<IncomingMessage, string>();
 
   constructor(addressOf: (request: IncomingMessage) => string) {

@@ -10,6 +10,7 @@ const OTHER_TABLES: ReadonlySet<string> = new Set([
   'nodes',
   'presence',
   'settings',
+  'sweeps',
 ]);
 
 /** Returns a digest of the rows of each table that operations write: equal if nothing was written in between. */
