@@ -146,7 +146,7 @@ async function measureRevocations({ nodes, members }: Cluster): Promise<number[]
   const delays: number[] = [];
   for (const { token } of members.slice(SENDERS, SENDERS + REVOCATIONS)) {
     await using subscriber = createGraphqlClient(last, token);
-    await using events = await subscriber.subscribe('subscription { inboxEvents { __typename } }');
+    await using events = subscriber.subscribe('subscription { inboxEvents { __typename } }');
     await events.nextOf('StreamLive');
     await using client = createGraphqlClient(first, token);
     const startedAt = performance.now();
