@@ -16,6 +16,7 @@ import { readConfig } from '../../src/config.ts';
 import type { Route } from '../../src/gateway/http/router.ts';
 import { createByteLedgers } from '../../src/lib/byte-ledger.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
+import { BusyClock } from '../harness/busy-clock.ts';
 import { createLogger } from '../../src/log.ts';
 import { startTestApp } from '../harness/app.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
@@ -209,34 +210,6 @@ test('a WebSocket without a login is closed when it has had no operation for 30 
     vi.useRealTimers();
   }
 });
-
-/** Delays everything while it is busy. */
-class BusyClock extends TurnClock {
-  readonly #waiting: (() => void)[] = [];
-  #isBusy: boolean;
-
-  constructor(isBusy: boolean) {
-    super();
-    this.#isBusy = isBusy;
-  }
-
-  get waitingCount(): number {
-    return this.#waiting.length;
-  }
-
-  override isOver(): boolean {
-    return this.#isBusy;
-  }
-
-  override nextTurn(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  setBusy(isBusy: boolean): void {
-    this.#isBusy = isBusy;
-    if (!isBusy) for (const resume of this.#waiting.splice(0)) resume();
-  }
-}
 
 /** Starts a server whose route notes the names in the `X-Name` headers of requests to it. */
 async function startNotingServer(turnClock: BusyClock) {

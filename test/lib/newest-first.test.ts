@@ -1,33 +1,14 @@
 import { expect, test, vi } from 'vitest';
 import { NewestFirst } from '../../src/lib/newest-first.ts';
-import { TurnClock } from '../../src/lib/turn-clock.ts';
+import { BusyClock } from '../harness/busy-clock.ts';
 
 interface Item {
   readonly id: number;
   isStale: boolean;
 }
 
-/** A clock whose turns are over until it is released. */
-class BusyClock extends TurnClock {
-  readonly waiting: (() => void)[] = [];
-  #isBusy = true;
-
-  override isOver(): boolean {
-    return this.#isBusy;
-  }
-
-  override nextTurn(): Promise<void> {
-    return new Promise((resolve) => this.waiting.push(resolve));
-  }
-
-  release(): void {
-    this.#isBusy = false;
-    for (const resume of this.waiting.splice(0)) resume();
-  }
-}
-
 function startList() {
-  const clock = new BusyClock();
+  const clock = new BusyClock(true);
   const handled: number[] = [];
   const checked = new Set<number>();
   const list = new NewestFirst<Item>(
@@ -49,7 +30,7 @@ test('items are handled once, the newest first, unless they are stale', async ()
   const { list, handled, clock } = startList();
   for (let id = 0; id < 5; id += 1) list.add({ id, isStale: id === 2 });
   const empty = list.whenEmpty();
-  clock.release();
+  clock.setBusy(false);
   await empty;
   expect(handled).toEqual([4, 3, 1, 0]);
   await list.whenEmpty();
@@ -58,9 +39,9 @@ test('items are handled once, the newest first, unless they are stale', async ()
 test('many waiting items have a larger share of the turns', () => {
   const { list, clock } = startList();
   for (const item of itemsFrom(0, 64)) list.add(item);
-  expect(clock.waiting).toHaveLength(1);
+  expect(clock.waitingCount).toBe(1);
   for (const item of itemsFrom(64, 192)) list.add(item);
-  expect(clock.waiting).toHaveLength(4);
+  expect(clock.waitingCount).toBe(4);
 });
 
 test('stale items are removed while others wait', () => {
@@ -84,7 +65,7 @@ test('items that have waited for too long can be taken', async () => {
     expect(list.takeOlderThan(999).map(({ id }) => id)).toEqual([0, 1]);
     expect(list.takeOlderThan(999)).toEqual([]);
     const empty = list.whenEmpty();
-    clock.release();
+    clock.setBusy(false);
     await empty;
     expect(handled).toEqual([2]);
   } finally {
