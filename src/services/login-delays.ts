@@ -17,7 +17,7 @@ interface Limit {
   readonly maxDelayMs: number;
 }
 
-/** Documented in docs/operations.md. */
+/** Documented in docs/operations/security.md. */
 export const LOGIN_LIMITS = {
   /** Failures of a client that has logged in to the account before, or presents a token of it. */
   knownClient: { free: 10, delayMs: 250, maxDelayMs: 1_500 },

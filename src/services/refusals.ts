@@ -3,7 +3,7 @@ import type { SecurityLog } from './security-log.ts';
 
 /**
  * The limits that refuse requests, as in the label of `parley_refusals_total`, and whether a refusal is recorded in the
- * security log: those that honest clients meet are only counted. Documented in docs/operations.md.
+ * security log: those that honest clients meet are only counted. Documented in docs/operations/limits.md.
  */
 export const LIMITS = {
   account: 'recorded',

@@ -5,7 +5,7 @@ import type { StartTimer } from '../lib/timeout.ts';
 import type { Topic } from '../events/event.ts';
 import type { Logger } from '../log.ts';
 
-/** Events of the security log, and whether each is a warning. Documented in docs/operations.md. */
+/** Events of the security log, and whether each is a warning. Documented in docs/operations/security.md. */
 export const SECURITY_EVENTS = {
   'account created': 'info',
   'account deleted': 'info',

@@ -12,8 +12,8 @@ function cellsOf(page: string, start: string, count: number): (string | undefine
   return cells.slice(2, 2 + count);
 }
 
-test('docs/operations.md has the limits of operations', async () => {
-  const page = await readFile('docs/operations.md', 'utf8');
+test('docs/operations/limits.md has the limits of operations', async () => {
+  const page = await readFile('docs/operations/limits.md', 'utf8');
   for (const [kind, { perSecond, burst, maxDelayMs }] of Object.entries(BUDGETS))
     expect(cellsOf(page, `\`${kind}\``, 3)).toEqual([`${perSecond}`, `${burst}`, `${maxDelayMs} ms`]);
   const values = {

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { NoDeprecatedCustomRule, parse, specifiedRules, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { CHANNELS, COMMON_ERRORS } from '../../src/bridge/contract/channels.ts';
@@ -85,28 +84,4 @@ test('every error text is in the table, with its channels and its codes', () => 
 function readCodesOfMissing(channel: string): string[] {
   if (channel.startsWith('leave_')) return [];
   return channel === 'authenticate' ? ['UNAUTHENTICATED'] : ['INVALID_INPUT'];
-}
-
-test('every link has a target', async () => {
-  const text = await readProjectFile('docs/migration.md');
-  for (const [, file = '', anchor] of text.matchAll(/\]\((?!http)([^)#]*)(?:#([^)]+))?\)/g)) {
-    const path = file === '' ? 'docs/migration.md' : new URL(file, 'file:///docs/').pathname.slice(1);
-    expect(existsSync(new URL(`../../${path}`, import.meta.url)), path).toBe(true);
-    if (anchor !== undefined)
-      expect(readAnchors(await readProjectFile(path)), `${path}#${anchor}`).toContain(anchor);
-  }
-});
-
-/** Returns the anchors of headings as GitHub generates them, with a number for repeated ones. */
-function readAnchors(text: string): string[] {
-  const seen = new Map<string, number>();
-  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) => {
-    const anchor = title
-      .toLowerCase()
-      .replaceAll(/[^\w\- ]/g, '')
-      .replaceAll(' ', '-');
-    const count = seen.get(anchor) ?? 0;
-    seen.set(anchor, count + 1);
-    return count === 0 ? anchor : `${anchor}-${count}`;
-  });
 }

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -163,21 +162,4 @@ test('the example in docs/testing.md is the one that runs here', async () => {
   const [example] = findCodeBlocks(await readProjectFile('docs/testing.md'), 'ts');
   const executed = await readProjectFile('test/docs/testing-example.test.ts');
   expect(executed).toBe(example?.replace("'parley/testing'", "'../../src/testing/index.ts'"));
-});
-
-test('every file named in the documents exists', async () => {
-  const documents = ['testing', 'delivery', 'operations'].map((name) => `docs/${name}.md`);
-  for (const document of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', ...documents]) {
-    const text = await readProjectFile(document);
-    const folder = document.includes('/') ? 'docs/' : '';
-    const links = [...text.matchAll(/\]\((?!http)([^)#]+)[^)]*\)/g)].map(
-      (match) => folder + (match[1] ?? ''),
-    );
-    const paths = [...text.matchAll(/`((?:src|test|docs|scripts)\/[\w./-]+\.\w+)`/g)].map(
-      (match) => match[1] ?? '',
-    );
-    for (const path of [...links, ...paths]) {
-      expect(existsSync(new URL(`../../${path}`, import.meta.url)), `${document} names ${path}`).toBe(true);
-    }
-  }
 });
