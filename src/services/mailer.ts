@@ -1,3 +1,4 @@
+import { isLoopback } from '../config.ts';
 import { Semaphore } from '../lib/semaphore.ts';
 import { waitAtMost } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
@@ -60,11 +61,17 @@ export async function createMailer({ url, from, log }: MailerOptions): Promise<M
   };
 }
 
+/** Whether a server that does not offer TLS gets no mail: an attacker in between may have removed the offer. */
+const mustEncrypt = ({ username, hostname }: URL): boolean =>
+  username !== '' && !isLoopback(hostname.replace(/^\[|\]$/g, ''));
+
 async function createSmtp(url: string, from: string | undefined): Promise<Transport> {
   // Imported on use: few gateways send mail.
   const { createTransport } = await import('nodemailer');
   const transport = createTransport({
     url,
+    // `?requireTLS=` in the URL overrides it.
+    requireTLS: mustEncrypt(new URL(url)),
     pool: true,
     maxConnections: CONCURRENCY,
     connectionTimeout: SEND_TIMEOUT_MS,

@@ -7,6 +7,7 @@ const finders = {
   'redis-server': () => findCommand('redis-server'),
   chromium: () => findCommand('chromium', 'chromium-browser', 'google-chrome'),
   faketime: () => findCommand('faketime'),
+  openssl: () => findCommand('openssl'),
   nginx: () => findCommand('nginx'),
   pgbouncer: () => findCommand('pgbouncer'),
   turnserver: () => findCommand('turnserver'),
