@@ -15,7 +15,18 @@ interface FolderRule {
   readonly typesOf?: readonly string[];
 }
 
-const LAYERS = ['lib', 'db', 'events', 'services', 'domain', 'schema', 'gateway', 'bridge', 'page'] as const;
+const LAYERS = [
+  'lib',
+  'db',
+  'events',
+  'services',
+  'domain',
+  'schema',
+  'admin',
+  'gateway',
+  'bridge',
+  'page',
+] as const;
 
 /** A zone is a folder of src/ or one file directly in it. Every zone may import the leaves. */
 const FOLDER_RULES: Readonly<Record<string, FolderRule>> = {
@@ -25,6 +36,7 @@ const FOLDER_RULES: Readonly<Record<string, FolderRule>> = {
   services: { mayImport: ['services', 'events', 'db', 'lib'] },
   domain: { mayImport: ['domain', 'services', 'events', 'db', 'lib'] },
   schema: { mayImport: ['schema', 'domain', 'events', 'lib'] },
+  admin: { mayImport: ['admin', 'schema', 'domain', 'lib'] },
   gateway: { mayImport: ['gateway', 'schema', 'lib'], typesOf: ['domain', 'events'] },
   bridge: {
     mayImport: ['bridge', 'events', 'lib'],

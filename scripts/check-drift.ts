@@ -8,6 +8,7 @@ const root = dirname(import.meta.dirname);
 /** The file that each generator in this folder writes. */
 const generators: Readonly<Record<string, string>> = {
   'print-schema.ts': 'schema.graphql',
+  'print-admin-schema.ts': 'admin.graphql',
   'print-configuration.ts': 'docs/configuration.md',
   'print-legacy-channels.ts': 'docs/legacy-channels.md',
   'print-authorization.ts': 'docs/authorization.md',

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import { drain } from './app/drain.ts';
+import { operatorRoutes } from './app/operator-routes.ts';
 import { createBridgePorts, createPorts } from './app/ports.ts';
 import { describeUrl, openServices } from './app/services.ts';
 import type { Services } from './app/services.ts';
@@ -86,7 +87,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 }
 
 async function serve(
-  { deps, channelUsage, healthChecks }: Services,
+  { deps, nodeId, channelUsage, healthChecks }: Services,
   legacyLimits: Partial<ConnectionLimits>,
   metrics: Metrics,
   stack: AsyncDisposableStack,
@@ -123,6 +124,7 @@ async function serve(
     },
     ...mediaRoutes(ports),
     ...health.routes,
+    ...operatorRoutes(ports, nodeId),
     { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle, isForOperators: true },
     { path: '/legacy-report', methods: ['GET', 'HEAD'], handle: bridge.handleReport, isForOperators: true },
   ];

@@ -165,7 +165,7 @@ export const VARIABLES = {
       .optional(),
     default: 'none: the routes of operators exist only where `HOST` is a loopback address',
     description:
-      'Bearer token for `/metrics` and `/legacy-report`, which need it unless `HOST` is a loopback address and no proxy forwarded the request.',
+      'Bearer token for `/metrics`, `/legacy-report` and `/admin/graphql`, which need it unless `HOST` is a loopback address and no proxy forwarded the request.',
   },
   DRAIN_DELAY_MS: {
     schema: wholeNumber(0, 600_000).default(0),

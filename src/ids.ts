@@ -10,6 +10,7 @@ export type ConversationId = Id<'Conversation'>;
 export type ParticipantId = Id<'Participant'>;
 export type MessageId = Id<'Message'>;
 export type MediaId = Id<'Media'>;
+export type AuditEntryId = Id<'AuditEntry'>;
 
 const MAX_ID = 2 ** 31 - 1;
 const DIGITS = /^[0-9]{1,10}$/;

@@ -15,6 +15,7 @@ import { uploads } from './migrations/0007-uploads.ts';
 import { logLayout } from './migrations/0008-log-layout.ts';
 import { validatedLog } from './migrations/0009-validated-log.ts';
 import { partitionedLog } from './migrations/0010-partitioned-log.ts';
+import { operators } from './migrations/0011-operators.ts';
 import type { Tables } from './tables.ts';
 
 export interface Migration extends KyselyMigration {
@@ -37,6 +38,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0008-log-layout': logLayout,
   '0009-validated-log': validatedLog,
   '0010-partitioned-log': partitionedLog,
+  '0011-operators': operators,
 };
 
 /** The lock that Kysely's migrator takes, with which earlier releases migrated. */

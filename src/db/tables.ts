@@ -1,6 +1,7 @@
 import type { ColumnType, Generated, GeneratedAlways, Selectable } from 'kysely';
 import type { ActorKind } from '../actor.ts';
 import type {
+  AuditEntryId,
   CircleId,
   ConversationId,
   DeviceId,
@@ -294,6 +295,32 @@ export interface ChannelUsesTable {
   uses: number;
 }
 
+/** Actions of operators. */
+export interface AuditLogTable {
+  id: GeneratedAlways<AuditEntryId>;
+  at: CreatedAt;
+  /** The mutation. */
+  action: string;
+  arguments: ColumnType<unknown, string, never>;
+  reason: string | null;
+  /** The address of the operator. */
+  address: string;
+  /** The node that received it. */
+  nodeId: string;
+  /** `OK` or an error code; null until the action has ended. */
+  outcome: ColumnType<string | null, never, string>;
+}
+
+/** Accounts that operators have blocked: one of the two ids is set. */
+export interface AccountBlocksTable {
+  userId: UserId | null;
+  deviceId: DeviceId | null;
+  /** Null until it is removed. */
+  until: Timestamp | null;
+  reason: string;
+  blockedAt: CreatedAt;
+}
+
 export interface SettingsTable {
   name: string;
   value: string;
@@ -330,6 +357,8 @@ export interface Tables {
   leases: LeasesTable;
   presence: PresenceTable;
   channelUses: ChannelUsesTable;
+  auditLog: AuditLogTable;
+  accountBlocks: AccountBlocksTable;
   settings: SettingsTable;
 }
 

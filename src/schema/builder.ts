@@ -3,6 +3,7 @@ import SchemaBuilder from '@pothos/core';
 import RelayPlugin from '@pothos/plugin-relay';
 import { connectionComplexity } from './pagination.ts';
 import type { Context } from './context.ts';
+import { PAGE_OPTIONS } from './relay-options.ts';
 import { LIMITS, DEFAULT_LIST_SIZE, MAX_COMPLEXITY, MAX_DEPTH, tooComplexError } from './complexity.ts';
 
 /** A file of a multipart request, readable once while it is received. */
@@ -55,13 +56,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
       description: 'An object with a global id, which `node` can read again.',
     },
     idFieldOptions: { description: 'Global id: type name and number, for example `Circle:3`.' },
-    pageInfoTypeOptions: {
-      description: 'Information about a page of a connection: https://relay.dev/graphql/connections.htm.',
-    },
-    hasNextPageFieldOptions: { description: 'Whether more edges follow `endCursor`.' },
-    hasPreviousPageFieldOptions: { description: 'Whether more edges precede `startCursor`.' },
-    startCursorFieldOptions: { description: 'Cursor of the first edge; null if the page is empty.' },
-    endCursorFieldOptions: { description: 'Cursor of the last edge; null if the page is empty.' },
+    ...PAGE_OPTIONS,
     firstArgOptions: {
       description:
         'Page size from the start of the list, 0 to 100; default 20 if `last` is absent, too. LIMIT_EXCEEDED above 100, INVALID_INPUT together with `last`.',
@@ -79,15 +74,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
         'Returns only edges before this cursor; `""` counts as null. INVALID_INPUT if it is not a cursor of this list.',
     },
     cursorFieldOptions: { description: 'Cursor of the edge, for the arguments `after` and `before`.' },
-    nodeFieldOptions: { description: 'The node at the end of the edge.' },
-    edgesFieldOptions: {
-      description: 'The edges of this page: nodes with their cursors.',
-      nullable: { list: false, items: false },
-      complexity: COUNTED_ONCE,
-    },
-    pageInfoFieldOptions: { description: 'Information about this page.' },
-    defaultConnectionTypeOptions: { description: 'A page of a connection.' },
-    defaultEdgeTypeOptions: { description: 'An edge in a connection.' },
+    edgesFieldOptions: { ...PAGE_OPTIONS.edgesFieldOptions, complexity: COUNTED_ONCE },
     defaultConnectionFieldOptions: { complexity: connectionComplexity },
   },
 });

@@ -1,13 +1,9 @@
 import { Readable } from 'node:stream';
 import { GraphQLError } from 'graphql';
-import { isDate, parseDateTime } from '../lib/dates.ts';
+import { isDate } from '../lib/dates.ts';
 import { builder } from './builder.ts';
 import type { FileUpload } from './builder.ts';
-
-const requireString = (value: unknown): string => {
-  if (typeof value !== 'string') throw new GraphQLError('The value is not a string.');
-  return value;
-};
+import { DATE_TIME, JSON_VALUE, requireString } from './scalar-options.ts';
 
 builder.scalarType('Cursor', {
   description:
@@ -18,17 +14,7 @@ builder.scalarType('Cursor', {
   coerceInputValue: requireString,
 });
 
-builder.scalarType('DateTime', {
-  description:
-    'A point in time: RFC 3339 with exactly three digits of milliseconds, for example `2026-03-01T12:30:00.250Z`. Output is always in UTC with `Z`, in the years 0001 to 9999. Input may have any offset but `-00:00`.',
-  specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time',
-  coerceOutputValue: requireString,
-  coerceInputValue(value) {
-    const time = parseDateTime(requireString(value));
-    if (time !== undefined) return time;
-    throw new GraphQLError('The value is not a date and time of the form 2026-03-01T12:30:00.250Z.');
-  },
-});
+builder.scalarType('DateTime', DATE_TIME);
 
 builder.scalarType('Date', {
   description:
@@ -42,13 +28,7 @@ builder.scalarType('Date', {
   },
 });
 
-builder.scalarType('JSON', {
-  description:
-    'Any JSON value: null, a boolean, a number, a string, a list or an object, for example `{ "type": "offer", "sdp": "v=0" }`. Passed through unchanged; numbers have double precision.',
-  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc8259',
-  coerceOutputValue: (value) => value,
-  coerceInputValue: (value) => value,
-});
+builder.scalarType('JSON', JSON_VALUE);
 
 builder.scalarType('Upload', {
   description:

@@ -20,6 +20,7 @@ export const SECURITY_EVENTS = {
   'sessions ended': 'info',
   'token refused': 'warn',
   'operator refused': 'warn',
+  'operator action': 'info',
   'token reused': 'warn',
   'device added': 'info',
   'device removed': 'info',
@@ -39,7 +40,7 @@ export interface SecurityFields {
   /** The circle or conversation. */
   readonly topic?: Topic | undefined;
   readonly address?: string | undefined;
-  /** The limit of `limit reached` and `login delayed`. */
+  /** The limit of `limit reached` and `login delayed`; the action and its outcome of `operator action`. */
   readonly detail?: string | undefined;
 }
 

@@ -51,6 +51,7 @@ test.for(ROUTES.map((row) => [row.path, row] as const))('%s', async ([path, { st
 test('every route of the server has rows', () => {
   const sources = [
     'app.ts',
+    'app/operator-routes.ts',
     'gateway/http/static-files.ts',
     'gateway/http/media.ts',
     'gateway/http/health.ts',
@@ -59,7 +60,7 @@ test('every route of the server has rows', () => {
   const paths = new Set(Array.from(text.matchAll(/'(\/[a-z./-]*)'/g), ([, path]) => path));
   const mediaPaths = SECTIONS.media.rows.map(({ name }) => name.split(' ')[1]);
   const covered = new Set([
-    ...ROUTES.map(({ path }) => path.replace('style.css', '')),
+    ...ROUTES.map(({ path }) => path.replace('style.css', '').split('?')[0]),
     ...mediaPaths,
     // These two serve the operations and channels of the other sections.
     '/graphql',

@@ -36,4 +36,5 @@ export const ROUTES: readonly RouteRow[] = [
   forEveryone('/readyz'),
   forOperators('/metrics'),
   forOperators('/legacy-report'),
+  forOperators('/admin/graphql?query={__typename}'),
 ];

@@ -8,7 +8,7 @@ import type { TestGateway } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 
 const ADMIN_TOKEN = 'operators-of-parley-only';
-const OPERATOR_PATHS = ['/metrics', '/legacy-report'];
+const OPERATOR_PATHS = ['/metrics', '/legacy-report', '/admin/graphql?query={__typename}'];
 
 type Headers = Readonly<Record<string, string>>;
 

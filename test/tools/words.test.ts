@@ -44,6 +44,7 @@ const FOLDERS = [
   'docs',
   'examples',
   'schema.graphql',
+  'admin.graphql',
   'scripts',
   'src',
   'test',

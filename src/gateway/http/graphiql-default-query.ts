@@ -164,3 +164,17 @@ export const PERSISTED_ONLY = `# This server runs persisted operations only
 # pasted here. To try others, start a server
 # without OPERATIONS=persisted.
 `;
+
+/** The operators' first query. */
+export const OPERATOR_QUERY = `query AuditLog {
+  auditLog(first: 20) {
+    nodes {
+      at
+      action
+      arguments
+      reason
+      outcome
+    }
+  }
+}
+`;

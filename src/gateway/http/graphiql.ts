@@ -1,21 +1,26 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Config } from '../../config.ts';
-import { DEFAULT_QUERY, PERSISTED_ONLY } from './graphiql-default-query.ts';
 import { createBufferContent, sendContent } from './send-content.ts';
 import type { FileContent } from './send-content.ts';
 import { contentSecurityPolicy } from './response-headers.ts';
 
+export interface GraphiqlOptions {
+  readonly title: string;
+  /** The path to which it sends operations. */
+  readonly endpoint: string;
+  readonly defaultQuery: string;
+}
+
 /**
- * Creates the handler of the GraphiQL page. The page has 9 MB: it is rendered at the first request, all responses share
+ * Creates the handler of a GraphiQL page. The page has 9 MB: it is rendered at the first request, all responses share
  * one buffer, and a browser that has it receives 304.
  */
 export function createGraphiqlHandler(
-  config: Config,
+  options: GraphiqlOptions,
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   let content: Promise<FileContent> | undefined;
   const read = (): Promise<FileContent> => {
-    const known = content ?? renderPage(config);
+    const known = content ?? renderPage(options);
     content = known;
     known.catch(() => (content = undefined));
     return known;
@@ -23,13 +28,13 @@ export function createGraphiqlHandler(
   return async (request, response) => sendContent(request, response, await read());
 }
 
-async function renderPage({ OPERATIONS }: Config): Promise<FileContent> {
+async function renderPage({ title, endpoint, defaultQuery }: GraphiqlOptions): Promise<FileContent> {
   // Imported on first use: few requests are for the page.
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
-  const defaultQuery = OPERATIONS === 'persisted' ? PERSISTED_ONLY : DEFAULT_QUERY;
   const page = {
     subscriptionsProtocol: 'WS',
-    title: 'Parley',
+    title,
+    endpoint,
     logo: '<img src="/page/icon.svg" alt="" width="32" height="32">',
     favicon: '/page/icon.svg',
     defaultQuery,

@@ -7,6 +7,7 @@ import type { Ports } from '../ports.ts';
 import { acceptsHtml, EVENT_STREAM, negotiate } from './content-negotiation.ts';
 import type { Cors } from './cors.ts';
 import { createEventStreams } from './event-streams.ts';
+import { DEFAULT_QUERY, PERSISTED_ONLY } from './graphiql-default-query.ts';
 import { createGraphiqlHandler } from './graphiql.ts';
 import { countHeldBytes } from './held-bytes.ts';
 import { executeMultipart } from './graphql-multipart.ts';
@@ -55,7 +56,13 @@ export function createGraphqlHttp(gatewayPorts: Ports, cors: Cors): GraphqlHttp 
     graphiql: false,
   });
   const { config } = ports.deps;
-  const sendGraphiql = isGraphiqlOn(config) ? createGraphiqlHandler(config) : undefined;
+  const sendGraphiql = isGraphiqlOn(config)
+    ? createGraphiqlHandler({
+        title: 'Parley',
+        endpoint: '/graphql',
+        defaultQuery: config.OPERATIONS === 'persisted' ? PERSISTED_ONLY : DEFAULT_QUERY,
+      })
+    : undefined;
   return {
     async handle(request, response) {
       // GET has a page or a result, and the result of one token or another.

@@ -1,0 +1,19 @@
+import type { AdminContext } from '../admin/context.ts';
+import { schema } from '../admin/index.ts';
+import { createOperatorGraphql } from '../gateway/http/operator-graphql.ts';
+import type { Route } from '../gateway/http/router.ts';
+import type { Ports } from '../gateway/ports.ts';
+
+/** Returns the routes of the operators' API. */
+export function operatorRoutes({ deps, addressOf, formatError }: Ports, nodeId: string): Route[] {
+  const path = '/admin/graphql';
+  const handle = createOperatorGraphql({
+    path,
+    schema,
+    contextOf: (request): AdminContext => ({ deps, operator: { address: addressOf(request), nodeId } }),
+    formatError,
+    config: deps.config,
+    log: deps.log,
+  });
+  return [{ path, methods: ['GET', 'HEAD', 'POST'], handle, isForOperators: true }];
+}
