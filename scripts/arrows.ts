@@ -67,6 +67,7 @@ const LEAVES: readonly string[] = [
   'errors.ts',
   'ids.ts',
   'log.ts',
+  'version.ts',
 ];
 
 interface PackageRule {

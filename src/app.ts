@@ -28,6 +28,7 @@ import { createGraphqlSockets } from './gateway/websocket/server.ts';
 import { requireForStartup } from './lib/startup-error.ts';
 import type { Logger } from './log.ts';
 import type { OperationBudgets } from './services/operation-limits.ts';
+import { VERSION } from './version.ts';
 
 export interface AppOptions {
   readonly config: Config;
@@ -64,7 +65,7 @@ export interface App extends AsyncDisposable {
 export async function startApp(options: AppOptions): Promise<App> {
   const { config } = options;
   await using stack = new AsyncDisposableStack();
-  const metrics = createMetrics();
+  const metrics = createMetrics(VERSION);
   // Before the database: an unavailable port must not leave a new database behind.
   await requireFreePort(config);
   const services = await openServices({ ...options, metrics, stack });
@@ -105,6 +106,7 @@ async function serve(
   const graphqlHttp = createGraphqlHttp(ports, policy.cors);
   const graphqlSockets = createGraphqlSockets(ports);
   const health = createHealth({ ...healthChecks, log });
+  metrics.beforeScrape(async () => metrics.ready.set((await health.isReady()) ? 1 : 0));
   const routes: Route[] = [
     ...pageRoutes(),
     {
@@ -134,6 +136,7 @@ async function serve(
     connectionSlots: ports.connectionSlots,
     turnClock: ports.turnClock,
     inboundLedgers: ports.ledgers.inbound,
+    onResponse: (route, status) => metrics.httpResponses.inc({ route, status: classOf(status) }),
     timeouts: timeoutsFor(config.KEEP_ALIVE_MS, config.MAX_UPLOAD_BYTES),
     log,
   });
@@ -142,6 +145,10 @@ async function serve(
   const { address, port } = http.server.address() as AddressInfo;
   return { url: urlOf(hostOf(config), port), address, port };
 }
+
+/** Returns the class of an HTTP status, for example `4xx`; `none` for a connection that ended before the response. */
+const classOf = (status: number | undefined): string =>
+  status === undefined ? 'none' : `${Math.floor(status / 100)}xx`;
 
 /** Connections that the system accepts while the event loop is busy: many clients come from a node that stops. */
 const LISTEN_BACKLOG = 4_096;

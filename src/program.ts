@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { handleArguments } from './arguments.ts';
 import type { App } from './app.ts';
 import { VARIABLES } from './config-variables.ts';
@@ -9,15 +8,12 @@ import type { Logger } from './log.ts';
 import { findMisspeltSettings } from './misspelt-settings.ts';
 import { openOutput, writeFailure } from './output.ts';
 import type { Output } from './output.ts';
+import { VERSION } from './version.ts';
 
 /** Time for the drain, beside DRAIN_DELAY_MS and DRAIN_SPREAD_MS; after it the program exits anyway. */
 const STOP_TIMEOUT_MS = 4_500;
 /** npm forwards a Ctrl-C that the terminal already sent to the process group: the program receives it twice. */
 const REPEATED_SIGNAL_MS = 1_000;
-
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
 
 function formatBanner({ url, demo, database }: App, config: Config): string {
   const lines = [
@@ -74,7 +70,7 @@ async function serve(config: Config, output: Output): Promise<void> {
   const app = await starting;
   if (stopping.aborted) return;
   const { url, address, port, nodeId, database } = app;
-  output.listening({ version, nodeId, database, url, address, port }, formatBanner(app, config));
+  output.listening({ version: VERSION, nodeId, database, url, address, port }, formatBanner(app, config));
   if (!app.demo.isLoginAllowed || !process.stdout.isTTY) logDemo(app.demo, output.log);
 }
 
@@ -144,7 +140,7 @@ function stopOnSignal(starting: Promise<App>, timeoutMs: number, { log, abandon 
 // A closed pipe (EPIPE) must not end the program.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
-const commandOutput = handleArguments(process.argv.slice(2), version);
+const commandOutput = handleArguments(process.argv.slice(2), VERSION);
 if (commandOutput === undefined) {
   await run().catch((error: unknown) => {
     // main.cjs prints a hint for it.

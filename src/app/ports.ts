@@ -37,6 +37,14 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
     operationLog: createOperationLog(deps.log, metrics),
     gate: createOperationGate({ ...deps, turnClock }),
   });
+  const connectionSlots = new ConnectionSlots({
+    max: deps.config.MAX_CONNECTIONS,
+    ...(deps.config.RATE_LIMITS === 'off' && { maxPerAccount: Infinity }),
+    isProxy: createProxyCheck(deps.config.TRUSTED_PROXIES),
+    onRefused: (address) => deps.reportRefusal('connections', { address }),
+  });
+  metrics.maxTcpConnections.set(deps.config.MAX_CONNECTIONS);
+  metrics.beforeScrape(() => metrics.tcpConnections.set(connectionSlots.openCount));
   const { PERSISTED_OPERATIONS: path, OPERATIONS } = deps.config;
   const persisted = path === undefined ? undefined : await readPersistedOperations(path, engine);
   return {
@@ -49,12 +57,7 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
     }),
     formatError,
     metrics,
-    connectionSlots: new ConnectionSlots({
-      max: deps.config.MAX_CONNECTIONS,
-      ...(deps.config.RATE_LIMITS === 'off' && { maxPerAccount: Infinity }),
-      isProxy: createProxyCheck(deps.config.TRUSTED_PROXIES),
-      onRefused: (address) => deps.reportRefusal('connections', { address }),
-    }),
+    connectionSlots,
     addressOf: createAddressOf({
       trustedProxies: deps.config.TRUSTED_PROXIES,
       onUntrustedProxy: (address) =>

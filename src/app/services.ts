@@ -47,6 +47,7 @@ import { createUploadLimits } from '../services/upload-limits.ts';
 import { DatabaseClock, nodeClock } from '../services/wall-clock.ts';
 import type { WallClock } from '../services/wall-clock.ts';
 import { createTypingPublisher } from '../services/typing-publisher.ts';
+import { initializeLabels, reportServices } from './report-services.ts';
 
 export interface ServicesOptions {
   readonly config: Config;
@@ -93,9 +94,10 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     onEvent: ({ at }) =>
       metrics.deliveryDelay.observe(Math.max(0, Date.now() - clock.offsetMs - Date.parse(at)) / 1000),
   });
-  metrics.beforeScrape(() => metrics.logLag.set(tails.lag()));
   const nodeId = randomUUID();
-  const securityLog = stack.use(createSecurityLog({ log: options.log, nodeId }));
+  const securityLog = stack.use(
+    createSecurityLog({ log: options.log, nodeId, count: (event) => metrics.securityEvents.inc({ event }) }),
+  );
   const reportRefusal = createReportRefusal({
     count: (limit) => metrics.refusals.inc({ limit }),
     securityLog,
@@ -128,7 +130,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const demoAccounts = await findDemoAccounts({ db, passwords });
   const missing = await createPartitions(db, config.EVENT_RETENTION_DAYS);
   if (missing !== undefined) log.warn({ reason: missing }, 'the event log has no partition for new events');
-  stack.use(startRetention({ db, bus, topicLocks, config, mediaStorage, clock, log }));
+  const retention = stack.use(startRetention({ db, bus, topicLocks, config, mediaStorage, clock, log }));
   const channelUsage = stack.use(createChannelUsage({ db, log, now: () => clock.now() }));
   const cluster = await joinCluster(config, database, {
     // Subscriptions are per topic, but typing expiry needs the notices of all topics.
@@ -142,10 +144,8 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     if (cluster?.isConnected === false) return 'other nodes unreachable';
     return clock.isOff ? describeOffset(clock.offsetMs) : undefined;
   };
-  metrics.beforeScrape(() => {
-    metrics.degraded.set(degradation() === undefined ? 0 : 1);
-    metrics.clockOffset.set(clock.offsetMs / 1000);
-  });
+  initializeLabels(metrics);
+  stack.defer(reportServices(metrics, { database, cluster, retention, clock, tails, degradation }));
   const { MAIL_URL, MAIL_FROM } = config;
   const mailer =
     MAIL_URL === undefined
@@ -196,7 +196,13 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       securityLog,
       reportRefusal,
       lockedUsers: new Set(isDemoAllowed(config) ? [] : demoAccounts.map(({ id }) => id)),
-      sendBatcher: createSendBatcher({ db, bus, topicLocks, reportRefusal }),
+      sendBatcher: createSendBatcher({
+        db,
+        bus,
+        topicLocks,
+        reportRefusal,
+        onBatch: (size) => metrics.sendBatchSize.observe(size),
+      }),
       typing,
     },
     channelUsage,

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Config } from '../config.ts';
-import type { ConnectionEnd, EndReason } from '../errors.ts';
+import type { ConnectionEnd, EndReason, ErrorCode } from '../errors.ts';
 import type { Epoch } from '../events/cursor.ts';
 import type { EventStream, StreamRequest } from '../events/stream.ts';
 import type { Tails } from '../events/tail.ts';
@@ -97,5 +97,9 @@ export interface BridgeMetrics {
   readonly legacyConnections: { inc(labels: ClientLabels): void };
   readonly legacyEvents: { inc(labels: ClientLabels & { channel: string }): void };
   readonly legacyFrames: { inc(labels: { channel: string }, count: number): void };
+  readonly legacyEventDuration: {
+    observe(labels: { channel: string; outcome: 'ok' | 'error' }, seconds: number): void;
+  };
+  readonly errors: { inc(labels: { transport: 'socket.io'; code: ErrorCode }): void };
   readonly connectionEnds: { inc(labels: { transport: 'socket.io'; reason: ConnectionEnd }): void };
 }

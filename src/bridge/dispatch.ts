@@ -1,4 +1,5 @@
-import { DomainError } from '../errors.ts';
+import { DomainError, isOutage } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
 import { LegacyError } from './contract/channel-types.ts';
 import type { Caller, Channel, Reply } from './contract/channel-types.ts';
 import { CHANNELS, findErrorText } from './contract/channels.ts';
@@ -21,19 +22,24 @@ export interface DispatchOptions {
   readonly onTimeout: () => void;
 }
 
+/** The reply to an event; with a code if it is an error. */
+export interface Outcome extends Reply {
+  readonly errorCode?: ErrorCode;
+}
+
 /** Runs a channel's handler on the argument of an event and returns its reply. Never throws: errors are replies too. */
 export async function dispatch(
   channel: Channel,
   argument: unknown,
   { caller, isLoggedIn, timeoutMs, onError, onTimeout }: DispatchOptions,
-): Promise<Reply> {
+): Promise<Outcome> {
   const payload = parsePayload(argument);
   const lacksRequiredField = channel.fields.some(
     ({ name, required }) => required && !hasField(payload, name),
   );
   try {
     if (channel.unauthenticatedError !== null && !isLoggedIn)
-      throw new LegacyError(channel.unauthenticatedError);
+      throw new LegacyError(channel.unauthenticatedError, 'UNAUTHENTICATED');
     if (channel.missingFieldError !== null && lacksRequiredField)
       throw new LegacyError(channel.missingFieldError);
     return await withTimeout(timeoutMs, channel.run({ payload, caller }));
@@ -45,6 +51,12 @@ export async function dispatch(
 }
 
 /** Returns the reply to an event that failed. */
-export const rejectEvent = (channel: Channel, error: unknown): Reply => ({
+export const rejectEvent = (channel: Channel, error: unknown): Outcome => ({
+  errorCode: codeOf(error),
   frames: [{ channel: 'error', payload: findErrorText(channel, error) }],
 });
+
+function codeOf(error: unknown): ErrorCode {
+  if (error instanceof DomainError || error instanceof LegacyError) return error.code;
+  return error instanceof TimeoutError || isOutage(error) ? 'UNAVAILABLE' : 'INTERNAL';
+}

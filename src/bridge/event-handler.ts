@@ -1,4 +1,5 @@
 import type { Socket } from 'socket.io';
+import type { ErrorCode } from '../errors.ts';
 import type { ConnectionCaller } from './caller.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import type { ConnectionLog } from './connection-log.ts';
@@ -6,6 +7,7 @@ import type { Channel, Reply } from './contract/channel-types.ts';
 import type { Frame } from './contract/encoders.ts';
 import type { BridgeDeps } from './deps.ts';
 import { dispatch, findChannel, rejectEvent } from './dispatch.ts';
+import type { Outcome } from './dispatch.ts';
 import { chargeEvent, chargeRejectedLogin } from './event-charge.ts';
 import type { LegacyEvent } from './inbound-queue.ts';
 import type { OutboundQueue } from './outbound-queue.ts';
@@ -13,7 +15,7 @@ import type { UsageCounter } from './usage-counter.ts';
 
 export interface EventHandlerOptions {
   readonly socket: Socket;
-  readonly deps: Pick<BridgeDeps, 'budgets'>;
+  readonly deps: Pick<BridgeDeps, 'budgets' | 'metrics'>;
   readonly limits: Pick<ConnectionLimits, 'eventTimeoutMs'>;
   readonly caller: ConnectionCaller;
   readonly outbound: OutboundQueue;
@@ -34,19 +36,21 @@ export class EventHandler {
   /** Sends the reply to an event, then the room frames that were held for it, then the empty acknowledgement. */
   async handle(event: LegacyEvent): Promise<void> {
     const { caller, deps, socket } = this.#options;
+    const startedAt = performance.now();
     const channel = findChannel(event.name);
     const refusal = await chargeEvent(deps.budgets, caller.payer, event.name === 'authenticate');
     if (channel !== undefined) {
       caller.isHandlingEvent = true;
       const reply =
         refusal === undefined ? await this.#dispatch(channel, event.argument) : rejectEvent(channel, refusal);
+      this.#measure(channel, reply.errorCode, startedAt);
       await this.#send(channel, event, reply);
     }
     if (socket.connected) event.ack?.();
     if (refusal !== undefined) await deps.budgets.pause(refusal.details.retryAfterMs);
   }
 
-  async #dispatch(channel: Channel, argument: unknown): Promise<Reply> {
+  async #dispatch(channel: Channel, argument: unknown): Promise<Outcome> {
     const { caller, deps, limits, log, onSlow } = this.#options;
     const reply = await dispatch(channel, argument, {
       caller,
@@ -58,6 +62,13 @@ export class EventHandler {
     if (channel.name === 'authenticate' && caller.actor === undefined)
       chargeRejectedLogin(deps.budgets, caller.payer);
     return reply;
+  }
+
+  #measure({ name: channel }: Channel, code: ErrorCode | undefined, startedAt: number): void {
+    const { legacyEventDuration, errors } = this.#options.deps.metrics;
+    const outcome = code === undefined ? 'ok' : 'error';
+    legacyEventDuration.observe({ channel, outcome }, (performance.now() - startedAt) / 1000);
+    if (code !== undefined) errors.inc({ transport: 'socket.io', code });
   }
 
   async #send(channel: Channel, event: LegacyEvent, { frames, replay }: Reply): Promise<void> {

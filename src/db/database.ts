@@ -9,7 +9,7 @@ import { makePrivate } from '../lib/private-files.ts';
 import type { Logger } from '../log.ts';
 import { endFrozenSessions } from './frozen-sessions.ts';
 import { readServerOrigin, renewEpochOfRestore } from './epoch.ts';
-import type { DatabaseShares } from './fair-pool.ts';
+import type { DatabaseShares, PoolUse } from './fair-pool.ts';
 import { migrate } from './migrate.ts';
 import { lockFolder, patchPglite } from './pglite.ts';
 import {
@@ -39,6 +39,7 @@ export interface Database extends AsyncDisposable {
   readonly control: Db;
   /** Number of connections of `db`. */
   readonly poolSize: number;
+  readonly poolUse: PoolUse;
   /** Runs a trivial query, on a connection that does not wait for those of `db`. Throws when the database is unavailable. */
   ping(): Promise<void>;
   /** Id of this database when it was opened. It is part of every cursor, so that one of another database is recognised. */
@@ -110,7 +111,7 @@ async function openPostgres(
       if (count > 0) log.warn({ count }, 'ended database sessions of a frozen node');
     },
   });
-  const { db, shares } = openPool(server, { size: poolSize, watch });
+  const { db, shares, use } = openPool(server, { size: poolSize, watch });
   open(db);
   await migrateServer(server, log);
   const epoch = await renewEpochOfRestore(db, await readServerOrigin(db, log));
@@ -121,6 +122,7 @@ async function openPostgres(
     shares,
     control,
     poolSize,
+    poolUse: use,
     ping: shareConcurrent(() => pingDatabase(readiness)),
     url,
     canListen: !listenServer.traits.isPooled,
@@ -147,7 +149,7 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
     });
     const pool = new pg.Pool({ ...createPgConfig(patchPglite(pglite)), max: 1, types });
     pool.on('error', (error) => log.warn({ err: error }, 'embedded database connection lost'));
-    const { db, shares } = createQueryBuilder(pool, { concurrency: 1 });
+    const { db, shares, use } = createQueryBuilder(pool, { concurrency: 1 });
     await migrate(db, { log });
     const close = async () => {
       await db.destroy();
@@ -160,6 +162,7 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
       shares,
       control: db,
       poolSize: 1,
+      poolUse: use,
       ping: () => pingDatabase(db),
       url: undefined,
       canListen: true,

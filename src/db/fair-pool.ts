@@ -13,8 +13,19 @@ export interface DatabaseShares {
   run<Result>(payer: string, work: () => Result): Result;
 }
 
+/** The use of the connections of a pool. */
+export interface PoolUse {
+  /** Connections that are assigned to a statement or transaction. */
+  readonly used: number;
+  /** Statements and transactions that wait for a connection. */
+  readonly waiting: number;
+  /** Calls the listener with the wait for each connection, in milliseconds, until the returned function is called. */
+  onConnected(listener: (waitMs: number) => void): () => void;
+}
+
 export interface FairPool {
   readonly pool: PostgresPool;
+  readonly use: PoolUse;
   readonly shares: DatabaseShares;
 }
 
@@ -35,6 +46,7 @@ export function createFairPool(
   { concurrency, timeoutMs, watch }: FairPoolOptions,
 ): FairPool {
   const queue = new FairQueue({ concurrency, timeoutMs });
+  const listeners = new Set<(waitMs: number) => void>();
   const currentPayer = new AsyncLocalStorage<string>();
   /** By the client of `pool`: Kysely keeps state per client, so each must always have the same wrapper. */
   const clients = new WeakMap<PostgresPoolClient, FairClient>();
@@ -43,6 +55,7 @@ export function createFairPool(
       options: pool.options,
       end: () => pool.end(),
       async connect() {
+        const startedAt = performance.now();
         const acquired = queue.acquire(currentPayer.getStore());
         const slot = acquired instanceof Promise ? await acquired : acquired;
         try {
@@ -51,11 +64,25 @@ export function createFairPool(
           if (fairClient === undefined) clients.set(client, (fairClient = new FairClient(client, watch)));
           fairClient.slot = slot;
           watch?.begin(fairClient);
+          const waitMs = performance.now() - startedAt;
+          for (const listener of listeners) listener(waitMs);
           return fairClient;
         } catch (error) {
           slot.release();
           throw error;
         }
+      },
+    },
+    use: {
+      get used() {
+        return queue.running;
+      },
+      get waiting() {
+        return queue.queued;
+      },
+      onConnected(listener) {
+        listeners.add(listener);
+        return () => void listeners.delete(listener);
       },
     },
     shares: { run: (payer, work) => currentPayer.run(payer, work) },

@@ -116,6 +116,16 @@ async function createPartition(tx: Tx, from: number, to: number): Promise<void> 
   for (const statement of statements) await statement.execute(tx);
 }
 
+/**
+ * Returns for how many milliseconds the oldest partition has been due to be dropped; 0 if none is due. Those without
+ * bounds in time are not considered.
+ */
+export async function findRetentionLag(db: Db, retentionDays: number): Promise<number> {
+  const now = await readClock(db);
+  const ends = (await listPartitions(db)).flatMap(({ to }) => (to === null ? [] : [to]));
+  return Math.max(0, now - retentionDays * 24 * HOUR_MS - Math.min(now, ...ends));
+}
+
 /** Drops the partitions whose events are all older than `before`. Returns how many it dropped. */
 export async function dropPartitions(db: Db, before: Timestamp): Promise<number> {
   let dropped = 0;

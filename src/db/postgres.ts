@@ -7,7 +7,7 @@ import type { Logger } from '../log.ts';
 import { WatchedClient } from './client.ts';
 import { createFairPool } from './fair-pool.ts';
 import { APPLICATION_NAME } from './frozen-sessions.ts';
-import type { DatabaseShares, FairPoolOptions } from './fair-pool.ts';
+import type { DatabaseShares, FairPoolOptions, PoolUse } from './fair-pool.ts';
 import { withPreparedStatements } from './prepared-statements.ts';
 import { inspectSession, limitSession, limitsOfTransaction } from './session.ts';
 import type { SessionLimits, SessionTraits } from './session.ts';
@@ -53,11 +53,18 @@ export async function inspectServer(
   }
 }
 
+/** A query builder with the pool that its statements share. */
+export interface SharedPool {
+  readonly db: Kysely<Tables>;
+  readonly shares: DatabaseShares;
+  readonly use: PoolUse;
+}
+
 /** Opens the pool for the statements of requests. It connects with its first query. */
 export function openPool(
   server: Server,
   { size, watch }: { readonly size: number; readonly watch: LongTaskWatch },
-): { readonly db: Kysely<Tables>; readonly shares: DatabaseShares } {
+): SharedPool {
   const pool = createPool(server, { max: size, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   return createQueryBuilder(pool, { concurrency: size, timeoutMs: CONNECT_TIMEOUT_MS, watch }, server.traits);
 }
@@ -119,13 +126,13 @@ export function createQueryBuilder(
   pool: pg.Pool,
   options: FairPoolOptions,
   traits?: SessionTraits,
-): { readonly db: Kysely<Tables>; readonly shares: DatabaseShares } {
+): SharedPool {
   const prepared = withPreparedStatements(pool, {
     isOff: traits?.keepsStatements === false,
     transactionSuffix: traits === undefined ? '' : limitsOfTransaction(traits),
   });
   const fairPool = createFairPool(prepared, options);
-  return { db: createKysely(fairPool.pool), shares: fairPool.shares };
+  return { db: createKysely(fairPool.pool), shares: fairPool.shares, use: fairPool.use };
 }
 
 const createKysely = (pool: PostgresPool): Kysely<Tables> =>

@@ -30,6 +30,8 @@ export interface SendBatcher {
 
 export interface SendBatcherDeps extends TransactDeps {
   readonly reportRefusal?: ReportRefusal | undefined;
+  /** Called with the number of sends of each batch. */
+  readonly onBatch?: ((size: number) => void) | undefined;
 }
 
 /** Conversations whose last sends failed for a lock. */
@@ -45,6 +47,7 @@ export function createSendBatcher(deps: SendBatcherDeps): SendBatcher {
     partitionBy: (send) => send.conversationId,
     maxQueuedSize: MAX_QUEUED_BYTES,
     sizeOf: approximateSize,
+    onBatch: deps.onBatch,
     onFull: ({ actor: account }) => deps.reportRefusal?.('queued writes', { account }),
   });
   return {

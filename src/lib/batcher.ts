@@ -24,6 +24,8 @@ export interface BatcherOptions<Item> {
   readonly maxQueuedSize?: number;
   /** Default: 1. */
   readonly sizeOf?: (item: Item) => number;
+  /** Called with the number of items of each batch. */
+  readonly onBatch?: ((size: number) => void) | undefined;
   /** Called for each item that finds the queue full. */
   readonly onFull?: (item: Item) => void;
 }
@@ -46,7 +48,13 @@ export function createBatcher<Item, Result>(
   options: BatcherOptions<Item>,
 ): Batcher<Item, Result> {
   const { maxBatchSize, concurrency = 1, extraWhenSlow = 0, slowAfterMs = Infinity } = options;
-  const { partitionBy = () => undefined, maxQueuedSize = Infinity, sizeOf = () => 1, onFull } = options;
+  const {
+    partitionBy = () => undefined,
+    maxQueuedSize = Infinity,
+    sizeOf = () => 1,
+    onFull,
+    onBatch,
+  } = options;
   /** Queued items by partition, in order of arrival. */
   const queues = new Map<unknown, Queued<Item, Result>[]>();
   const busyPartitions = new Set<unknown>();
@@ -139,6 +147,7 @@ export function createBatcher<Item, Result>(
     while (inFlight.size < concurrency + Math.min(slow, extraWhenSlow)) {
       const batch = takeBatch();
       if (batch.length === 0) return;
+      onBatch?.(batch.length);
       const batchRun = run(batch).then(() => {
         inFlight.delete(batchRun);
         startBatches();

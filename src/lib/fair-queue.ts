@@ -41,14 +41,28 @@ export class FairQueue {
   readonly #queued = new Map<string, Flow>();
   /** The virtual time at which each flow has used its share. */
   readonly #finishTimes = new Map<string, number>();
+  readonly #concurrency: number;
   #free: number;
   /** Whether the last slot went to a task without a flow. */
   #isFlowNext = false;
   #virtualTime = 0;
 
   constructor({ concurrency, timeoutMs }: FairQueueOptions) {
+    this.#concurrency = concurrency;
     this.#free = concurrency;
     this.#timeoutMs = timeoutMs;
+  }
+
+  /** Number of tasks that run. */
+  get running(): number {
+    return this.#concurrency - this.#free;
+  }
+
+  /** Number of queued tasks. */
+  get queued(): number {
+    let count = this.#unassigned.length;
+    for (const { waiters } of this.#queued.values()) count += waiters.length;
+    return count;
   }
 
   /** Number of flows with queued tasks. */

@@ -4,7 +4,12 @@ import { readClock } from '../db/clock.ts';
 import { daysBeforeNow } from '../db/event-log.ts';
 import { deleteKeysBefore } from '../db/idempotency-keys.ts';
 import { hasNodesOfOldLog } from '../db/leases.ts';
-import { createPartitions, deleteStrayEvents, dropPartitions } from '../db/log-partitions.ts';
+import {
+  createPartitions,
+  deleteStrayEvents,
+  dropPartitions,
+  findRetentionLag,
+} from '../db/log-partitions.ts';
 import { trimTopics } from '../db/log-trims.ts';
 import { deleteExpiredAttempts } from '../db/login-attempts.ts';
 import * as mediaRows from '../db/media.ts';
@@ -43,6 +48,14 @@ export interface RetentionOptions extends TransactDeps {
   readonly log: Logger;
 }
 
+/** The sweeps of a node. */
+export interface Retention extends AsyncDisposable {
+  /** Time since this node last swept, or started. */
+  readonly sweepAgeSeconds: number;
+  /** How long ago, at the last check, the oldest part of the log should have been removed; 0 if nothing is overdue. */
+  readonly lagSeconds: number;
+}
+
 /**
  * Sweeps expired data: events and idempotency keys past their retention, channel usage past 90 days, revocations of expired
  * tokens, declared files that never came, files that a crash left behind, counts of failed logins, and unused media files.
@@ -51,16 +64,20 @@ export interface RetentionOptions extends TransactDeps {
  */
 export function startRetention(
   options: RetentionOptions & { readonly clock: Pick<WallClock, 'isOff'> },
-): AsyncDisposable {
+): Retention {
   const stopController = new AbortController();
   let currentSweep: Promise<void> | undefined;
+  let sweptAt = performance.now();
+  let lagMs = 0;
   let intervalMs = SWEEP_INTERVAL_MS;
   const sweepIfDue = async (): Promise<void> => {
+    lagMs = await findRetentionLag(options.db, options.config.EVENT_RETENTION_DAYS);
     if (!(await claimSweep(options.db, SWEEP, CLAIM_MS))) return;
     const retrySoon = () => postponeSweep(options.db, SWEEP, SWEEP_INTERVAL_MS);
     try {
       const removed = await sweep(options, stopController.signal);
       if (stopController.signal.aborted) return await retrySoon();
+      sweptAt = performance.now();
       intervalMs = removed > 0 ? SWEEP_INTERVAL_MS : Math.min(2 * intervalMs, MAX_IDLE_INTERVAL_MS);
       await postponeSweep(options.db, SWEEP, intervalMs);
     } catch (error) {
@@ -79,6 +96,12 @@ export function startRetention(
   }, SWEEP_INTERVAL_MS);
   timer.unref();
   return {
+    get sweepAgeSeconds() {
+      return (performance.now() - sweptAt) / 1000;
+    },
+    get lagSeconds() {
+      return lagMs / 1000;
+    },
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
       stopController.abort();

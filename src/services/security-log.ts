@@ -52,6 +52,8 @@ export interface SecurityLog extends Disposable {
 export interface SecurityLogOptions {
   readonly log: Logger;
   readonly nodeId: string;
+  /** Called for each event. */
+  readonly count?: (event: SecurityEvent) => void;
   readonly startTimer?: StartTimer | undefined;
 }
 
@@ -70,7 +72,7 @@ interface Entry {
  * immediately, and the number of further ones at the end. An event with more than 60 different fields is only counted
  * from there on.
  */
-export function createSecurityLog({ log, nodeId, startTimer }: SecurityLogOptions): SecurityLog {
+export function createSecurityLog({ log, nodeId, count, startTimer }: SecurityLogOptions): SecurityLog {
   const entries = new Map<string, Entry>();
   const write = (
     event: SecurityEvent,
@@ -101,6 +103,7 @@ export function createSecurityLog({ log, nodeId, startTimer }: SecurityLogOption
 
   return {
     record(event, fields = {}) {
+      count?.(event);
       const { account, by, address, topic, detail } = fields;
       const key = [event, account && actorKey(account), by && actorKey(by), address, topic, detail].join(' ');
       const entry = entries.get(key);

@@ -146,6 +146,8 @@ export async function startFakeBridge(
       legacyConnections: { inc: () => {} },
       legacyEvents: { inc: () => {} },
       legacyFrames: { inc: () => {} },
+      legacyEventDuration: { observe: () => {} },
+      errors: { inc: () => {} },
       connectionEnds: { inc: ({ reason }) => void endReasons.push(reason) },
     },
     epoch: { current: EPOCH },

@@ -42,6 +42,8 @@ test('a connection is counted once a day, and once for each account', () => {
     legacyConnections: counter,
     legacyEvents: counter,
     legacyFrames: counter,
+    legacyEventDuration: { observe: ignore },
+    errors: counter,
     connectionEnds: counter,
   };
   const { countConnection } = createUsageCounter({ metrics, usage }, { protocol: 3, library: 'unknown' });

@@ -240,7 +240,7 @@ const ENVELOPE = { topic: 'user:1', seq: 1, at: '', event: {} } as never;
 
 /** Creates a group of one member whose receiver throws. */
 async function createGroup(execute: () => Promise<object>, size: number) {
-  const metrics = createMetrics();
+  const metrics = createMetrics('test');
   let follower: Follower | undefined;
   const joined = Promise.withResolvers<void>();
   const tail = {

@@ -24,7 +24,7 @@ function createTestEngine(
   onExecute?: () => void,
   turnClock = new TurnClock(),
 ): Engine {
-  const fanOut = createFanOut({ ...deps, metrics: createMetrics(), turnClock });
+  const fanOut = createFanOut({ ...deps, metrics: createMetrics('test'), turnClock });
   const countingFanOut: typeof fanOut = {
     run: (stream, operation, receiver) =>
       fanOut.run(

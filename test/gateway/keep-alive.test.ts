@@ -75,6 +75,7 @@ function createServerOf(route: Route, timeouts: HttpTimeouts, turnClock = new Tu
     timeouts,
     turnClock,
     inboundLedgers: createByteLedgers(() => undefined).inbound,
+    onResponse: () => undefined,
     log: createLogger('silent'),
   });
 }

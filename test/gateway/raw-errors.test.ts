@@ -128,6 +128,7 @@ test('a request that does not arrive in time is answered with 408', async () => 
     timeouts: { ...timeoutsFor(75_000, 1), headersMs: 100 },
     turnClock: new TurnClock(),
     inboundLedgers: createByteLedgers(() => undefined).inbound,
+    onResponse: () => undefined,
     log: createLogger('silent'),
   });
   server.listen(0, '127.0.0.1');

@@ -24,6 +24,7 @@ async function startSlowServer() {
     timeouts: timeoutsFor(75_000, 1),
     turnClock: new TurnClock(),
     inboundLedgers: ledgers.inbound,
+    onResponse: () => undefined,
     log: createLogger('silent'),
   });
   server.listen(0, '127.0.0.1');

@@ -103,4 +103,10 @@ export interface Caller {
 /** An error with the exact text for the `error` channel. */
 export class LegacyError extends Error {
   override readonly name = 'LegacyError';
+  readonly code: ErrorCode;
+
+  constructor(text: string, code: ErrorCode = 'INVALID_INPUT') {
+    super(text);
+    this.code = code;
+  }
 }

@@ -16,7 +16,7 @@ import {
 } from './notice-codec.ts';
 import type { ReceivedNotice } from './notice-codec.ts';
 import { createNoticeSender } from './notice-sender.ts';
-import type { NoticeSender } from './notice-sender.ts';
+import type { NoticeSender, Traffic } from './notice-sender.ts';
 import { COMMON_CHANNEL, createShards } from './shards.ts';
 
 const channelOfNode = (origin: string): string => `parley_node_${origin}`;
@@ -47,6 +47,14 @@ export interface ClusterOptions {
 export interface Cluster extends AsyncDisposable {
   /** Whether notices of other nodes are received. Otherwise their events are found by comparison with the log. */
   readonly isConnected: boolean;
+  readonly traffic: BusTraffic;
+}
+
+/** What this node has sent to other nodes, received from them, and waits to send. */
+export interface BusTraffic {
+  readonly sent: Readonly<Traffic>;
+  readonly received: Readonly<Traffic>;
+  readonly queued: Readonly<Traffic>;
 }
 
 /**
@@ -62,6 +70,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
   const startedAt = performance.now();
   const origin = nodeId.replaceAll('-', '').slice(0, 8);
   const confirmations = new Confirmations();
+  const received: Traffic = { messages: 0, bytes: 0 };
   /** The sender is set once the notifier, which it needs, is open. */
   const state: { sender?: NoticeSender; receivedAt: number; oldPeersAt: number } = {
     receivedAt: startedAt,
@@ -105,6 +114,8 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
       return confirmations.confirm(number, from);
     }
     if (text.startsWith(origin)) return;
+    received.messages += 1;
+    received.bytes += Buffer.byteLength(text);
     noteReceived();
     if (channel === COMMON_CHANNEL && isPresenceOfOldNode(text)) state.oldPeersAt = performance.now();
     try {
@@ -177,6 +188,9 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
   return {
     get isConnected() {
       return connection.isConnected;
+    },
+    get traffic() {
+      return { sent: sender.sent, received, queued: sender.queued };
     },
     async [Symbol.asyncDispose]() {
       for (const timer of timers) clearInterval(timer);

@@ -13,6 +13,12 @@ interface Item extends Message {
   readonly notice: Notice;
 }
 
+/** A number of messages between nodes. */
+export interface Traffic {
+  messages: number;
+  bytes: number;
+}
+
 /** Sends notices to other nodes, batched while an earlier send is in flight. */
 export interface NoticeSender {
   add(notices: readonly Notice[]): void;
@@ -20,6 +26,10 @@ export interface NoticeSender {
   addConfirmed(notice: Notice): number | undefined;
   /** Sends the heads of topics whose notices were not sent. */
   catchUp(): void;
+  /** Messages, and their bytes, that wait to be sent. */
+  readonly queued: Traffic;
+  /** What was sent so far. */
+  readonly sent: Readonly<Traffic>;
   /** Called periodically. Without peers, forgets topics that became dirty before the previous call. */
   expireDirtyTopics(): void;
 }
@@ -46,6 +56,7 @@ export function createNoticeSender(options: NoticeSenderOptions): NoticeSender {
   let queue: Item[] = [];
   let queuedBytes = 0;
   let sending = false;
+  const sent: Traffic = { messages: 0, bytes: 0 };
   let dirtyTopics = new Map<Topic, number>();
   let expiringTopics = new Map<Topic, number>();
 
@@ -99,6 +110,11 @@ export function createNoticeSender(options: NoticeSenderOptions): NoticeSender {
     onFailed?.();
   };
 
+  const countSent = (items: readonly Item[]): void => {
+    sent.messages += items.length;
+    for (const { text } of items) sent.bytes += Buffer.byteLength(text);
+  };
+
   const nextItems = (): Item[] => {
     if (canSend()) return [...takeQueue(), ...takeDirtyTopics()];
     if (queue.length > 0) fail(takeQueue());
@@ -111,6 +127,7 @@ export function createNoticeSender(options: NoticeSenderOptions): NoticeSender {
       sending = true;
       try {
         await notifier.send(items);
+        countSent(items);
       } catch {
         // Some may have been sent: repeats are harmless. Not retried immediately, which would loop while the server
         // rejects them.
@@ -138,11 +155,15 @@ export function createNoticeSender(options: NoticeSenderOptions): NoticeSender {
         return undefined;
       }
       enqueue(items);
-      const sent = number;
+      const added = number;
       void flush();
-      return sent;
+      return added;
     },
     catchUp: () => void flush(),
+    get queued() {
+      return { messages: queue.length, bytes: queuedBytes };
+    },
+    sent,
     expireDirtyTopics() {
       // While disconnected, peers may exist unnoticed: they still need every dirty topic.
       if (!notifier.listening || !hasNoPeers()) return;

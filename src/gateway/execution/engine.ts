@@ -126,13 +126,16 @@ export function createEngine(options: EngineOptions): Engine {
     return gate === undefined ? open() : gate.run(operation, open);
   };
 
-  const openSubscription = async (operation: Operation): Promise<ResultStream | ExecutionResult> => {
+  const openSubscription = async (
+    operation: Operation,
+    startedAt: number,
+  ): Promise<ResultStream | ExecutionResult> => {
     gate?.openSubscription(operation);
     let isOpen = false;
     try {
       const opened = await openSource(operation);
       if (!('source' in opened)) return formatResult(opened, operation.document);
-      const results = openStream(operation, opened);
+      const results = openStream(operation, opened, startedAt);
       isOpen = true;
       return results;
     } finally {
@@ -140,7 +143,11 @@ export function createEngine(options: EngineOptions): Engine {
     }
   };
 
-  const openStream = (operation: Operation, { args, source }: OpenSource): ResultStream => {
+  const openStream = (
+    operation: Operation,
+    { args, source }: OpenSource,
+    startedAt: number,
+  ): ResultStream => {
     const { document, context, semaphore } = operation;
     const topic = topicOf(source);
     const executeEvent = async (rootValue: unknown): Promise<ExecutionResult> => {
@@ -157,7 +164,7 @@ export function createEngine(options: EngineOptions): Engine {
       return formatResult(await executeWhenAvailable(executeOnce, executeOnce(), isWanted), document);
     };
     operation.onAccepted?.();
-    operationLog?.streamOpened(operation, topic);
+    operationLog?.streamOpened(operation, topic, startedAt);
     return openResults({
       source,
       execute: executeEvent,
@@ -218,9 +225,11 @@ export function createEngine(options: EngineOptions): Engine {
 
     async subscribe(operation) {
       const startedAt = performance.now();
-      const opened = await openSubscription(operation).catch((error: unknown): ExecutionResult => ({
-        errors: [formatError(error)],
-      }));
+      const opened = await openSubscription(operation, startedAt).catch(
+        (error: unknown): ExecutionResult => ({
+          errors: [formatError(error)],
+        }),
+      );
       if (!(Symbol.asyncIterator in opened))
         operationLog?.operationEnded(operation, opened.errors, startedAt);
       return opened;

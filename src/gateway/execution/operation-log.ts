@@ -11,33 +11,49 @@ import type { Operation } from './operation.ts';
 /** Operation names come from clients; a log line holds at most this many characters of one. */
 const MAX_NAME_LENGTH = 100;
 
+type OperationMetrics = Pick<Metrics, 'streamEnds' | 'operationDuration' | 'subscriptions'>;
+
 type LoggedOperation = Pick<Operation, 'document' | 'operationName' | 'context' | 'origin'>;
 
-/** Logs when operations and streams end. Never logs documents or variables, which hold texts of users. */
+/** Logs and measures operations and streams. Never logs documents or variables, which hold texts of users. */
 export interface OperationLog {
   operationEnded(
     operation: LoggedOperation,
     errors: readonly GraphQLError[] | undefined,
     startedAt: number,
   ): void;
-  streamOpened(operation: LoggedOperation, topic: string | undefined): void;
+  streamOpened(operation: LoggedOperation, topic: string | undefined, startedAt: number): void;
   /** `error` is the error that the server ended the stream with; undefined when the client or the connection ended it. */
   streamEnded(operation: LoggedOperation, topic: string | undefined, error: GraphQLError | undefined): void;
 }
 
-export function createOperationLog(log: Logger, { streamEnds }: Pick<Metrics, 'streamEnds'>): OperationLog {
+export function createOperationLog(
+  log: Logger,
+  { streamEnds, operationDuration, subscriptions }: OperationMetrics,
+): OperationLog {
+  const observe = (operation: LoggedOperation, startedAt: number, outcome: 'ok' | 'error'): void => {
+    const { document, operationName, origin } = operation;
+    const kind = getOperationAST(document, operationName)?.operation;
+    if (kind === undefined || origin === undefined) return;
+    const seconds = (performance.now() - startedAt) / 1000;
+    operationDuration.observe({ operation: kind, transport: origin.transport, outcome }, seconds);
+  };
   return {
     operationEnded(operation, errors, startedAt) {
+      observe(operation, startedAt, errors === undefined ? 'ok' : 'error');
       if (!log.isLevelEnabled('debug')) return;
       const durationMs = Math.round(performance.now() - startedAt);
       const codes = errors?.map(codeOf);
       log.debug({ ...fieldsOf(operation), durationMs, ...(codes && { codes }) }, 'operation ended');
     },
-    streamOpened(operation, topic) {
+    streamOpened(operation, topic, startedAt) {
+      observe(operation, startedAt, 'ok');
+      if (operation.origin !== undefined) subscriptions.inc({ transport: operation.origin.transport });
       if (!log.isLevelEnabled('debug')) return;
       log.debug({ ...fieldsOf(operation), topic }, 'stream opened');
     },
     streamEnded(operation, topic, error) {
+      if (operation.origin !== undefined) subscriptions.dec({ transport: operation.origin.transport });
       if (error !== undefined) {
         const reason = reasonOf(error);
         streamEnds.inc({ reason });

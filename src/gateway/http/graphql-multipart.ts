@@ -10,6 +10,7 @@ import { rejectWithoutLogin } from '../identity.ts';
 import { countParsedBytes, countUpload } from './held-bytes.ts';
 import { receiveFile } from './multipart.ts';
 import type { IncomingFile } from './multipart.ts';
+import { countErrors } from '../count-errors.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
 import { drainRequest, sendJson, setRetryAfter } from './respond.ts';
 
@@ -64,11 +65,13 @@ export async function executeMultipart(
     const result = await receiveFile(request, handleFile, onHeld);
     if (!request.complete) drainRequest(request);
     setRetryAfter(response, result.errors);
+    countErrors(ports.metrics, 'http', result.errors);
     sendJson(response, statusOf(result), result);
   } catch (thrown) {
     const error = ports.formatError(thrown);
     drainRequest(request);
     setRetryAfter(response, [error]);
+    countErrors(ports.metrics, 'http', [error]);
     sendJson(response, ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http, { errors: [error] });
   }
 }

@@ -16,6 +16,8 @@ const PING_TIMEOUT_MS = 2_000;
 export interface Health {
   /** `/healthz` for liveness and `/readyz` for readiness. */
   readonly routes: readonly Route[];
+  /** Whether `/readyz` responds with 200. */
+  isReady(): Promise<boolean>;
   /** Makes `/readyz` fail, because the process is about to stop. */
   drain(): void;
 }
@@ -38,6 +40,7 @@ export function createHealth({ pingDatabase, degradation, log }: HealthOptions):
   const methods = ['GET', 'HEAD'];
   return {
     drain: () => void (isDraining = true),
+    isReady: async () => (await readiness()).status === 200,
     routes: [
       {
         path: '/healthz',

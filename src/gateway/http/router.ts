@@ -33,15 +33,21 @@ export interface Router {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   isUpload(request: IncomingMessage): boolean;
   isOfSession(request: IncomingMessage): boolean;
+  /** Returns the path of the request's route, or `unknown`. */
+  routeOf(request: IncomingMessage): string;
 }
 
 const ALL_METHODS = ['GET', 'HEAD', 'POST'];
 
 /**
  * Creates a router to the first route that matches the path. Rejects requests that no route serves or the policy forbids,
- * and sets the headers that every response has.
+ * and sets the headers that every response has. Calls `onRefused` with each upgrade that it, or its route, rejects.
  */
-export function createRouter(routes: readonly Route[], policy: HttpPolicy): Router {
+export function createRouter(
+  routes: readonly Route[],
+  policy: HttpPolicy,
+  onRefused: (route: string, status: number) => void,
+): Router {
   const { cors } = policy;
   const find = (request: IncomingMessage): Route | undefined => {
     const path = pathOf(request);
@@ -51,7 +57,9 @@ export function createRouter(routes: readonly Route[], policy: HttpPolicy): Rout
         (route.path.endsWith('/') && route.path !== '/' && `${path}/`.startsWith(route.path)),
     );
   };
+  const routeOf = (request: IncomingMessage): string => find(request)?.path ?? 'unknown';
   return {
+    routeOf,
     isUpload: (request) => find(request)?.isUpload?.(request) === true,
     isOfSession: (request) => find(request)?.isOfSession?.(request) === true,
     async handle(request, response) {
@@ -101,8 +109,10 @@ export function createRouter(routes: readonly Route[], policy: HttpPolicy): Rout
     },
     upgrade(request, socket, head) {
       const isWellFormed = normalizeHead(request);
-      const reject = (error: RawError): void =>
+      const reject = (error: RawError): void => {
+        onRefused(routeOf(request), error.status);
         sendRawError(socket, error, policy.securityHeadersOf(request));
+      };
       if (!isWellFormed) return reject(MALFORMED_HOST);
       const route = find(request);
       if (route?.upgrade === undefined) return reject(PATH_NOT_FOUND);

@@ -122,6 +122,11 @@ export interface HttpServerOptions {
   readonly timeouts: HttpTimeouts;
   readonly turnClock: TurnClock;
   readonly inboundLedgers: ByteLedgers['inbound'];
+  /**
+   * Called after each response and each refused upgrade, with the path of its route, or `unknown`. Without a status, the
+   * connection ended before the response.
+   */
+  readonly onResponse: (route: string, status: number | undefined) => void;
   readonly log: Logger;
 }
 
@@ -136,9 +141,10 @@ export function createHttpServer({
   timeouts,
   turnClock,
   inboundLedgers,
+  onResponse,
   log,
 }: HttpServerOptions): HttpServer {
-  const router = createRouter(routes, policy);
+  const router = createRouter(routes, policy, onResponse);
   const handleInTurn = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (turnClock.isOver()) await turnClock.nextTurn(priorityOf(request));
     if (!response.closed) await router.handle(request, response);
@@ -152,6 +158,7 @@ export function createHttpServer({
     receivedAt.set(response, performance.now());
     response.once('close', () => {
       receivedAt.delete(response);
+      onResponse(router.routeOf(request), response.headersSent ? response.statusCode : undefined);
       // `server.close()` closes idle connections only once: those that become idle later are closed here.
       if (isClosing) setImmediate(() => server.closeIdleConnections());
     });

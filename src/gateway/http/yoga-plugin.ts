@@ -9,6 +9,7 @@ import type { Operation } from '../execution/operation.ts';
 import { idsInUrl, withoutIds } from '../execution/document-resolver.ts';
 import type { ResultStream } from '../execution/result-stream.ts';
 import { challengeOf, rejectWithoutLogin } from '../identity.ts';
+import { countErrors } from '../count-errors.ts';
 import { acceptsEventStream, EVENT_STREAM } from './content-negotiation.ts';
 import type { EventStreams, SseRequest } from './event-streams.ts';
 import { withCodes, withStatus } from './error-status.ts';
@@ -105,8 +106,11 @@ export function createYogaPlugin(
     onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
     onResultProcess({ request, result, setResult, setResultProcessor }) {
       if (Array.isArray(result)) return;
-      if (!(Symbol.asyncIterator in result))
-        return setResult(withCodes(result, formatError, request.headers.get('accept') === EVENT_STREAM));
+      if (!(Symbol.asyncIterator in result)) {
+        const coded = withCodes(result, formatError, request.headers.get('accept') === EVENT_STREAM);
+        countErrors(metrics, 'http', coded.errors);
+        return setResult(coded);
+      }
       setResultProcessor(
         (stream, { Response }) =>
           new Response(eventStreams.encode(request, stream as ResultStream), {

@@ -1,4 +1,5 @@
 import { GraphQLError, getOperationAST } from 'graphql';
+import type { ExecutionResult } from 'graphql';
 import type { ServerOptions, SubscribePayload } from 'graphql-ws';
 import { actorKey, payerOf } from '../../actor.ts';
 import { DomainError, streamEnded, unauthenticated } from '../../errors.ts';
@@ -7,6 +8,7 @@ import { retry } from '../../lib/backoff.ts';
 import { createContext } from '../../schema/context.ts';
 import type { Context } from '../../schema/context.ts';
 import { findToken, findTokenInOperation, firstOf } from '../bearer-token.ts';
+import { countErrors } from '../count-errors.ts';
 import { codeOf } from '../execution/format-error.ts';
 import type { DocumentRequest } from '../execution/document-resolver.ts';
 import { openWhenAvailable } from '../execution/retry-on-outage.ts';
@@ -43,6 +45,10 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
   ): DomainError => {
     deps.reportRefusal(limit, payerOf(liveSession?.session ?? null, address, id));
     return error;
+  };
+  const counted = (result: ExecutionResult): ExecutionResult => {
+    countErrors(metrics, 'graphql-ws', result.errors);
+    return result;
   };
   return {
     connectionInitWaitTimeout: INIT_TIMEOUT_MS,
@@ -106,18 +112,18 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
     execute({ document, operationName, variableValues: variables, contextValue }) {
       const context = contextValue as Context;
       const connection = sources.get(context)?.connection;
-      const execute = () =>
-        engine.execute({ document, operationName, variables, context, origin: connection });
+      const execute = async () =>
+        counted(await engine.execute({ document, operationName, variables, context, origin: connection }));
       return connection?.executions.run(() => whenRead(connection)?.then(execute) ?? execute()) ?? execute();
     },
-    subscribe({ document, operationName, variableValues: variables, contextValue }) {
+    async subscribe({ document, operationName, variableValues: variables, contextValue }) {
       const context = contextValue as Context;
       const source = sources.get(context);
       const origin = source?.connection;
       const retainedLength = source?.connection.operations.markSubscription(source.id);
       const receiver = source && createReceiver(source.connection, source.id);
       const semaphore = origin?.resultsInFlight;
-      return openWhenAvailable(() =>
+      const opened = await openWhenAvailable(() =>
         engine.subscribe({
           document,
           operationName,
@@ -129,10 +135,18 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
           retainedLength,
         }),
       );
+      return Symbol.asyncIterator in opened ? opened : counted(opened);
     },
     onError({ extra }, id, _payload, errors) {
       extra.operations.markCompleted(id);
-      return errors.map((error) => formatError(error).toJSON());
+      const formatted = errors.map((error) => formatError(error));
+      // The end of a stream has a metric of its own.
+      countErrors(
+        metrics,
+        'graphql-ws',
+        formatted.filter(({ extensions }) => extensions.reason === undefined),
+      );
+      return formatted.map((error) => error.toJSON());
     },
     onComplete({ extra }, id, payload) {
       extra.operations.markCompleted(id);
