@@ -123,7 +123,7 @@ async function createPartition(tx: Tx, from: number, to: number): Promise<void> 
 export async function findRetentionLag(db: Db, retentionDays: number): Promise<number> {
   const now = await readClock(db);
   const ends = (await listPartitions(db)).flatMap(({ to }) => (to === null ? [] : [to]));
-  return Math.max(0, now - retentionDays * 24 * HOUR_MS - Math.min(now, ...ends));
+  return Math.max(0, now - retentionDays * 24 * HOUR_MS - Math.min(...ends));
 }
 
 /** Drops the partitions whose events are all older than `before`. Returns how many it dropped. */

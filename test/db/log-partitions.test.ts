@@ -4,7 +4,12 @@ import { expect, inject, test } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import type { Db } from '../../src/db/database.ts';
 import { daysBeforeNow, readAfter, readRange } from '../../src/db/event-log.ts';
-import { createPartitions, deleteStrayEvents, dropPartitions } from '../../src/db/log-partitions.ts';
+import {
+  createPartitions,
+  deleteStrayEvents,
+  dropPartitions,
+  findRetentionLag,
+} from '../../src/db/log-partitions.ts';
 import { createLogger } from '../../src/log.ts';
 import { createOwnPostgres } from '../harness/database.ts';
 import { createTestCore, emitEvents, TOPIC } from '../harness/event-core.ts';
@@ -50,6 +55,9 @@ test('events are stored in the partition of their time, which is dropped as a wh
   expect(await createPartitions(db, DAYS)).toBeUndefined();
   expect(await listTables(db)).toEqual([present, next, 'events_default']);
 
+  expect(await findRetentionLag(db, DAYS)).toBe(0);
+  expect(await findRetentionLag(db, -DAYS / 2)).toBeGreaterThan(0);
+  expect(await findRetentionLag(db, -DAYS / 2)).toBeLessThan((DAYS / 2) * 86_400_000);
   expect(await dropPartitions(db, await daysBeforeNow(db, DAYS))).toBe(0);
   // The present period ends before the next one does.
   expect(await dropPartitions(db, await daysBeforeNow(db, -DAYS / 2))).toBeGreaterThan(0);

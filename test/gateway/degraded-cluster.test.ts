@@ -75,8 +75,15 @@ const readiness = async (node: Nodes['one']): Promise<unknown> => {
   return { status: response.status, ...((await response.json()) as object) };
 };
 
-const readDegraded = async (node: Nodes['one']): Promise<string | undefined> =>
-  (await (await fetch(`${node.url}/metrics`)).text()).match(/^parley_degraded (\d)$/m)?.[1];
+const readMetric = async (node: Nodes['one'], metric: string): Promise<number> => {
+  const text = await (await fetch(`${node.url}/metrics`)).text();
+  return Number(
+    text
+      .split('\n')
+      .find((line) => line.startsWith(`${metric} `))
+      ?.slice(metric.length),
+  );
+};
 
 /** Sends messages one after the other until `stop`. Returns the texts of those sent after `mark`. */
 function startWriter(account: TestAccount, conversation: Entity) {
@@ -140,7 +147,13 @@ describe.skipIf(inject('database') !== 'postgres' || isMissing('redis-server')).
       const { nodes, start, end } = await startCluster(stack);
       const { one, two } = nodes;
       expect(await readiness(one)).toEqual({ status: 200, state: 'ready' });
-      expect(await readDegraded(one)).toBe('0');
+      expect(await readMetric(one, 'parley_degraded')).toBe(0);
+      expect(await readMetric(one, 'parley_bus_connected')).toBe(1);
+      for (const counter of ['messages', 'bytes'])
+        for (const direction of ['sent', 'received'])
+          expect(
+            await readMetric(one, `parley_bus_${counter}_total{direction="${direction}"}`),
+          ).toBeGreaterThan(0);
       await start();
       for (const node of [one, two])
         await vi.waitFor(
@@ -152,12 +165,13 @@ describe.skipIf(inject('database') !== 'postgres' || isMissing('redis-server')).
             }),
           { timeout: 10_000 },
         );
-      expect(await readDegraded(two)).toBe('1');
+      expect(await readMetric(two, 'parley_degraded')).toBe(1);
+      expect(await readMetric(two, 'parley_bus_connected')).toBe(0);
       await end();
       await vi.waitFor(async () => expect(await readiness(one)).toEqual({ status: 200, state: 'ready' }), {
         timeout: 10_000,
       });
-      expect(await readDegraded(one)).toBe('0');
+      expect(await readMetric(one, 'parley_degraded')).toBe(0);
     });
 
     test('events of the other node are found in the log', async () => {

@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { startTestApp } from '../harness/app.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
+import { produceTraffic } from '../harness/traffic.ts';
 
 test('metrics count connections, operations and stream ends by reason, and measure the delivery delay', async () => {
   await using app = await startTestApp();
@@ -45,3 +47,73 @@ test('metrics count connections, operations and stream ends by reason, and measu
   expect(text).toMatch(/parley_delivery_delay_seconds_count [1-9]/);
   expect(text).toMatch(/parley_operations_total\{transport="http"\} [1-9]/);
 });
+
+test('metrics measure operations, legacy events and responses, with errors by code', async () => {
+  await using app = await startTestApp();
+  await produceTraffic(app);
+  await using socket = await openGraphqlSocket(app.url, {});
+  socket.send({
+    type: 'subscribe',
+    id: '1',
+    payload: { query: '{ circles(first: 1) { edges { cursor } } }' },
+  });
+  await socket.nextOf('next');
+  socket.send({ type: 'subscribe', id: '2', payload: { query: '{ unknown }' } });
+  await socket.nextOf('error');
+  const legacyClient = await app.connectLegacy();
+  await legacyClient.expectError('message', {});
+  const text = await (await fetch(`${app.url}/metrics`)).text();
+  for (const line of [
+    /parley_build_info\{version="\d+\.\d+\.\d+",node_version="v\d+[.\d]+"\} 1/,
+    /parley_ready 1/,
+    /parley_operation_duration_seconds_count\{operation="mutation",transport="http",outcome="ok"\} [1-9]/,
+    /parley_operation_duration_seconds_count\{operation="mutation",transport="http",outcome="error"\} 1/,
+    /parley_operation_duration_seconds_count\{operation="query",transport="graphql-ws",outcome="error"\} 1/,
+    /parley_operation_duration_seconds_count\{operation="subscription",transport="graphql-ws",outcome="ok"\} 1/,
+    /parley_legacy_event_duration_seconds_count\{channel="message",outcome="ok"\} 1/,
+    /parley_legacy_event_duration_seconds_count\{channel="message",outcome="error"\} 1/,
+    // A document that is invalid, and a login with a wrong password.
+    /parley_errors_total\{transport="http",code="INVALID_INPUT"\} 1/,
+    /parley_errors_total\{transport="http",code="UNAUTHENTICATED"\} 1/,
+    /parley_errors_total\{transport="graphql-ws",code="UNAUTHENTICATED"\} 1/,
+    /parley_errors_total\{transport="graphql-ws",code="INVALID_INPUT"\} 1/,
+    /parley_errors_total\{transport="socket.io",code="UNAUTHENTICATED"\} 1/,
+    /parley_errors_total\{transport="socket.io",code="INTERNAL"\} 0/,
+    /parley_security_events_total\{event="login failed"\} 1/,
+    /parley_http_responses_total\{route="\/graphql",status="2xx"\} [1-9]/,
+    /parley_http_responses_total\{route="unknown",status="4xx"\} 1/,
+    /parley_subscriptions\{transport="graphql-ws"\} 0/,
+    /parley_send_batch_size_count 2/,
+    /parley_database_wait_seconds_count [1-9]/,
+    /parley_database_connections_max [1-9]/,
+    /parley_bus_connected 1/,
+    /parley_tcp_connections [1-9]/,
+  ])
+    expect(text).toMatch(line);
+});
+
+test('the documented metrics, with their labels, are those of /metrics', async () => {
+  await using app = await startTestApp();
+  await produceTraffic(app);
+  const text = await (await fetch(`${app.url}/metrics`)).text();
+  const documented = readDocumentedMetrics();
+  const names = [...text.matchAll(/^# TYPE (parley_\w+)/gm)].map(([, name = '']) => name);
+  expect(names.length).toBeGreaterThan(40);
+  expect([...documented.keys()].sort()).toEqual(names.sort());
+  const labels = [...text.matchAll(/^(parley_\w+?)(?:_bucket)?\{([^}]*)\}/gm)].flatMap(
+    ([, name = '', pairs = '']) =>
+      [...pairs.matchAll(/(\w+)="/g)].map(([, label = '']) => [name, label] as const),
+  );
+  for (const [name, label] of labels) {
+    if (label === 'le') continue;
+    const row = documented.get(name) ?? documented.get(name.replace(/_(sum|count)$/, ''));
+    expect(row, `${name} has the label ${label}`).toMatch(new RegExp(`\`${label}\``));
+  }
+});
+
+/** Returns the rows of the tables of metrics, by name. */
+function readDocumentedMetrics(): ReadonlyMap<string, string> {
+  const page = readFileSync(new URL('../../docs/operations/monitoring.md', import.meta.url), 'utf8');
+  const rows = page.matchAll(/^\| `(parley_\w+)` .*$/gm);
+  return new Map([...rows].map(([row, name = '']) => [name, row]));
+}

@@ -50,7 +50,7 @@ export interface Cluster extends AsyncDisposable {
   readonly traffic: BusTraffic;
 }
 
-/** What this node has sent to other nodes, received from them, and waits to send. */
+/** Messages that this node has sent to other nodes, has received from them, and is about to send. */
 export interface BusTraffic {
   readonly sent: Readonly<Traffic>;
   readonly received: Readonly<Traffic>;

@@ -28,7 +28,7 @@ export interface NoticeSender {
   catchUp(): void;
   /** Messages, and their bytes, that wait to be sent. */
   readonly queued: Traffic;
-  /** What was sent so far. */
+  /** Messages sent so far. */
   readonly sent: Readonly<Traffic>;
   /** Called periodically. Without peers, forgets topics that became dirty before the previous call. */
   expireDirtyTopics(): void;
