@@ -51,9 +51,10 @@ const FOLDER_RULES: Readonly<Record<string, FolderRule>> = {
   // A link to main.cjs, or a copy of it.
   'main.ts': { mayImport: ['program.ts'] },
   'program.ts': {
-    mayImport: ['app.ts', 'arguments.ts', 'misspelt-settings.ts', 'output.ts', ...LAYERS],
+    mayImport: ['app.ts', 'arguments.ts', 'commands', 'misspelt-settings.ts', 'output.ts', ...LAYERS],
   },
-  'arguments.ts': { mayImport: [] },
+  'arguments.ts': { mayImport: ['commands'] },
+  commands: { mayImport: ['commands', 'db', 'lib'] },
   'misspelt-settings.ts': { mayImport: [] },
   'output.ts': { mayImport: ['lib'] },
 };

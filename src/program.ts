@@ -1,5 +1,7 @@
-import { handleArguments } from './arguments.ts';
+import { inspect } from 'node:util';
+import { parseArguments } from './arguments.ts';
 import type { App } from './app.ts';
+import type { Command } from './commands/commands.ts';
 import { VARIABLES } from './config-variables.ts';
 import { isGraphiqlOn, isLoopback, readConfig } from './config.ts';
 import { withoutBrackets } from './config-parsers.ts';
@@ -137,18 +139,38 @@ function stopOnSignal(starting: Promise<App>, timeoutMs: number, { log, abandon 
   return stopping.signal;
 }
 
+async function runCommand({ load }: Command, args: readonly string[]): Promise<void> {
+  try {
+    const { run: runLoaded } = await load();
+    process.stdout.write(await runLoaded(args, process.env));
+  } catch (error) {
+    rethrowIfIncomplete(error);
+    process.stderr.write(`${error instanceof Error ? error.message : inspect(error)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+/** For a missing package, main.cjs prints a hint. */
+function rethrowIfIncomplete(error: unknown): void {
+  if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') throw error;
+}
+
 // A closed pipe (EPIPE) must not end the program.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
-const commandOutput = handleArguments(process.argv.slice(2), VERSION);
-if (commandOutput === undefined) {
+const invocation = parseArguments(process.argv.slice(2), {
+  version: VERSION,
+  launcher: import.meta.filename.endsWith('.ts') ? 'npm' : 'bin',
+});
+if (invocation.kind === 'output') {
+  (invocation.isError ? process.stderr : process.stdout).write(`${invocation.text}\n`);
+  process.exitCode = invocation.isError ? 2 : 0;
+} else if (invocation.kind === 'command') {
+  await runCommand(invocation.command, invocation.args);
+} else {
   await run().catch((error: unknown) => {
-    // main.cjs prints a hint for it.
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') throw error;
+    rethrowIfIncomplete(error);
     writeFailure(error);
     process.exit(1);
   });
-} else {
-  (commandOutput.isError ? process.stderr : process.stdout).write(`${commandOutput.text}\n`);
-  process.exitCode = commandOutput.isError ? 2 : 0;
 }

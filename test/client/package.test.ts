@@ -11,7 +11,9 @@ const ROOT = resolve(import.meta.dirname, '../..');
 /** Creates a project that depends on the packed package and on packages of this repository. */
 async function openProject(packages: readonly string[]) {
   const folder = await mkdtemp(join(tmpdir(), 'parley-test-'));
-  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: ROOT });
+  const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], {
+    cwd: ROOT,
+  });
   const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
   const modulesFolder = join(folder, 'node_modules');
   await mkdir(modulesFolder);
@@ -139,7 +141,7 @@ for (const [library, source] of Object.entries(CONSUMER)) {
   });
 }
 
-test('the packed module runs as plain JavaScript and contains all exports', { timeout: 60_000 }, async () => {
+test('the packed module runs as plain JavaScript and contains its exports', { timeout: 60_000 }, async () => {
   await using project = await openProject(['graphql-ws', 'graphql', 'graphql-sse']);
   await project.write(
     'app.js',
@@ -163,7 +165,10 @@ test('the packed module runs as plain JavaScript and contains all exports', { ti
   };
   expect(manifest.private).toBe(true);
   for (const entry of Object.values(manifest.exports)) {
-    for (const file of typeof entry === 'string' ? [entry] : Object.values(entry))
+    // Those of dist/ are built before: test/package checks them.
+    for (const file of (typeof entry === 'string' ? [entry] : Object.values(entry)).filter(
+      (path) => !path.startsWith('./dist/'),
+    ))
       expect(await readFile(join(project.modulesFolder, 'parley', file), 'utf8')).not.toBe('');
   }
 });

@@ -136,16 +136,16 @@ const runProgram = promisify(execFile);
 
 test('npm run legacy-report prints the report, or fails if no gateway responds', async () => {
   await using app = await startTestApp();
-  const { stdout } = await runProgram(process.execPath, ['scripts/legacy-report.ts', '7', app.url]);
+  const { stdout } = await runProgram(process.execPath, ['src/main.ts', 'legacy-report', '7', app.url]);
   expect(stdout).toContain('(7 days, UTC)');
   await expect(
-    runProgram(process.execPath, ['scripts/legacy-report.ts', 'x', app.url]),
+    runProgram(process.execPath, ['src/main.ts', 'legacy-report', 'x', app.url]),
   ).rejects.toMatchObject({
     code: 1,
     stderr: 'days is a number from 1 to 90.\n',
   });
   await expect(
-    runProgram(process.execPath, ['scripts/legacy-report.ts', '7', 'http://127.0.0.1:9']),
+    runProgram(process.execPath, ['src/main.ts', 'legacy-report', '7', 'http://127.0.0.1:9']),
   ).rejects.toMatchObject({
     code: 1,
     stderr: expect.stringContaining('No gateway responds at http://127.0.0.1:9') as string,

@@ -84,7 +84,7 @@ describe.runIf(inject('database') === 'postgres')('running nodes', () => {
       await ann.subscribeToConversation(conversation.id),
       await bob.subscribeToConversation(conversation.id),
     ];
-    const { status, stdout } = spawnSync(process.execPath, ['scripts/renew-epoch.ts'], {
+    const { status, stdout } = spawnSync(process.execPath, ['src/main.ts', 'renew-epoch'], {
       env: { ...process.env, DATABASE_URL: server.url, AUTH_SECRET: 'shared by both nodes' },
       encoding: 'utf8',
     });

@@ -231,7 +231,7 @@ function listOldNodes(): Command[] {
 test.for(listOldNodes())('an older Node prints one line with a hint: %s', (node) => {
   const { status, stdout, stderr } = runCommand([...node, 'src/main.ts']);
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
-  expect(stderr).toMatch(/^Parley needs Node 24, and this is Node [\d.]+: use npm start, .*\n$/);
+  expect(stderr).toMatch(/^Parley needs Node 24, and this is Node [\d.]+: install Node 24, .*\n$/);
 });
 
 test.for(['zod', 'kysely'])(
@@ -247,7 +247,9 @@ test.for(['zod', 'kysely'])(
       encoding: 'utf8',
     });
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
-    expect(stderr).toBe(`Parley is not installed completely: run npm ci. (Cannot find package '${name}')\n`);
+    expect(stderr).toBe(
+      `Parley is not installed completely: run npm ci, or npm install. (Cannot find package '${name}')\n`,
+    );
   },
 );
 
