@@ -13,6 +13,7 @@ const LABELS: Readonly<Record<ActorName, string>> = {
   expired: 'expired',
   loggedOut: 'logged out',
   deleted: 'deleted',
+  blocked: 'blocked',
   outsider: 'outsider',
   invitee: 'invitee',
   former: 'former member',
@@ -95,7 +96,7 @@ Everything belongs to one circle with one conversation, unless stated otherwise.
 
 ${ACTOR_NAMES.map((actor) => `- **${LABELS[actor]}**: ${ACTORS[actor]}`).join('\n')}
 
-An account that an operator has blocked has no column: operators cannot block accounts yet.
+Tokens of a blocked account are refused, new ones of an identity provider, too; its login with the right password is \`FORBIDDEN\`.
 
 ## Symbols
 
@@ -106,7 +107,7 @@ ${codes.map((code) => `- **${ERROR_CODES[code].http}**: \`${code}\``).join('\n')
 - **E1** to **E${legacyTexts.length}**: the text that a legacy client receives on \`error\` ([legacy channels](#legacy-channels)).
 
 A number is the HTTP status of the error’s code ([errors](errors.md)); the GraphQL response itself may have status 200. A token that is
-expired, revoked or of a deleted account closes a WebSocket with 4403, even if the operation would need no token.
+expired, revoked or of a deleted or blocked account closes a WebSocket with 4403, even if the operation would need no token.
 
 ${formatSection(queries)}
 

@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely';
 import type { AuditEntryId } from '../ids.ts';
 import type { Db } from './database.ts';
-import type { AuditLogTable } from './tables.ts';
+import type { AuditLogTable, Timestamp } from './tables.ts';
 
 export type AuditEntry = Selectable<AuditLogTable>;
 
@@ -28,4 +28,14 @@ export async function findNewest(
   let query = db.selectFrom('auditLog').selectAll().orderBy('id', 'desc').limit(limit);
   if (before !== undefined) query = query.where('id', '<', before);
   return query.execute();
+}
+
+export async function deleteEntriesBefore(db: Db, time: Timestamp, limit: number): Promise<number> {
+  const { numDeletedRows } = await db
+    .deleteFrom('auditLog')
+    .where('id', 'in', (query) =>
+      query.selectFrom('auditLog').select('id').where('at', '<', time).orderBy('at').limit(limit),
+    )
+    .executeTakeFirstOrThrow();
+  return Number(numDeletedRows);
 }

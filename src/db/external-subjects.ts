@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import type { Session } from '../actor.ts';
 import type { UserId } from '../ids.ts';
+import { USER_IS_ALLOWED } from './account-blocks.ts';
 import { USER_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
 import { emailOrder } from './email-match.ts';
@@ -18,7 +19,10 @@ export async function findBySubject(db: Db, subject: string): Promise<User | und
   return db.selectFrom('users').select(USER_COLUMNS).where('subject', '=', subject).executeTakeFirst();
 }
 
-/** Finds the user of an external identity provider by subject. Undefined if the token is revoked or was ended. */
+/**
+ * Finds the user of an external identity provider by subject. Undefined if the token is revoked or was ended, or the account
+ * is blocked.
+ */
 export async function findActiveBySubject(
   db: Db,
   subject: string,
@@ -33,6 +37,7 @@ export async function findActiveBySubject(
         or external_tokens_since <= to_timestamp(${issuedAt}::float8 / 1000))`,
     )
     .where(sql<boolean>`not exists (select from revoked_tokens where token_id = ${tokenId})`)
+    .where(USER_IS_ALLOWED)
     .executeTakeFirst();
   return row?.id;
 }

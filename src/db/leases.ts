@@ -237,6 +237,14 @@ export async function findNodes(db: Db, actor: ActorRef): Promise<string[]> {
   return rows.map(({ nodeId }) => nodeId);
 }
 
+/** Returns the number of open connections of the actor. */
+export async function countConnections(db: Db, actor: ActorRef): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(*) from (${liveLeases(actor)}) as live where kind <> 'signals'
+  `.execute(db);
+  return rows[0]?.count ?? 0;
+}
+
 /** The leases of open connections on nodes that are alive. */
 const liveLeases = ({ kind, id }: ActorRef) => sql`
   select leases.id, leases.kind, leases.node_id

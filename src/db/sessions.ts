@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { DEVICE_IS_ALLOWED, USER_IS_ALLOWED } from './account-blocks.ts';
 import type { Db, Tx } from './database.ts';
 import type { Timestamp } from './tables.ts';
 import { now } from './sql.ts';
@@ -14,7 +15,7 @@ export type TokenCheck = Pick<
 >;
 
 /**
- * Checks for each token that its account is active, and that neither the token nor its family is revoked, nor all
+ * Checks for each token that its account is active and not blocked, and that neither the token nor its family is revoked, nor all
  * sessions of the account were ended since. Returns the results in the same order.
  */
 export async function areActive(db: Db, tokens: readonly TokenCheck[]): Promise<boolean[]> {
@@ -25,7 +26,7 @@ export async function areActive(db: Db, tokens: readonly TokenCheck[]): Promise<
       and case actor_kind
         when 'user' then exists (
           select from users
-          where users.id = actor_id
+          where users.id = actor_id and ${USER_IS_ALLOWED}
             and case
               when is_external then
                 external_tokens_since is null or external_tokens_since <= to_timestamp(issued_at / 1000)
@@ -37,7 +38,7 @@ export async function areActive(db: Db, tokens: readonly TokenCheck[]): Promise<
         )
         else exists (
           select from devices
-          where devices.id = actor_id and activated
+          where devices.id = actor_id and activated and ${DEVICE_IS_ALLOWED}
             and (devices.kept_token_id = input.token_id or coalesce(generation, 0) >= session_generation)
         )
       end as active

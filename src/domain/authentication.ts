@@ -1,3 +1,5 @@
+import { findBlock } from '../db/account-blocks.ts';
+import type { AccountBlock } from '../db/account-blocks.ts';
 import * as devices from '../db/devices.ts';
 import { findActiveBySubject } from '../db/external-subjects.ts';
 import * as sessions from '../db/sessions.ts';
@@ -31,8 +33,8 @@ export interface Client {
 export const SERVER_CLIENT: Client = { address: 'server' };
 
 /**
- * Returns the session of a token. Throws UNAUTHENTICATED if it is invalid, expired or revoked, or its account is deleted
- * or locked; `address` is that of the client, for the security log. Creates the account at the first token of an external
+ * Returns the session of a token. Throws UNAUTHENTICATED if it is invalid, expired or revoked, or its account is deleted,
+ * blocked or locked; `address` is that of the client, for the security log. Creates the account at the first token of an external
  * user.
  */
 export async function authenticate(deps: Deps, token: string, address?: string): Promise<Session> {
@@ -65,7 +67,11 @@ const isLocked = ({ lockedUsers }: Deps, actor: ActorRef): boolean =>
 
 const invalidToken = () => unauthenticated('The token is not valid.');
 
-/** Logs a user in. Throws UNAUTHENTICATED, FORBIDDEN if PASSWORD_LOGIN is off, RATE_LIMITED. */
+/** The reason is the operators' own. */
+const accountBlockedError = ({ until }: AccountBlock): DomainError =>
+  forbidden(until === null ? 'This account is blocked.' : `This account is blocked until ${until}.`);
+
+/** Logs a user in. Throws UNAUTHENTICATED, FORBIDDEN if PASSWORD_LOGIN is off or the account is blocked, RATE_LIMITED. */
 export async function login(
   deps: Deps,
   input: { readonly email: string; readonly password: string },
@@ -122,7 +128,11 @@ interface PasswordCheck<Found> {
   ) => Promise<void>;
 }
 
-/** Finds credentials and verifies the password. Takes equally long for an unknown name, so as not to reveal it. */
+/**
+ * Finds credentials and verifies the password. Takes equally long for an unknown name, so as not to reveal it. Throws
+ * FORBIDDEN if the account is blocked, to those alone who know the password. A block that commits later ends the session,
+ * as it makes all tokens of the generation that was found invalid.
+ */
 async function findWithPassword<Found extends { readonly passwordHash: string | null }>(
   deps: Deps,
   find: (name: string) => Promise<Found | undefined>,
@@ -148,8 +158,16 @@ async function findWithPassword<Found extends { readonly passwordHash: string | 
       await upgrade(found, { former: passwordHash, upgraded: await deps.passwords.hash(password, caller) });
     return found;
   });
-  deps.securityLog.record(verified === undefined ? 'login failed' : 'login succeeded', fields);
-  if (verified === undefined) throw unauthenticated('The name or the password is wrong.');
+  if (verified === undefined) {
+    deps.securityLog.record('login failed', fields);
+    throw unauthenticated('The name or the password is wrong.');
+  }
+  const block = await findBlock(deps.db, actorOf(verified));
+  if (block !== undefined) {
+    deps.securityLog.record('login refused', fields);
+    throw accountBlockedError(block);
+  }
+  deps.securityLog.record('login succeeded', fields);
   return verified;
 }
 

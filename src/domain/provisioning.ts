@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { findBlock } from '../db/account-blocks.ts';
 import * as subjects from '../db/external-subjects.ts';
 import { isRevoked } from '../db/sessions.ts';
 import type { User } from '../db/tables.ts';
@@ -25,7 +26,8 @@ interface Provisioned {
  * Returns the account of an external user, created at the first login. An existing account with the same e-mail is
  * linked only if the provider verified the e-mail and the account has no subject yet; its password and earlier tokens
  * are then revoked, as someone else may have created it. Otherwise the user gets a new account with a placeholder
- * e-mail. Throws UNAUTHENTICATED if the token is revoked, or was issued before the user's account was deleted.
+ * e-mail. Throws UNAUTHENTICATED if the token is revoked, or was issued before the user's account was deleted, or if the
+ * account is blocked.
  */
 export async function provisionUser(
   deps: Deps,
@@ -72,6 +74,7 @@ async function linkAccount(
   const account = { kind: 'user', id } as const;
   // A change of the password that has begun commits before, and is then undone, or finds that its session has ended.
   await unit.lock(accountTopic(account));
+  if ((await findBlock(unit.tx, account)) !== undefined) throw invalidToken();
   const user = await subjects.adoptSubject(unit.tx, { id, email, subject });
   if (user !== undefined) unit.emit({ type: 'session.ended', account, tokenId: null });
   return user;

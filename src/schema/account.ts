@@ -193,7 +193,7 @@ builder.mutationFields((t) => ({
     type: LoginPayload,
     complexity: PASSWORD_COST,
     description:
-      'Logs a user in. Requires no token. UNAUTHENTICATED if the e-mail address or password is wrong, RATE_LIMITED for a time that grows after 10 failures, FORBIDDEN if the server has `PASSWORD_LOGIN` off. Errors: UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED.',
+      'Logs a user in. Requires no token. UNAUTHENTICATED if the e-mail address or password is wrong, RATE_LIMITED for a time that grows after 10 failures, FORBIDDEN if the server has `PASSWORD_LOGIN` off, or the account is blocked. Errors: UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED.',
     args: {
       email: t.arg.string({
         required: true,
@@ -207,7 +207,7 @@ builder.mutationFields((t) => ({
     type: LoginDevicePayload,
     complexity: PASSWORD_COST,
     description:
-      'Logs a device in. Requires no token. UNAUTHENTICATED if the username or password is wrong, RATE_LIMITED for a time that grows after 10 failures. Errors: UNAUTHENTICATED, RATE_LIMITED.',
+      'Logs a device in. Requires no token. UNAUTHENTICATED if the username or password is wrong, RATE_LIMITED for a time that grows after 10 failures, FORBIDDEN if the device is blocked. Errors: UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED.',
     args: {
       username: t.arg.string({ required: true, description: 'Username returned by `addDevice`.' }),
       password: t.arg.string({ required: true, description: 'Password returned by `addDevice`.' }),

@@ -1,4 +1,6 @@
 import type { Config } from '../config.ts';
+import { deleteEndedBlocks } from '../db/account-blocks.ts';
+import { deleteEntriesBefore } from '../db/audit-log.ts';
 import { deleteUsageBefore } from '../db/channel-usage.ts';
 import { readClock } from '../db/clock.ts';
 import { daysBeforeNow } from '../db/event-log.ts';
@@ -38,6 +40,8 @@ const BATCH_SIZE = 500;
 /** Removed events per statement, which hold no locks that writers need. */
 const EVENT_BATCH_SIZE = 2_000;
 const FILE_BATCH_SIZE = 100;
+/** A year, as audits are yearly, and a month in which to do one. */
+const AUDIT_RETENTION_DAYS = 400;
 /** No upload lasts longer than this, and the time of the largest file at the least rate. */
 const ABANDONED_MS = 86_400_000;
 const MIN_UPLOAD_BYTES_PER_MS = 2;
@@ -57,8 +61,8 @@ export interface Retention extends AsyncDisposable {
 }
 
 /**
- * Sweeps expired data: events and idempotency keys past their retention, channel usage past 90 days, revocations of expired
- * tokens, declared files that never came, files that a crash left behind, counts of failed logins, and unused media files.
+ * Sweeps expired data: events and idempotency keys past their retention, channel usage past 90 days, entries of the
+ * audit log past 400 days, revocations of expired tokens, blocks of accounts that have ended, declared files that never came, files that a crash left behind, counts of failed logins, and unused media files.
  * One node of the cluster sweeps, whose clock is right, each minute while there is something to remove. Disposal waits for
  * a sweep in progress.
  */
@@ -117,6 +121,7 @@ export function startRetention(
 export async function sweep(options: RetentionOptions, signal?: AbortSignal): Promise<number> {
   const { db, config } = options;
   const before = await daysBeforeNow(db, config.EVENT_RETENTION_DAYS);
+  const auditedBefore = await daysBeforeNow(db, AUDIT_RETENTION_DAYS);
   const usedBefore = daysAgo(USAGE_RETENTION_DAYS, await readClock(db));
   await createPartitions(db, config.EVENT_RETENTION_DAYS);
   const steps = [
@@ -128,6 +133,7 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
     () => abandonUploads(db, ABANDONED_MS + config.MAX_UPLOAD_BYTES / MIN_UPLOAD_BYTES_PER_MS, BATCH_SIZE),
     () => deleteKeysBefore(db, before, BATCH_SIZE),
     () => deleteUsageBefore(db, usedBefore, BATCH_SIZE),
+    () => deleteEntriesBefore(db, auditedBefore, BATCH_SIZE),
   ];
   let removed = 0;
   for (const step of steps) {
@@ -139,6 +145,7 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
   }
   if (signal?.aborted === true) return removed;
   removed += await sessions.deleteExpiredRevocations(db);
+  removed += await deleteEndedBlocks(db);
   await deleteExpiredAttempts(db, {
     windowSeconds: FAILURE_WINDOW_SECONDS,
     knownDays: KNOWN_CLIENT_DAYS,

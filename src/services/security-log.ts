@@ -11,6 +11,7 @@ export const SECURITY_EVENTS = {
   'account deleted': 'info',
   'login succeeded': 'info',
   'login failed': 'warn',
+  'login refused': 'warn',
   'login delayed': 'warn',
   'password check failed': 'warn',
   'password changed': 'info',

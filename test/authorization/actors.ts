@@ -4,6 +4,7 @@ export const ACTORS = {
   expired: 'the admin, with a token that has expired',
   loggedOut: 'the admin, with a token that was revoked by `logout`',
   deleted: 'a participant whose account has been deleted',
+  blocked: 'a participant whose account operators have blocked, with a token from before',
   outsider: 'a user who shares no circle with the others',
   invitee: 'a user with a pending invitation to the circle',
   former: 'a user who was a participant, wrote a message, and left the circle',
@@ -19,4 +20,10 @@ export type ActorName = keyof typeof ACTORS;
 export const ACTOR_NAMES = Object.keys(ACTORS) as ActorName[];
 
 /** Callers without a valid session. */
-export const WITHOUT_SESSION: readonly ActorName[] = ['anonymous', 'expired', 'loggedOut', 'deleted'];
+export const WITHOUT_SESSION: readonly ActorName[] = [
+  'anonymous',
+  'expired',
+  'loggedOut',
+  'deleted',
+  'blocked',
+];

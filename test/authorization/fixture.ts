@@ -1,7 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { createCircle, createConversation, createDevice } from '../../src/testing/index.ts';
+import {
+  createCircle,
+  createConversation,
+  createDevice,
+  createGraphqlClient,
+} from '../../src/testing/index.ts';
 import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { createOperator } from '../harness/operator.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
 import { loginTestDevice } from '../../src/testing/index.ts';
 import type { ActorName } from './actors.ts';
@@ -31,7 +37,8 @@ type OwnMessage = Pick<Ids, 'ownMessage' | 'ownMedia'>;
 export async function createFixture(app: TestGateway): Promise<Fixture> {
   const createAccount = () =>
     app.createAccount({ password: PASSWORD, firstName: MARKER, lastName: MARKER, birthday: '1995-12-31' });
-  const [admin, participant, member, former, invitee, outsider, deleted] = [
+  const [admin, participant, member, former, invitee, outsider, deleted, blocked] = [
+    await createAccount(),
     await createAccount(),
     await createAccount(),
     await createAccount(),
@@ -40,7 +47,7 @@ export async function createFixture(app: TestGateway): Promise<Fixture> {
     await createAccount(),
     await createAccount(),
   ];
-  const circle = await createCircle(admin, participant, member, former, deleted);
+  const circle = await createCircle(admin, participant, member, former, deleted, blocked);
   await admin.graphql.run(
     'mutation ($id: ID!, $name: String!) { updateCircle(circleId: $id, name: $name) { id } }',
     {
@@ -48,7 +55,7 @@ export async function createFixture(app: TestGateway): Promise<Fixture> {
       name: MARKER,
     },
   );
-  const conversation = await createConversation(admin, circle, participant, former, deleted);
+  const conversation = await createConversation(admin, circle, participant, former, deleted, blocked);
   const credentials = await addDevice(admin, circle);
   const device = await loginTestDevice(app.url, credentials.username, credentials.password);
   await admin.graphql.run(
@@ -73,6 +80,7 @@ export async function createFixture(app: TestGateway): Promise<Fixture> {
     participant: await send(participant),
     former: await send(former),
     deleted: await send(deleted),
+    blocked: await send(blocked),
     admin: await send(admin),
     device: await send(device),
   };
@@ -80,6 +88,10 @@ export async function createFixture(app: TestGateway): Promise<Fixture> {
   await deleted.graphql.run('mutation ($password: String!) { deleteAccount(password: $password) { id } }', {
     password: PASSWORD,
   });
+  await createOperator(app.url).run(
+    'mutation ($id: ID!) { blockAccount(accountId: $id, reason: "spam") { id } }',
+    { id: blocked.id },
+  );
   const expired = await signExpiredToken(admin);
   const loggedOut = await createRevokedToken(app, admin);
   const tokens: Readonly<Record<ActorName, string | undefined>> = {
@@ -87,6 +99,7 @@ export async function createFixture(app: TestGateway): Promise<Fixture> {
     expired,
     loggedOut,
     deleted: deleted.token,
+    blocked: blocked.token,
     outsider: outsider.token,
     invitee: invitee.token,
     former: former.token,
@@ -151,17 +164,14 @@ const signExpiredToken = ({ legacyId }: TestAccount): Promise<string> =>
     .setExpirationTime(Math.floor(Date.now() / 1000) - 3600)
     .sign(new TextEncoder().encode(AUTH_SECRET));
 
-async function createRevokedToken(app: TestGateway, { graphql }: TestAccount): Promise<string> {
-  const { refreshToken } = await graphql.run<{ refreshToken: { token: string } }>(
-    'mutation { refreshToken { token } }',
+async function createRevokedToken(app: TestGateway, { login: email }: TestAccount): Promise<string> {
+  const { login } = await app.graphql.run<{ login: { token: string } }>(
+    'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }',
+    { email, password: PASSWORD },
   );
-  const response = await fetch(`${app.url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${refreshToken.token}` },
-    body: JSON.stringify({ query: 'mutation { logout }' }),
-  });
-  if (!response.ok) throw new Error(`The logout failed: ${await response.text()}`);
-  return refreshToken.token;
+  await using client = createGraphqlClient(app.url, login.token);
+  await client.run('mutation { logout }');
+  return login.token;
 }
 
 async function readRecordIds({ graphql }: TestAccount, circle: Entity, conversation: Entity) {

@@ -6,6 +6,7 @@ const OTHER_TABLES: ReadonlySet<string> = new Set([
   'channel_uses',
   'known_clients',
   'leases',
+  'log_trims',
   'login_failures',
   'nodes',
   'presence',

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { expect, test, vi } from 'vitest';
 import { readRange } from '../../src/db/event-log.ts';
+import { readAuditLog, runAudited } from '../../src/domain/audit-log.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import * as messages from '../../src/domain/messages.ts';
 import { nodeClock } from '../../src/services/wall-clock.ts';
@@ -171,4 +172,25 @@ test('retention runs in the background until disposed', async () => {
     expect(vi.getTimerCount()).toBe(0);
     vi.useRealTimers();
   }
+});
+
+test('entries of the audit log are removed after 400 days', async () => {
+  await using deps = await createTestDeps();
+  const act = (name: string) =>
+    runAudited(
+      deps,
+      { address: '192.0.2.1', nodeId: 'node-1' },
+      { name, arguments: {} },
+      async () => undefined,
+    );
+  for (const name of ['first', 'second', 'third']) await act(name);
+  await sql`update audit_log set at = clock_timestamp() - interval '401 days' where action = 'first'`.execute(
+    deps.db,
+  );
+  await sql`update audit_log set at = clock_timestamp() - interval '399 days' where action = 'second'`.execute(
+    deps.db,
+  );
+  await sweep(deps);
+  const { entries } = await readAuditLog(deps, { before: undefined, size: 10 });
+  expect(entries.map(({ action }) => action)).toEqual(['third', 'second']);
 });
