@@ -98,8 +98,9 @@ const readPath = (value: unknown, path: string): unknown =>
 function convertValue(value: unknown): unknown {
   if (value === 'True' || value === 'False') return value === 'True';
   if (value === 'done' || value === 'pending') return value.toUpperCase();
-  const [, date] = /^(\d{4}-\d\d-\d\dT[\d:]+\.\d{3})000$/.exec(String(value)) ?? [];
-  return date === undefined ? value : `${date}Z`;
+  const [, date, milliseconds = '.000'] =
+    /^(\d{4}-\d\d-\d\dT[\d:]+)(?:(\.\d{3})000)?$/.exec(String(value)) ?? [];
+  return date === undefined ? value : `${date}${milliseconds}Z`;
 }
 
 test.for([
