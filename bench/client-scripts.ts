@@ -51,3 +51,44 @@ export function createFrame(bytes: number, text = ''): string {
   const conversationEvents = { __typename: 'MessageSent', ...createEvent(bytes, text) };
   return JSON.stringify({ id: crypto.randomUUID(), type: 'next', payload: { data: { conversationEvents } } });
 }
+
+/** The first screen of an app: circles, conversations, last messages, participants and presence. */
+export const INITIAL_QUERY = /* GraphQL */ `
+  query FirstScreen {
+    circles(first: 10) {
+      nodes {
+        id
+        name
+        conversations(first: 10) {
+          nodes {
+            id
+            name
+            participants(first: 20) {
+              nodes {
+                role
+                user {
+                  id
+                  firstName
+                  isOnline
+                }
+              }
+            }
+            messages(last: 20) {
+              nodes {
+                id
+                text
+                sentAt
+                author {
+                  ... on User {
+                    id
+                    firstName
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+`;

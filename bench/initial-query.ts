@@ -9,6 +9,7 @@ import { installFolder } from '../scripts/install-folder.ts';
 import { createTestAccount } from '../src/testing/account.ts';
 import { createGraphqlClient } from '../src/testing/index.ts';
 import { startPostgres } from '../test/harness/postgres.ts';
+import { INITIAL_QUERY } from './client-scripts.ts';
 import { cpuDuring, median, startPeer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
@@ -23,46 +24,6 @@ const PARTICIPANTS = 5;
 const MESSAGES = 30;
 const CONNECTIONS = 16;
 const ROUNDS = 5;
-
-const INITIAL_QUERY = /* GraphQL */ `
-  query FirstScreen {
-    circles(first: 10) {
-      nodes {
-        id
-        name
-        conversations(first: 10) {
-          nodes {
-            id
-            name
-            participants(first: 20) {
-              nodes {
-                role
-                user {
-                  id
-                  firstName
-                  isOnline
-                }
-              }
-            }
-            messages(last: 20) {
-              nodes {
-                id
-                text
-                sentAt
-                author {
-                  ... on User {
-                    id
-                    firstName
-                  }
-                }
-              }
-            }
-          }
-        }
-      }
-    }
-  }
-`;
 
 type Case = (typeof CASES)[number];
 

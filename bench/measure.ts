@@ -8,11 +8,15 @@ import type { Delay, Memory, ProbeRequest } from './process-probe.ts';
 const CLOCK_TICK_MS = 10;
 
 /** Returns the user and kernel CPU time of a process, in milliseconds. */
-export async function cpuMs(pid: number): Promise<number> {
+export const cpuMs = async (pid: number): Promise<number> => (await readCpuTimes(pid))[0];
+
+/** Returns the CPU time of a process, and of its children that have ended. */
+async function readCpuTimes(pid: number): Promise<readonly [own: number, ended: number]> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
   // The process name, in parentheses, may contain spaces.
   const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
+  const [user = 0, system = 0, endedUser = 0, endedSystem = 0] = fields.slice(11, 15).map(Number);
+  return [(user + system) * CLOCK_TICK_MS, (endedUser + endedSystem) * CLOCK_TICK_MS];
 }
 
 /** Returns the first process whose command line, with spaces between the arguments, matches the pattern. */
@@ -24,13 +28,14 @@ export async function findProcess(pattern: RegExp): Promise<number> {
   throw new Error('No process matches');
 }
 
-/** Returns the CPU time of a process and its children, in milliseconds: PostgreSQL has one for each connection. */
+/** Returns the CPU time of a process and its children, also of ended ones, in milliseconds: PostgreSQL has one for each connection. */
 export async function cpuOfTree(parent: number): Promise<number> {
-  let sum = await cpuMs(parent);
+  const [own, ended] = await readCpuTimes(parent);
+  let sum = own + ended;
   for (const pid of await readdir('/proc')) {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
     if (stat.slice(stat.lastIndexOf(') ') + 2).split(' ')[1] === String(parent))
-      sum += await cpuMs(Number(pid));
+      sum += await cpuMs(Number(pid)).catch(() => 0);
   }
   return sum;
 }
