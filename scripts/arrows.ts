@@ -68,6 +68,7 @@ const LEAVES: readonly string[] = [
   'errors.ts',
   'ids.ts',
   'log.ts',
+  'tracing.ts',
   'version.ts',
 ];
 

@@ -35,6 +35,7 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
     formatError,
     introspection: deps.config.INTROSPECTION === 'on',
     operationLog: createOperationLog(deps.log, metrics),
+    tracing: deps.tracing,
     gate: createOperationGate({ ...deps, turnClock }),
   });
   const connectionSlots = new ConnectionSlots({
@@ -93,7 +94,7 @@ export function createBridgePorts(
   { addressOf, connectionSlots, turnClock, ledgers, deps, engine, metrics, authenticate }: Ports,
   cors: Cors,
 ): Omit<BridgeDeps, 'usage'> {
-  const { config, log, tails, epoch, presence } = deps;
+  const { config, log, tails, epoch, presence, tracing } = deps;
   return {
     addressOf,
     turnClock,
@@ -103,6 +104,7 @@ export function createBridgePorts(
     config,
     log,
     metrics,
+    tracing,
     tails,
     epoch,
     presence,

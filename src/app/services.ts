@@ -44,6 +44,8 @@ import type { JwksSettings } from '../services/external-tokens.ts';
 import type { Tokens } from '../services/tokens.ts';
 import { createSecurityLog } from '../services/security-log.ts';
 import { createUploadLimits } from '../services/upload-limits.ts';
+import { createTracing } from '../tracing.ts';
+import type { Tracing } from '../tracing.ts';
 import { DatabaseClock, nodeClock } from '../services/wall-clock.ts';
 import type { WallClock } from '../services/wall-clock.ts';
 import { createTypingPublisher } from '../services/typing-publisher.ts';
@@ -74,12 +76,13 @@ export interface Services {
 export async function openServices(options: ServicesOptions): Promise<Services> {
   const { config, metrics, stack } = options;
   const log = stack.use(boundLog(options.log));
+  const tracing = createTracing();
   const dataDir = config.DATA_DIR === 'memory' ? undefined : config.DATA_DIR;
-  const database = options.database ?? stack.use(await openConfiguredDatabase(config, dataDir, log));
+  const database = options.database ?? stack.use(await openConfiguredDatabase(config, dataDir, log, tracing));
   const { db, control, shares, kind } = database;
   const epoch = { current: database.epoch };
   await fillEmailKeys(db);
-  const bus = createBus(log);
+  const bus = createBus(log, tracing);
   const topicLocks = new TopicLocks({ maxWaits: Math.max(1, Math.floor(database.poolSize / 2)) });
   const clock = kind === 'pglite' ? nodeClock : stack.use(await DatabaseClock.start(db, log));
   const batchedReads = createBatchedReads(db);
@@ -201,9 +204,11 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
         bus,
         topicLocks,
         reportRefusal,
+        tracing,
         onBatch: (size) => metrics.sendBatchSize.observe(size),
       }),
       typing,
+      tracing,
     },
     channelUsage,
     healthChecks: {
@@ -223,15 +228,16 @@ function openConfiguredDatabase(
   { DATABASE_URL: url, DATABASE_LISTEN_URL: listenUrl, DATABASE_POOL_SIZE: poolSize }: Config,
   dir: string | undefined,
   log: Logger,
+  tracing: Tracing | undefined,
 ): Promise<Database> {
   if (url === undefined)
     return requireForStartup(
       `Cannot open the embedded database in ${dir ?? 'memory'} (DATA_DIR)`,
-      openDatabase({ kind: 'pglite', dir }, log),
+      openDatabase({ kind: 'pglite', dir }, log, tracing),
     );
   return requireForStartup(
     `Cannot open the database${describeUrl(url)} (DATABASE_URL)`,
-    openDatabase({ kind: 'postgres', url, listenUrl, poolSize }, log),
+    openDatabase({ kind: 'postgres', url, listenUrl, poolSize }, log, tracing),
   );
 }
 

@@ -12,6 +12,7 @@ import type { TurnClock } from '../lib/turn-clock.ts';
 import type { Logger } from '../log.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
 import type { ActorRef, Payer, Session } from '../actor.ts';
+import type { Tracing } from '../tracing.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 
 /** A lease that keeps an actor online until it is closed. An actor's newest connection has the greatest `leaseId`. */
@@ -53,6 +54,8 @@ export interface BridgeDeps {
   reportRefusal(limit: 'sessions', client: { readonly address: string }): void;
   readonly log: Logger;
   readonly metrics: BridgeMetrics;
+  /** Without it, events are not traced. */
+  readonly tracing?: Tracing | undefined;
   readonly tails: Tails;
   /** Identifies the database in cursors. */
   readonly epoch: Readonly<Epoch>;

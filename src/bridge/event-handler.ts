@@ -15,7 +15,7 @@ import type { UsageCounter } from './usage-counter.ts';
 
 export interface EventHandlerOptions {
   readonly socket: Socket;
-  readonly deps: Pick<BridgeDeps, 'budgets' | 'metrics'>;
+  readonly deps: Pick<BridgeDeps, 'budgets' | 'metrics' | 'tracing'>;
   readonly limits: Pick<ConnectionLimits, 'eventTimeoutMs'>;
   readonly caller: ConnectionCaller;
   readonly outbound: OutboundQueue;
@@ -42,12 +42,30 @@ export class EventHandler {
     if (channel !== undefined) {
       caller.isHandlingEvent = true;
       const reply =
-        refusal === undefined ? await this.#dispatch(channel, event.argument) : rejectEvent(channel, refusal);
+        refusal === undefined ? await this.#run(channel, event.argument) : rejectEvent(channel, refusal);
       this.#measure(channel, reply.errorCode, startedAt);
       await this.#send(channel, event, reply);
     }
     if (socket.connected) event.ack?.();
     if (refusal !== undefined) await deps.budgets.pause(refusal.details.retryAfterMs);
+  }
+
+  #run(channel: Channel, argument: unknown): Promise<Outcome> {
+    const { deps, socket } = this.#options;
+    if (deps.tracing === undefined) return this.#dispatch(channel, argument);
+    const attributes = {
+      'messaging.system': 'socket.io',
+      'messaging.operation.name': 'process',
+      'messaging.operation.type': 'process',
+      'messaging.destination.name': channel.name,
+      'parley.connection.id': socket.id,
+    };
+    return deps.tracing.run(`process ${channel.name}`, { kind: 'consumer', attributes }, async (span) => {
+      const outcome = await this.#dispatch(channel, argument);
+      const { errorCode: code } = outcome;
+      if (code !== undefined) span.fail(code, code === 'INTERNAL' || code === 'UNAVAILABLE');
+      return outcome;
+    });
   }
 
   async #dispatch(channel: Channel, argument: unknown): Promise<Outcome> {

@@ -7,6 +7,7 @@ import pg from 'pg';
 import { LongTaskWatch } from '../lib/long-task-watch.ts';
 import { makePrivate } from '../lib/private-files.ts';
 import type { Logger } from '../log.ts';
+import type { Tracing } from '../tracing.ts';
 import { endFrozenSessions } from './frozen-sessions.ts';
 import { readServerOrigin, renewEpochOfRestore } from './epoch.ts';
 import type { DatabaseShares, PoolUse } from './fair-pool.ts';
@@ -77,13 +78,20 @@ const LONG_USE_MS = 300;
  * Opens the database and migrates its schema. Without `dir` the embedded database is in memory. Throws when another
  * process has the folder open, or when the server is unreachable.
  */
-export async function openDatabase(options: DatabaseOptions, log: Logger): Promise<Database> {
-  return options.kind === 'postgres' ? openPostgres(options, log) : openEmbedded(options.dir, log);
+export async function openDatabase(
+  options: DatabaseOptions,
+  log: Logger,
+  tracing?: Tracing,
+): Promise<Database> {
+  return options.kind === 'postgres'
+    ? openPostgres(options, log, tracing)
+    : openEmbedded(options.dir, log, tracing);
 }
 
 async function openPostgres(
   options: Extract<DatabaseOptions, { kind: 'postgres' }>,
   log: Logger,
+  tracing: Tracing | undefined,
 ): Promise<Database> {
   const { url, listenUrl = url, poolSize = DEFAULT_POOL_SIZE } = options;
   const inspect = (url: string) =>
@@ -111,7 +119,7 @@ async function openPostgres(
       if (count > 0) log.warn({ count }, 'ended database sessions of a frozen node');
     },
   });
-  const { db, shares, use } = openPool(server, { size: poolSize, watch });
+  const { db, shares, use } = openPool(server, { size: poolSize, watch, tracing });
   open(db);
   await migrateServer(server, log);
   const epoch = await renewEpochOfRestore(db, await readServerOrigin(db, log));
@@ -137,7 +145,11 @@ function shareConcurrent(work: () => Promise<void>): () => Promise<void> {
   return () => (current ??= work().finally(() => (current = undefined)));
 }
 
-async function openEmbedded(dir: string | undefined, log: Logger): Promise<Database> {
+async function openEmbedded(
+  dir: string | undefined,
+  log: Logger,
+  tracing: Tracing | undefined,
+): Promise<Database> {
   const lock = dir === undefined ? undefined : await lockFolder(dir);
   try {
     // A volume or an earlier version may have created it readable by everybody.
@@ -149,7 +161,7 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
     });
     const pool = new pg.Pool({ ...createPgConfig(patchPglite(pglite)), max: 1, types });
     pool.on('error', (error) => log.warn({ err: error }, 'embedded database connection lost'));
-    const { db, shares, use } = createQueryBuilder(pool, { concurrency: 1 });
+    const { db, shares, use } = createQueryBuilder(pool, { concurrency: 1, tracing });
     await migrate(db, { log });
     const close = async () => {
       await db.destroy();

@@ -3,6 +3,8 @@ import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import { FairQueue } from '../lib/fair-queue.ts';
 import type { Slot } from '../lib/fair-queue.ts';
 import type { LongTaskWatch } from '../lib/long-task-watch.ts';
+import type { Tracing } from '../tracing.ts';
+import { traceQueries } from './trace-queries.ts';
 
 /** Attributes database work to those who caused it, so that none of them can keep the others from the database. */
 export interface DatabaseShares {
@@ -33,6 +35,8 @@ export interface FairPoolOptions {
   readonly concurrency: number;
   /** Longest wait for a connection. Default: unbounded. */
   readonly timeoutMs?: number | undefined;
+  /** Records statements in spans. */
+  readonly tracing?: Tracing | undefined;
   /** Watches the use of connections. */
   readonly watch?: LongTaskWatch | undefined;
 }
@@ -43,7 +47,7 @@ export interface FairPoolOptions {
  */
 export function createFairPool(
   pool: PostgresPool,
-  { concurrency, timeoutMs, watch }: FairPoolOptions,
+  { concurrency, timeoutMs, tracing, watch }: FairPoolOptions,
 ): FairPool {
   const queue = new FairQueue({ concurrency, timeoutMs });
   const listeners = new Set<(waitMs: number) => void>();
@@ -61,7 +65,8 @@ export function createFairPool(
         try {
           const client = await pool.connect();
           let fairClient = clients.get(client);
-          if (fairClient === undefined) clients.set(client, (fairClient = new FairClient(client, watch)));
+          if (fairClient === undefined)
+            clients.set(client, (fairClient = new FairClient(client, tracing, watch)));
           fairClient.slot = slot;
           watch?.begin(fairClient);
           const waitMs = performance.now() - startedAt;
@@ -96,10 +101,10 @@ class FairClient implements PostgresPoolClient {
   readonly #client: PostgresPoolClient;
   readonly #watch: LongTaskWatch | undefined;
 
-  constructor(client: PostgresPoolClient, watch: LongTaskWatch | undefined) {
+  constructor(client: PostgresPoolClient, tracing: Tracing | undefined, watch: LongTaskWatch | undefined) {
     this.#client = client;
     this.#watch = watch;
-    this.query = client.query;
+    this.query = tracing === undefined ? client.query : traceQueries(tracing, client.query);
   }
 
   release(destroy: boolean): void {

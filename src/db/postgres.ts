@@ -2,7 +2,6 @@ import { callbackify } from 'node:util';
 import pg from 'pg';
 import { CamelCasePlugin, Kysely, PostgresDialect, sql } from 'kysely';
 import type { PostgresPool } from 'kysely';
-import type { LongTaskWatch } from '../lib/long-task-watch.ts';
 import type { Logger } from '../log.ts';
 import { WatchedClient } from './client.ts';
 import { createFairPool } from './fair-pool.ts';
@@ -63,10 +62,14 @@ export interface SharedPool {
 /** Opens the pool for the statements of requests. It connects with its first query. */
 export function openPool(
   server: Server,
-  { size, watch }: { readonly size: number; readonly watch: LongTaskWatch },
+  { size, ...options }: { readonly size: number } & Pick<FairPoolOptions, 'watch' | 'tracing'>,
 ): SharedPool {
   const pool = createPool(server, { max: size, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
-  return createQueryBuilder(pool, { concurrency: size, timeoutMs: CONNECT_TIMEOUT_MS, watch }, server.traits);
+  return createQueryBuilder(
+    pool,
+    { concurrency: size, timeoutMs: CONNECT_TIMEOUT_MS, ...options },
+    server.traits,
+  );
 }
 
 /** Opens connections for what must work while all connections of the pool are busy. */

@@ -23,6 +23,7 @@ import type { MediaStorage } from '../services/media-storage.ts';
 import type { Tokens } from '../services/tokens.ts';
 import type { WallClock } from '../services/wall-clock.ts';
 import type { TypingPublisher } from '../services/typing-publisher.ts';
+import type { Tracing } from '../tracing.ts';
 import { openSnapshot as openDatabaseSnapshot } from '../db/database.ts';
 
 /** Dependencies of all domain functions. Built once, in `app/services.ts`. */
@@ -55,6 +56,8 @@ export interface Deps {
   readonly lockedUsers: ReadonlySet<UserId>;
   readonly sendBatcher: SendBatcher;
   readonly typing: TypingPublisher;
+  /** Undefined unless an OpenTelemetry SDK is registered. */
+  readonly tracing?: Tracing | undefined;
 }
 
 /** Dependencies that read from one database snapshot, so that data and cursors are consistent. */

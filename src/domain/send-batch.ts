@@ -4,6 +4,7 @@ import type { TransactDeps } from '../events/unit-of-work.ts';
 import type { ConversationId } from '../ids.ts';
 import { createBatcher } from '../lib/batcher.ts';
 import { TimeoutError, withTimeout } from '../lib/timeout.ts';
+import type { Tracing } from '../tracing.ts';
 import type { ReportRefusal } from '../services/refusals.ts';
 import { sendAll, topicsOf, unwrap } from './send-transaction.ts';
 import type { Outcome, Send, SentMessage } from './send-transaction.ts';
@@ -30,6 +31,7 @@ export interface SendBatcher {
 
 export interface SendBatcherDeps extends TransactDeps {
   readonly reportRefusal?: ReportRefusal | undefined;
+  readonly tracing?: Tracing | undefined;
   /** Called with the number of sends of each batch. */
   readonly onBatch?: ((size: number) => void) | undefined;
 }
@@ -39,7 +41,7 @@ type Stuck = Set<ConversationId>;
 
 export function createSendBatcher(deps: SendBatcherDeps): SendBatcher {
   const stuck: Stuck = new Set();
-  const batcher = createBatcher<Send, Outcome>((sends) => sendUnlessStuck(deps, stuck, sends), {
+  const batcher = createBatcher<Send, Outcome>((sends) => runBatch(deps, stuck, sends), {
     maxBatchSize: MAX_BATCH_SIZE,
     concurrency: CONCURRENCY,
     extraWhenSlow: EXTRA_WHEN_SLOW,
@@ -52,13 +54,24 @@ export function createSendBatcher(deps: SendBatcherDeps): SendBatcher {
   });
   return {
     async send(send) {
-      return unwrap(await batcher.submit(send));
+      const trace = deps.tracing?.current();
+      return unwrap(await batcher.submit(trace === undefined ? send : { ...send, trace }));
     },
   };
 }
 
 const approximateSize = ({ text, files }: Send): number =>
   files.reduce((bytes, file) => bytes + 2 * file.length, SEND_OVERHEAD_BYTES + 2 * text.length);
+
+/** Runs a batch in a span of the first send that is traced, which is linked to the spans of the others. */
+function runBatch(deps: SendBatcherDeps, stuck: Stuck, sends: readonly Send[]): Promise<Outcomes> {
+  const run = () => sendUnlessStuck(deps, stuck, sends);
+  if (deps.tracing === undefined) return run();
+  const [parent, ...links] = sends.flatMap(({ trace }) => trace ?? []);
+  if (parent === undefined) return run();
+  const attributes = { 'messaging.batch.message_count': sends.length };
+  return deps.tracing.run('send batch', { kind: 'internal', attributes, parent, links }, run);
+}
 
 type Outcomes = readonly (Outcome | Promise<Outcome>)[];
 

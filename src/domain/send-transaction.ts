@@ -11,6 +11,7 @@ import type { ActorView, Topic } from '../events/event.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { ConversationId, MessageId } from '../ids.ts';
 import type { ActorRef } from '../actor.ts';
+import type { TraceParent } from '../tracing.ts';
 import { actorKey } from '../actor.ts';
 
 /** A message with all that clients display. */
@@ -27,6 +28,8 @@ export interface Send {
   readonly text: string;
   readonly files: readonly string[];
   readonly key: string | null;
+  /** The span that the send is a part of; undefined if it is not traced. */
+  readonly trace?: TraceParent | undefined;
 }
 
 /** The result of a send that does not fail those in the same transaction. */
@@ -43,10 +46,11 @@ export async function sendAll(unit: UnitOfWork, sends: readonly Send[]): Promise
   const requests = sends.map(({ actor, conversationId }) => ({ actor, conversationId }));
   const senders = await findSenders(unit.tx, requests);
   const accepted = await claimKeys(unit.tx, sends, senders);
+  const traces = tracesOf(accepted);
   const sent = new Map<MessageId, SentMessage>();
   for (const sentMessage of await insertAll(unit.tx, accepted)) {
     sent.set(sentMessage.message.id, sentMessage);
-    unit.emit({ type: 'message.sent', ...sentMessage });
+    unit.emit({ type: 'message.sent', ...sentMessage }, traces?.get(sentMessage.message.id));
   }
   const outcomes: Outcome[] = [];
   for (const [index, send] of sends.entries()) {
@@ -57,6 +61,14 @@ export async function sendAll(unit: UnitOfWork, sends: readonly Send[]): Promise
     else outcomes.push({ sent: sentMessage });
   }
   return outcomes;
+}
+
+/** Returns the spans of messages; undefined if none is traced. */
+function tracesOf(accepted: readonly Accepted[]): ReadonlyMap<MessageId, TraceParent> | undefined {
+  const traced = accepted.flatMap(({ send: { trace }, sender: { messageId } }) =>
+    trace === undefined ? [] : [[messageId, trace] as const],
+  );
+  return traced.length === 0 ? undefined : new Map(traced);
 }
 
 /** Includes a device's own topic: the message references the device, which must not be removed before the commit. */

@@ -1,8 +1,14 @@
 import type { Logger } from '../log.ts';
+import type { SpanOptions, TraceParent, Tracing } from '../tracing.ts';
 import type { Envelope, Ephemeral, Topic } from './event.ts';
 
 /** A bus message. */
-export type Notice =
+export type Notice = NoticeBody & {
+  /** The span that caused it; undefined if it is not traced. */
+  readonly trace?: TraceParent;
+};
+
+type NoticeBody =
   /** A committed event. */
   | { readonly kind: 'event'; readonly envelope: Envelope }
   /** The new head of a topic, without the event: receivers read it from the log. */
@@ -64,13 +70,14 @@ export const topicOfNotice = (notice: Notice): Topic =>
       ? notice.ephemeral.topic
       : notice.topic;
 
-export function createBus(log: Logger): Bus {
+/** Creates a bus. With `tracing`, the spans of publishers travel with their notices, and deliveries are recorded in them. */
+export function createBus(log: Logger, tracing?: Tracing): Bus {
   const listeners = new Map<Topic, Set<Listener>>();
   let link: ClusterLink | undefined;
 
-  const receive = (notice: Notice): boolean => {
+  const deliver = (notice: Notice, subscribers: Iterable<Listener>): boolean => {
     let isAccepted = true;
-    for (const listener of listeners.get(topicOfNotice(notice)) ?? []) {
+    for (const listener of subscribers) {
       try {
         if (listener(notice) === false) isAccepted = false;
       } catch (error) {
@@ -78,6 +85,19 @@ export function createBus(log: Logger): Bus {
       }
     }
     return isAccepted;
+  };
+
+  const receive = (notice: Notice): boolean => {
+    const topic = topicOfNotice(notice);
+    const subscribers = listeners.get(topic);
+    if (subscribers === undefined) return true;
+    if (tracing === undefined || notice.trace === undefined) return deliver(notice, subscribers);
+    return tracing.runSync(...deliverySpan(notice, topic), () => deliver(notice, subscribers));
+  };
+
+  const withTrace = (notice: Notice): Notice => {
+    const trace = notice.trace ?? tracing?.current();
+    return trace === undefined ? notice : { ...notice, trace };
   };
 
   return {
@@ -94,10 +114,12 @@ export function createBus(log: Logger): Bus {
     },
     whenFollowed: (topic) => link?.whenFollowed(topic),
     publish(notices) {
-      for (const notice of notices) receive(notice);
-      link?.send(notices);
+      const published = tracing === undefined ? notices : notices.map(withTrace);
+      for (const notice of published) receive(notice);
+      link?.send(published);
     },
-    async publishConfirmed(notice, nodeIds, timeoutMs) {
+    async publishConfirmed(untraced, nodeIds, timeoutMs) {
+      const notice = withTrace(untraced);
       const isAccepted = receive(notice);
       // Without other nodes, all connections are of this one.
       if (link === undefined) return new Set(isAccepted ? nodeIds : []);
@@ -117,4 +139,17 @@ export function createBus(log: Logger): Bus {
     topics: () => listeners.keys(),
     hasListeners: (topic) => listeners.has(topic),
   };
+}
+
+function deliverySpan(notice: Notice, topic: Topic): [name: string, options: SpanOptions] {
+  const template = topic.slice(0, topic.indexOf(':'));
+  const attributes = {
+    'messaging.system': 'parley',
+    'messaging.operation.name': 'deliver',
+    'messaging.operation.type': 'process',
+    'messaging.destination.name': topic,
+    'messaging.destination.template': template,
+    ...(notice.kind === 'event' && { 'messaging.message.id': `${topic}/${notice.envelope.seq}` }),
+  };
+  return [`deliver ${template}`, { kind: 'consumer', attributes, parent: notice.trace }];
 }

@@ -8,6 +8,7 @@ import { REVOCATION_WAIT_MS } from './delivery-gate.ts';
 import { isRevocation, toEnvelope, topicOf } from './event.ts';
 import type { DomainEvent, Envelope, Topic } from './event.ts';
 import { labelsOf, toStored } from './redaction.ts';
+import type { TraceParent } from '../tracing.ts';
 import { lockDeadline, TopicBusyError } from './topic-locks.ts';
 import type { LockMode, TopicLocks } from './topic-locks.ts';
 
@@ -23,8 +24,11 @@ export interface UnitOfWork {
   lockFree(...topics: Topic[]): Promise<ReadonlySet<Topic>>;
   /** Creates the logs of new topics, with their locks. */
   create(...topics: Topic[]): Promise<void>;
-  /** Adds an event: stored with the unit's changes, and published in the order of calls after the commit. */
-  emit(event: DomainEvent): void;
+  /**
+   * Adds an event: stored with the unit's changes, and published in the order of calls after the commit. `trace` is the
+   * span that caused it, where that is not the one that runs the unit.
+   */
+  emit(event: DomainEvent, trace?: TraceParent): void;
 }
 
 export interface TransactDeps {
@@ -89,25 +93,34 @@ async function runOnce<Result>(
   work: (unit: UnitOfWork) => Promise<Result>,
   { owner, waitMs, progress }: Attempt,
 ): Promise<Result> {
-  const { result, envelopes, revocations } = await db.transaction().execute(async (tx) => {
+  const { result, envelopes, revocations, traces } = await db.transaction().execute(async (tx) => {
     progress.stage = 'working';
     const events: DomainEvent[] = [];
+    let traces: Map<DomainEvent, TraceParent> | undefined;
     const locks = createTopicLocks(tx, (topics, lock) => topicLocks.run(topics, owner, lock), waitMs);
     const result = await work({
       tx,
       lock: (...topics) => locks.take(topics),
       lockFree: (...topics) => locks.takeFree(topics),
       create: (...topics) => locks.create(topics),
-      emit: (event) => void events.push(event),
+      emit(event, trace) {
+        events.push(event);
+        if (trace !== undefined) (traces ??= new Map()).set(event, trace);
+      },
     });
     await locks.take(events.map(topicOf));
     const envelopes = await store(tx, events, locks.heads);
     const revocations = await findRevocations(tx, envelopes);
     progress.stage = 'committing';
-    return { result, envelopes, revocations };
+    return { result, envelopes, revocations, traces };
   });
   const others = revocations.length === 0 ? envelopes : envelopes.filter(({ event }) => !isRevocation(event));
-  bus.publish(others.map((envelope) => ({ kind: 'event', envelope })));
+  bus.publish(
+    others.map((envelope) => {
+      const trace = traces?.get(envelope.event);
+      return trace === undefined ? { kind: 'event', envelope } : { kind: 'event', envelope, trace };
+    }),
+  );
   await Promise.all(revocations.map((revocation) => publishRevocation(bus, revocation)));
   return result;
 }

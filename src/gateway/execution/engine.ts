@@ -19,6 +19,7 @@ import { streamEnded, unauthenticated } from '../../errors.ts';
 import type { DomainError, EndReason } from '../../errors.ts';
 import { createContext } from '../../schema/context.ts';
 import { RULES } from '../../schema/rules.ts';
+import type { Tracing } from '../../tracing.ts';
 import { withInputField } from './error-field.ts';
 import type { FanOut } from './fan-out.ts';
 import type { FormatError } from './format-error.ts';
@@ -29,6 +30,7 @@ import type { OperationLog } from './operation-log.ts';
 import type { OperationGate } from './operation-gate.ts';
 import { checkOverlap } from './overlap-limit.ts';
 import { parseDocument } from './parse-document.ts';
+import { runInSpan } from './operation-span.ts';
 import { openResults } from './result-stream.ts';
 import type { ResultStream } from './result-stream.ts';
 import { executeWhenAvailable } from './retry-on-outage.ts';
@@ -47,6 +49,8 @@ export interface EngineOptions {
   /** Groups subscriptions of the same operation; without it each executes its events on its own. */
   readonly fanOut?: FanOut | undefined;
   readonly operationLog?: OperationLog | undefined;
+  /** Without it, operations are not traced. */
+  readonly tracing?: Tracing | undefined;
   /** Without it, operations have no limits by payer. */
   readonly gate?: OperationGate | undefined;
 }
@@ -75,7 +79,7 @@ export interface Engine {
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { schema, formatError, introspection, fanOut, operationLog, gate } = options;
+  const { schema, formatError, introspection, fanOut, operationLog, tracing, gate } = options;
   const documentCache = new LRUCache<string, DocumentNode>({
     maxSize: MAX_CACHED_CHARACTERS,
     sizeCalculation: (_document, text) => text.length,
@@ -178,6 +182,23 @@ export function createEngine(options: EngineOptions): Engine {
     });
   };
 
+  const executeAndLog = async (operation: Operation): Promise<ExecutionResult> => {
+    if (operation.origin === undefined) return executeOperation(operation);
+    const startedAt = performance.now();
+    const result = await executeOperation(operation);
+    operationLog?.operationEnded(operation, result.errors, startedAt);
+    return result;
+  };
+
+  const subscribeAndLog = async (operation: Operation): Promise<ResultStream | ExecutionResult> => {
+    const startedAt = performance.now();
+    const opened = await openSubscription(operation, startedAt).catch((error: unknown): ExecutionResult => ({
+      errors: [formatError(error)],
+    }));
+    if (!(Symbol.asyncIterator in opened)) operationLog?.operationEnded(operation, opened.errors, startedAt);
+    return opened;
+  };
+
   const validateDocument = (document: DocumentNode): readonly GraphQLError[] => {
     const tooRepetitive = checkOverlap(document);
     if (tooRepetitive !== undefined) return [tooRepetitive];
@@ -215,24 +236,14 @@ export function createEngine(options: EngineOptions): Engine {
       return errors;
     },
 
-    async execute(operation) {
-      if (operation.origin === undefined) return executeOperation(operation);
-      const startedAt = performance.now();
-      const result = await executeOperation(operation);
-      operationLog?.operationEnded(operation, result.errors, startedAt);
-      return result;
+    execute(operation) {
+      const run = () => executeAndLog(operation);
+      return tracing === undefined ? run() : runInSpan(tracing, operation, run);
     },
 
-    async subscribe(operation) {
-      const startedAt = performance.now();
-      const opened = await openSubscription(operation, startedAt).catch(
-        (error: unknown): ExecutionResult => ({
-          errors: [formatError(error)],
-        }),
-      );
-      if (!(Symbol.asyncIterator in opened))
-        operationLog?.operationEnded(operation, opened.errors, startedAt);
-      return opened;
+    subscribe(operation) {
+      const run = () => subscribeAndLog(operation);
+      return tracing === undefined ? run() : runInSpan(tracing, operation, run);
     },
   };
 }

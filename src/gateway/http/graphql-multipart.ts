@@ -59,6 +59,7 @@ export async function executeMultipart(
         variables,
         context,
         origin,
+        traceParent: request.headers['traceparent'],
       });
       return rejectWithoutLogin(executed, { document, operationName, context });
     };

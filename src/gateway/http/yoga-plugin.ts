@@ -44,6 +44,7 @@ export function createYogaPlugin(
       document: args.document,
       operationName: args.operationName,
       variables: args.variableValues,
+      traceParent: req.headers['traceparent'],
       request,
       req,
     };

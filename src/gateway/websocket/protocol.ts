@@ -29,6 +29,8 @@ interface OperationSource {
   readonly connection: WebSocketConnection;
   /** The id that the client gave the operation. */
   readonly id: string;
+  /** Set only while operations are traced. */
+  readonly traceParent?: unknown;
 }
 
 type ProtocolOptions = ServerOptions<Record<string, unknown>, WebSocketConnection>;
@@ -103,7 +105,12 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
             operation.operation === 'subscription' && codeOf(formatError(error)) === 'UNAVAILABLE',
           isWanted: () => !extra.controller.signal.aborted,
         });
-        sources.set(contextValue, { connection: extra, id });
+        const traceParent = deps.tracing && payload.extensions?.['traceparent'];
+        sources.set(contextValue, {
+          connection: extra,
+          id,
+          ...(typeof traceParent === 'string' && { traceParent }),
+        });
         return { schema: engine.schema, document, operationName, variableValues: variables, contextValue };
       } catch (error) {
         return [formatError(error)];
@@ -111,9 +118,18 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
     },
     execute({ document, operationName, variableValues: variables, contextValue }) {
       const context = contextValue as Context;
-      const connection = sources.get(context)?.connection;
+      const { connection, traceParent } = sources.get(context) ?? {};
       const execute = async () =>
-        counted(await engine.execute({ document, operationName, variables, context, origin: connection }));
+        counted(
+          await engine.execute({
+            document,
+            operationName,
+            variables,
+            context,
+            origin: connection,
+            traceParent,
+          }),
+        );
       return connection?.executions.run(() => whenRead(connection)?.then(execute) ?? execute()) ?? execute();
     },
     async subscribe({ document, operationName, variableValues: variables, contextValue }) {
@@ -133,6 +149,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
           receiver,
           semaphore,
           retainedLength,
+          traceParent: source?.traceParent,
         }),
       );
       return Symbol.asyncIterator in opened ? opened : counted(opened);
