@@ -1,17 +1,23 @@
 import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
+import { actorKey } from '../actor.ts';
 import type { ActorKind, ActorRef } from '../actor.ts';
+import { isLockTimeout } from '../errors.ts';
 import { toActorRef } from './actors.ts';
 import type { Db, Tx } from './database.ts';
-import { now } from './sql.ts';
+import { lockPresence, LOCK_WAIT_MS, transactPastLocks, unnestActors, updatePresence } from './presence.ts';
+import type { LockMode, PresenceChanges } from './presence.ts';
 import type { LeaseKind } from './tables.ts';
 
 /** A node without a heartbeat for this long is dead, and so are its connections. */
-const DEAD_AFTER = sql`interval '15 seconds'`;
+export const DEAD_AFTER = sql`interval '15 seconds'`;
+/** The last heartbeat of a node that was declared dead, while the rows of some of its leases are locked. */
+export const DECLARED_DEAD = sql`timestamptz 'epoch'`;
 /** SQLSTATEs when the node's row is missing (foreign key) or is being deleted concurrently (deadlock). */
 const NODE_MISSING_SQLSTATES = ['23503', '40P01'];
 
-/** The `log_version` of nodes of this version. */
-const LOG_VERSION = 1;
+/** How long an insertion waits for its node's row, as do other statements. */
+const SESSION_LOCK_WAIT_MS = 5_000;
 
 export interface LeaseRow {
   readonly id: number;
@@ -19,83 +25,37 @@ export interface LeaseRow {
   readonly actor: ActorRef;
 }
 
-/** Registers a node. If no other process uses the database, removes former nodes, and sets all actors offline. */
-export async function addNode(db: Db, nodeId: string, isOnlyProcess: boolean): Promise<void> {
-  await db.transaction().execute(async (tx) => {
-    if (isOnlyProcess) {
-      await tx.deleteFrom('nodes').execute();
-      await tx.updateTable('presence').set({ online: false }).where('online', '=', true).execute();
-    }
-    await tx.insertInto('nodes').values({ id: nodeId, seenAt: now, logVersion: LOG_VERSION }).execute();
-  });
+export interface NewLease {
+  readonly kind: LeaseKind;
+  readonly actor: ActorRef;
+  /** Whether to leave the actor's presence as it is: its row is known to be locked. */
+  readonly skipsPresence: boolean;
+}
+
+export interface AddedLease {
+  readonly id: number;
+  /** Whether the actor was offline, and is online now. */
+  readonly cameOnline: boolean;
+  /** Whether the actor's presence was left as it is. */
+  readonly skippedPresence: boolean;
 }
 
 /**
- * Records a heartbeat. Returns the milliseconds since the one before, by the database's clock. Undefined when the node
- * was declared dead and removed with its leases.
- */
-export async function touchNode(db: Db, nodeId: string): Promise<number | undefined> {
-  const { rows } = await sql<{ elapsedMs: number }>`
-    update nodes set seen_at = clock_timestamp()
-    from (select id, seen_at from nodes where id = ${nodeId} for update) as former
-    where nodes.id = former.id
-    returning (extract(epoch from nodes.seen_at - former.seen_at) * 1000)::float8 as elapsed_ms
-  `.execute(db);
-  return rows[0]?.elapsedMs;
-}
-
-/** Whether a node runs that relies on the record of removed events in `topics`. */
-export async function hasNodesOfOldLog(db: Db): Promise<boolean> {
-  const { rows } = await sql`
-    select from nodes where log_version < ${LOG_VERSION} and seen_at >= clock_timestamp() - ${DEAD_AFTER} limit 1
-  `.execute(db);
-  return rows.length > 0;
-}
-
-/** Closes the leases of a stopping node, and makes the others declare it dead after the grace period. */
-export async function retireNode(db: Db, nodeId: string, graceMs: number): Promise<void> {
-  await db.transaction().execute(async (tx) => {
-    await tx.updateTable('leases').set({ closedAt: now }).where('nodeId', '=', nodeId).execute();
-    await sql`
-      update nodes set seen_at = clock_timestamp() - ${DEAD_AFTER} + ${graceMs} * interval '1 millisecond'
-      where id = ${nodeId}
-    `.execute(tx);
-  });
-}
-
-/**
- * Adds leases with ascending ids in the given order. `cameOnline` is set if the actor was offline. Undefined when the
- * node is not registered. Locks the rows in `presence`, so that a concurrent `markOffline` waits and sees the leases.
+ * Adds leases with ascending ids in the given order, and sets their actors online. Undefined when the node is not
+ * registered. Locks the rows in `presence`, so that a concurrent `updatePresence` waits and sees the leases; if some are
+ * not free within `LOCK_WAIT_MS`, leaves the presence of their actors as it is.
  */
 export async function addLeases(
   db: Db,
   nodeId: string,
-  leases: readonly Omit<LeaseRow, 'id'>[],
-): Promise<readonly { readonly id: number; readonly cameOnline: boolean }[] | undefined> {
+  leases: readonly NewLease[],
+): Promise<readonly AddedLease[] | undefined> {
   try {
-    const { rows } = await sql<{ id: number; cameOnline: boolean }>`
-      with input as (
-        select nextval(pg_get_serial_sequence('leases', 'id')) as id, kind, actor_kind, actor_id
-        from unnest(
-          ${leases.map((lease) => lease.kind)}::text[],
-          ${leases.map((lease) => lease.actor.kind)}::text[],
-          ${leases.map((lease) => lease.actor.id)}::int[]
-        ) as input (kind, actor_kind, actor_id)
-      ), lease as (
-        insert into leases (id, node_id, kind, actor_kind, actor_id)
-        overriding system value
-        select id, ${nodeId}, kind, actor_kind, actor_id from input
-      ), came_online as (
-        insert into presence (actor_kind, actor_id, online)
-        select distinct actor_kind, actor_id, true from input order by actor_kind, actor_id
-        on conflict (actor_kind, actor_id) do update set online = true where not presence.online
-        returning actor_kind, actor_id
-      )
-      select id, came_online.actor_id is not null as "cameOnline"
-      from input left join came_online using (actor_kind, actor_id)
-      order by id
-    `.execute(db);
-    return rows;
+    const added = await insertLeases(db, nodeId, leases, LOCK_WAIT_MS).catch((error: unknown) => {
+      if (isLockTimeout(error)) return addPastLocks(db, nodeId, leases);
+      throw error;
+    });
+    return added.length === leases.length ? added : undefined;
   } catch (error) {
     if (
       error instanceof Error &&
@@ -108,103 +68,126 @@ export async function addLeases(
   }
 }
 
-/** Registers a node again that was declared dead, with its leases. Returns the actors that came online. */
-export async function restoreNode(db: Db, nodeId: string, leases: readonly LeaseRow[]): Promise<ActorRef[]> {
-  return db.transaction().execute(async (tx) => {
-    await sql`
-      insert into nodes (id, log_version) values (${nodeId}, ${LOG_VERSION})
-      on conflict (id) do update set seen_at = clock_timestamp()
-    `.execute(tx);
-    await sql`
-      insert into leases (id, node_id, kind, actor_kind, actor_id)
-      overriding system value
-      select id, ${nodeId}, kind, actor_kind, actor_id
-      from unnest(
-        ${leases.map((lease) => lease.id)}::bigint[],
+const addPastLocks = (db: Db, nodeId: string, leases: readonly NewLease[]): Promise<AddedLease[]> =>
+  db.transaction().execute(async (tx) => {
+    const actors = leases.filter((lease) => !lease.skipsPresence).map(({ actor }) => actor);
+    const { locked } = await lockPresence(tx, actors, 'skip');
+    const keys = new Set(locked.map(actorKey));
+    const past = leases.map((lease) => ({
+      ...lease,
+      skipsPresence: lease.skipsPresence || keys.has(actorKey(lease.actor)),
+    }));
+    return insertLeases(tx, nodeId, past, SESSION_LOCK_WAIT_MS);
+  });
+
+/** Inserts nothing if the node was declared dead. */
+async function insertLeases(
+  db: Db,
+  nodeId: string,
+  leases: readonly NewLease[],
+  waitMs: number,
+): Promise<AddedLease[]> {
+  const { rows } = await sql<AddedLease>`
+    with wait as materialized (
+      select set_config('lock_timeout', ${String(waitMs)}, true) as ms
+      from nodes where id = ${nodeId} and seen_at > ${DECLARED_DEAD}
+    ), input as (
+      select nextval(pg_get_serial_sequence('leases', 'id')) as id, kind, actor_kind, actor_id, skips_presence
+      from wait, unnest(
         ${leases.map((lease) => lease.kind)}::text[],
         ${leases.map((lease) => lease.actor.kind)}::text[],
-        ${leases.map((lease) => lease.actor.id)}::int[]
-      ) as input (id, kind, actor_kind, actor_id)
-      on conflict do nothing
-    `.execute(tx);
-    const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
+        ${leases.map((lease) => lease.actor.id)}::int[],
+        ${leases.map((lease) => lease.skipsPresence)}::bool[]
+      ) as input (kind, actor_kind, actor_id, skips_presence)
+      where wait.ms is not null
+    ), lease as (
+      insert into leases (id, node_id, kind, actor_kind, actor_id)
+      overriding system value
+      select id, ${nodeId}, kind, actor_kind, actor_id from input
+    ), came_online as (
       insert into presence (actor_kind, actor_id, online)
-      select distinct actor_kind, actor_id, true from leases where node_id = ${nodeId}
+      select distinct actor_kind, actor_id, true from input where not skips_presence
       order by actor_kind, actor_id
       on conflict (actor_kind, actor_id) do update set online = true where not presence.online
       returning actor_kind, actor_id
-    `.execute(tx);
-    return rows.map(toActorRef);
-  });
-}
-
-/** Marks the leases of closed connections. Their actors stay online until `removeLeases`. */
-export async function closeLeases(db: Db, ids: readonly number[]): Promise<void> {
-  await db.updateTable('leases').set({ closedAt: now }).where('id', '=', anyOfLeases(ids)).execute();
-}
-
-/** Removes leases. Returns those of the given actors that went offline. */
-export async function removeLeases(
-  db: Db,
-  ids: readonly number[],
-  actors: readonly ActorRef[],
-): Promise<ActorRef[]> {
-  return db.transaction().execute(async (tx) => {
-    await tx.deleteFrom('leases').where('id', '=', anyOfLeases(ids)).execute();
-    return markOffline(tx, actors);
-  });
-}
-
-/** Removes dead nodes. Returns the actors that went offline. */
-export async function removeDeadNodes(db: Db, graceMs: number): Promise<ActorRef[]> {
-  // A heartbeat in the future is from before the clock was set back: the node would count as alive until then.
-  await sql`
-    update nodes set seen_at = clock_timestamp()
-    where seen_at > clock_timestamp() + ${graceMs} * interval '1 millisecond'
+    )
+    select id, came_online.actor_id is not null as "cameOnline", skips_presence as "skippedPresence"
+    from input left join came_online using (actor_kind, actor_id)
+    order by id
   `.execute(db);
-  return db.transaction().execute(async (tx) => {
-    const dead = await tx
-      .selectFrom('nodes')
-      .select('id')
-      .where(sql<boolean>`seen_at < clock_timestamp() - ${DEAD_AFTER}`)
-      .forUpdate()
-      .skipLocked()
-      .execute();
-    if (dead.length === 0) return [];
-    const ids = dead.map((node) => node.id);
-    const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
-      select distinct actor_kind, actor_id from leases where node_id = ${anyOfNodes(ids)}
-    `.execute(tx);
-    await tx.deleteFrom('nodes').where('id', '=', anyOfNodes(ids)).execute();
-    return markOffline(tx, rows.map(toActorRef));
-  });
+  return rows;
+}
+
+/** Marks the leases of closed connections. Their actors stay online until `removeLeases`. Skips rows that are locked. */
+export const closeLeases = (db: Db, ids: readonly number[]): Promise<void> =>
+  closeFreeLeases(db, sql`id = ${anyOfLeases(ids)}`);
+
+/** Marks leases as closed. Skips rows that are locked. */
+export const closeFreeLeases = async (db: Db, condition: RawBuilder<unknown>): Promise<void> => {
+  await sql`
+    update leases set closed_at = clock_timestamp()
+    where id in (select id from leases where ${condition} for update skip locked)
+  `.execute(db);
+};
+
+export interface Removal {
+  readonly leaseIds: readonly number[];
+  /** Those of the leases, and any others. */
+  readonly actors: readonly ActorRef[];
+}
+
+/** Changes of presence, without those of actors for whom rows were locked. */
+export interface RemovalResult extends PresenceChanges {
+  readonly locked: readonly ActorRef[];
 }
 
 /**
- * Sets actors without a lease offline. Locks their rows first, in order, and checks the leases in a second
- * statement: its snapshot includes leases that a concurrent `addLeases`, which held the lock, has added.
+ * Removes leases, and sets each actor online or offline by whether it has another. If rows are not free within
+ * `LOCK_WAIT_MS`, leaves out their actors, with their leases.
  */
-async function markOffline(tx: Tx, actors: readonly ActorRef[]): Promise<ActorRef[]> {
-  if (actors.length === 0) return [];
-  const input = sql`unnest(
-    ${actors.map((actor) => actor.kind)}::text[], ${actors.map((actor) => actor.id)}::int[]
-  ) as input (actor_kind, actor_id)`;
+export const removeLeases = (db: Db, removal: Removal): Promise<RemovalResult> =>
+  transactPastLocks(db, (tx, mode) => removeInTransaction(tx, removal, mode));
+
+/** As `removeLeases`, but without waiting. */
+export const removeFreeLeases = (db: Db, removal: Removal): Promise<RemovalResult> =>
+  db.transaction().execute((tx) => removeInTransaction(tx, removal, 'skip'));
+
+async function removeInTransaction(
+  tx: Tx,
+  { leaseIds, actors }: Removal,
+  mode: LockMode,
+): Promise<RemovalResult> {
+  const { free, locked } = await lockPresence(tx, actors, mode);
+  const own = sql`id = ${anyOfLeases(leaseIds)}`;
+  if (mode === 'wait') {
+    await sql`delete from leases where ${own}`.execute(tx);
+    return { ...(await updatePresence(tx, free)), locked };
+  }
+  await deleteFreeLeases(tx, own, locked);
+  const { rows } = await sql<ActorColumns>`
+    select distinct actor_kind, actor_id from leases where ${own}
+  `.execute(tx);
+  return { ...(await updatePresence(tx, free)), locked: [...locked, ...rows.map(toActorRef)] };
+}
+
+/** Removes leases, but not those of the locked actors. Skips rows that are locked. */
+export const deleteFreeLeases = async (
+  tx: Tx,
+  condition: RawBuilder<unknown>,
+  locked: readonly ActorRef[],
+): Promise<void> => {
   await sql`
-    select 1 from presence
-    where (actor_kind, actor_id) in (select actor_kind, actor_id from ${input})
-    order by actor_kind, actor_id
-    for update
+    delete from leases where id in (
+      select id from leases
+      where ${condition} and (actor_kind, actor_id) not in (select actor_kind, actor_id from ${unnestActors(locked)})
+      for update skip locked
+    )
   `.execute(tx);
-  const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
-    update presence set online = false
-    where online and (actor_kind, actor_id) in (select actor_kind, actor_id from ${input})
-      and not exists (
-        select 1 from leases
-        where leases.actor_kind = presence.actor_kind and leases.actor_id = presence.actor_id
-      )
-    returning actor_kind, actor_id
-  `.execute(tx);
-  return rows.map(toActorRef);
+};
+
+interface ActorColumns {
+  readonly actorKind: ActorKind;
+  readonly actorId: number;
 }
 
 /** How an actor can be called. */
@@ -253,5 +236,4 @@ const liveLeases = ({ kind, id }: ActorRef) => sql`
     and nodes.seen_at >= least(clock_timestamp(), (select max(seen_at) from nodes)) - ${DEAD_AFTER}
 `;
 
-const anyOfNodes = (ids: readonly string[]) => sql<string>`any(${ids}::text[])`;
 const anyOfLeases = (ids: readonly number[]) => sql<number>`any(${ids}::bigint[])`;

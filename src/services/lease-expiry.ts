@@ -1,4 +1,3 @@
-import type { ActorRef } from '../actor.ts';
 import type { Db } from '../db/database.ts';
 import * as leaseRows from '../db/leases.ts';
 import type { LeaseRow } from '../db/leases.ts';
@@ -6,8 +5,8 @@ import { createBatcher } from '../lib/batcher.ts';
 import { startTimer as startSystemTimer } from '../lib/timeout.ts';
 import type { StartTimer } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
+import type { PresenceUpdates } from './presence-updates.ts';
 
-const RETRY_MS = 1_000;
 const MAX_BATCH_SIZE = 1_000;
 
 export interface LeaseExpiryOptions {
@@ -20,11 +19,11 @@ export interface LeaseExpiryOptions {
 
 /**
  * Ends leases of closed connections in two steps: marks them closed immediately, so that nothing is routed to them,
- * and removes them after the grace period. `onOffline` receives the actors left without any lease.
+ * and removes them after the grace period.
  */
 export function createLeaseExpiry(
   { db, log, graceMs, startTimer = startSystemTimer }: LeaseExpiryOptions,
-  onOffline: (actors: readonly ActorRef[]) => Promise<void>,
+  updates: Pick<PresenceUpdates, 'remove'>,
 ) {
   const cancels = new Set<() => void>();
   let isStopped = false;
@@ -46,23 +45,17 @@ export function createLeaseExpiry(
   );
   const removalBatcher = createBatcher<LeaseRow, void>(
     async (leases) => {
-      const actors = leases.map((lease) => lease.actor);
-      await onOffline(await leaseRows.removeLeases(db, idsOf(leases), actors));
+      await updates.remove(leases);
       return leases.map(() => undefined);
     },
     { maxBatchSize: MAX_BATCH_SIZE },
   );
-  const remove = (lease: LeaseRow): Promise<void> =>
-    removalBatcher.submit(lease).catch((error: unknown) => {
-      log.warn({ err: error }, 'lease removal failed, retrying');
-      schedule(RETRY_MS, () => void remove(lease));
-    });
 
   return {
-    /** Ends a lease. Never throws: a failed removal is retried. */
+    /** Ends a lease. Never throws. */
     async end(lease: LeaseRow): Promise<void> {
-      if (graceMs === 0) return remove(lease);
-      schedule(graceMs, () => void remove(lease));
+      if (graceMs === 0) return removalBatcher.submit(lease);
+      schedule(graceMs, () => void removalBatcher.submit(lease));
       // Not retried: removal ends the lease anyway, only later.
       await closeBatcher
         .submit(lease)

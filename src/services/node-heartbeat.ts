@@ -1,11 +1,11 @@
-import type { ActorRef } from '../actor.ts';
 import type { Db } from '../db/database.ts';
-import * as leaseRows from '../db/leases.ts';
+import * as nodeRows from '../db/nodes.ts';
+import type { PresenceChanges } from '../db/presence.ts';
 import { startTimer as startSystemTimer } from '../lib/timeout.ts';
 import type { StartTimer } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
 
-/** `removeDeadNodes` (db/leases.ts) removes nodes whose heartbeat is older than 15 s, three intervals. */
+/** `removeDeadNodes` (db/nodes.ts) removes nodes whose heartbeat is older than 15 s, three intervals. */
 const INTERVAL_MS = 5_000;
 /**
  * Consecutive heartbeats of this node that must be on time before it removes others: after an outage of the database,
@@ -29,7 +29,7 @@ interface HeartbeatListener {
   /** Another node declared this one dead and removed its leases: register again. */
   onExpired(): Promise<void>;
   /** Other nodes died, and these actors went offline with them. */
-  onNodesDied(actors: readonly ActorRef[]): Promise<void>;
+  onNodesDied(changes: PresenceChanges): Promise<void>;
 }
 
 /** Updates this node's heartbeat in the database, and removes nodes whose heartbeat stopped. */
@@ -49,7 +49,7 @@ export function startHeartbeat(
     // After a pause of this process (a busy event loop, a suspended machine) it cannot judge the other nodes.
     const isLate = now - lastBeatAt > 2 * INTERVAL_MS;
     lastBeatAt = now;
-    const elapsedMs = await leaseRows.touchNode(control, nodeId);
+    const elapsedMs = await nodeRows.touchNode(control, nodeId);
     if (elapsedMs === undefined) await listener.onExpired();
     // A jump of the database clock makes every other node look dead, or alive for as long as the jump.
     const hasClockJumped = elapsedMs !== undefined && Math.abs(elapsedMs) > 2 * INTERVAL_MS;
@@ -59,7 +59,7 @@ export function startHeartbeat(
   /** Not a part of the beat, which must not wait for locks of others. */
   const removeDeadNodes = async (): Promise<void> => {
     try {
-      await listener.onNodesDied(await leaseRows.removeDeadNodes(db, graceMs));
+      await listener.onNodesDied(await nodeRows.removeDeadNodes(db, graceMs));
     } catch (error) {
       log.warn({ err: error }, 'removal of dead nodes failed, retrying');
     }

@@ -5,13 +5,13 @@ import { deleteUsageBefore } from '../db/channel-usage.ts';
 import { readClock } from '../db/clock.ts';
 import { daysBeforeNow } from '../db/event-log.ts';
 import { deleteKeysBefore } from '../db/idempotency-keys.ts';
-import { hasNodesOfOldLog } from '../db/leases.ts';
 import {
   createPartitions,
   deleteStrayEvents,
   dropPartitions,
   findRetentionLag,
 } from '../db/log-partitions.ts';
+import { hasNodesOfOldLog } from '../db/nodes.ts';
 import { trimTopics } from '../db/log-trims.ts';
 import { deleteExpiredAttempts } from '../db/login-attempts.ts';
 import * as mediaRows from '../db/media.ts';

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import pg from 'pg';
 import { describe, expect, inject, test, vi } from 'vitest';
-import { touchNode } from '../../src/db/leases.ts';
+import { touchNode } from '../../src/db/nodes.ts';
 import { createConversation } from '../../src/testing/index.ts';
 import type { Entity } from '../../src/testing/index.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';

@@ -1,11 +1,12 @@
 import { sql } from 'kysely';
-import { expect, test, vi } from 'vitest';
+import { describe, expect, inject, test, vi } from 'vitest';
 import * as circles from '../../src/domain/circles.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import * as devices from '../../src/domain/devices.ts';
 import { openPresence } from '../../src/domain/presence.ts';
 import type { PresenceChange } from '../../src/domain/presence.ts';
 import { findReachability } from '../../src/db/leases.ts';
+import { removeDeadNodes } from '../../src/db/nodes.ts';
 import { createPresence } from '../../src/services/presence.ts';
 import type { Presence } from '../../src/services/presence.ts';
 import { createBus } from '../../src/events/bus.ts';
@@ -13,8 +14,10 @@ import type { Bus } from '../../src/events/bus.ts';
 import { circleTopic, actorRefOf } from '../../src/events/event.ts';
 import type { CircleId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
+import { openTestDatabase } from '../harness/database.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import { createFakeTimers } from '../harness/fake-timers.ts';
+import { countLockWaits, lockRows } from '../harness/lock-rows.ts';
 import { errorWithCode } from '../harness/matchers.ts';
 import {
   createCircle,
@@ -23,6 +26,7 @@ import {
   createUsers,
   createSession,
 } from '../harness/domain-fixtures.ts';
+import type { TestUser } from '../harness/domain-fixtures.ts';
 import { indexes } from '../harness/numbers.ts';
 import { createLink } from '../harness/event-core.ts';
 import type { ActorRef } from '../../src/actor.ts';
@@ -91,6 +95,8 @@ async function startTestNodes({ graceMs = 0 } = {}) {
   };
 }
 
+type Fixture = Awaited<ReturnType<typeof startTestNodes>>;
+
 /** Records the presence published in a circle, as `+user:1` and `-user:1`. */
 function recordPresence(bus: Bus, circleId: CircleId): string[] {
   const published: string[] = [];
@@ -112,10 +118,7 @@ const setSilence = (deps: Deps, nodeId: string, seconds: number) =>
 const hasSignals = async (deps: Deps, actor: ActorRef) => (await findReachability(deps.db, actor)).signals;
 
 /** Advances the timers until each node has finished `count` more heartbeats. */
-async function runHeartbeats(
-  { deps, nodes, advance }: Awaited<ReturnType<typeof startTestNodes>>,
-  count: number,
-) {
+async function runHeartbeats({ deps, nodes, advance }: Fixture, count: number) {
   const ids = nodes.map(({ id }) => id);
   const readBeats = async () => {
     const rows = await deps.db.selectFrom('nodes').select(['id', 'seenAt']).where('id', 'in', ids).execute();
@@ -455,3 +458,199 @@ test('a lease whose removal failed is removed once the database is available aga
   await expect.poll(() => published, POLL_OPTIONS).toHaveLength(2);
   expect(await fixture.isOnline(ann.actor)).toBe(false);
 });
+
+describe.skipIf(inject('database') !== 'postgres')(
+  'while another session has locked rows of an actor',
+  () => {
+    /** Starts nodes on a database whose URL the test needs. */
+    async function startNodesWithUrl(options?: Parameters<typeof startTestNodes>[0]) {
+      const { url = '' } = await openTestDatabase();
+      return { url, fixture: await startTestNodes(options) };
+    }
+
+    const rowsOf = (table: 'presence' | 'leases', { actor }: TestUser) =>
+      `select from ${table} where actor_kind = '${actor.kind}' and actor_id = ${actor.id} for update`;
+
+    /** Advances the timers until the condition holds. */
+    const advanceUntil = async ({ advance }: Fixture, condition: () => boolean | Promise<boolean>) => {
+      await expect
+        .poll(async () => {
+          advance(INTERVAL_MS);
+          return condition();
+        }, POLL_OPTIONS)
+        .toBe(true);
+    };
+
+    test('it can connect, and is online once they are free; others connect and are online', async () => {
+      const { url, fixture } = await startNodesWithUrl();
+      await using _fixture = fixture;
+      const { ann, bob, nodes, published } = fixture;
+      const { presence } = nodes[0];
+      const [annKey, bobKey] = [actorKey(ann.actor), actorKey(bob.actor)];
+      await (await presence.open('graphql', ann.actor)).close();
+      published.length = 0;
+
+      await using lock = await lockRows(url, rowsOf('presence', ann));
+      const [first] = await Promise.all([
+        presence.open('legacy', ann.actor),
+        presence.open('legacy', bob.actor),
+      ]);
+      const second = await presence.open('legacy', ann.actor);
+      expect(second.leaseId).toBeGreaterThan(first.leaseId);
+      expect(await nodes[1].presence.newestLegacyLease(ann.actor)).toBe(second.leaseId);
+      expect(published).toEqual([`+${bobKey}`]);
+      await first.close();
+
+      await lock.release();
+      await advanceUntil(fixture, () => published.length > 1);
+      expect(published).toEqual([`+${bobKey}`, `+${annKey}`]);
+      await second.close();
+      expect(await fixture.isOnline(ann.actor)).toBe(false);
+    });
+
+    test('a locked actor does not delay a connection of another that arrives while its batch waits', async () => {
+      const { url, fixture } = await startNodesWithUrl();
+      await using _fixture = fixture;
+      const { ann, bob, nodes } = fixture;
+      const { presence } = nodes[0];
+      await (await presence.open('graphql', ann.actor)).close();
+      await using _lock = await lockRows(url, rowsOf('presence', ann));
+      const order: string[] = [];
+      const opening = presence.open('legacy', ann.actor).then(() => order.push('ann'));
+      await vi.waitFor(async () => expect(await countLockWaits(fixture.deps.db)).toBe(1));
+      await presence.open('legacy', bob.actor);
+      order.push('bob');
+      await opening;
+      expect(order).toEqual(['bob', 'ann']);
+    });
+
+    test.each(['presence', 'leases'] as const)(
+      'others who disconnect are published; its own departure once its rows in %s are free',
+      async (table) => {
+        const { url, fixture } = await startNodesWithUrl();
+        await using _fixture = fixture;
+        const { ann, bob, nodes, published } = fixture;
+        const { presence } = nodes[0];
+        const [annKey, bobKey] = [actorKey(ann.actor), actorKey(bob.actor)];
+        const leases = [await presence.open('graphql', ann.actor), await presence.open('graphql', bob.actor)];
+        published.length = 0;
+
+        await using lock = await lockRows(url, rowsOf(table, ann));
+        await Promise.all(leases.map((lease) => lease.close()));
+        expect(published).toEqual([`-${bobKey}`]);
+        await lock.release();
+        await advanceUntil(fixture, () => published.length > 1);
+        expect(published).toEqual([`-${bobKey}`, `-${annKey}`]);
+      },
+    );
+
+    test('a lease that is locked does not delay that others are marked closed', async () => {
+      const { url, fixture } = await startNodesWithUrl({ graceMs: 60_000 });
+      await using _fixture = fixture;
+      const { ann, bob, nodes } = fixture;
+      const { presence } = nodes[0];
+      const leases = [await presence.open('legacy', ann.actor), await presence.open('legacy', bob.actor)];
+      await using _lock = await lockRows(url, rowsOf('leases', ann));
+      await Promise.all(leases.map((lease) => lease.close()));
+      expect(await presence.newestLegacyLease(bob.actor)).toBeNull();
+    });
+
+    test('its departure is published by another node if its own stops first', async () => {
+      const { url, fixture } = await startNodesWithUrl();
+      await using _fixture = fixture;
+      const { deps, ann, addNode, published } = fixture;
+      const stoppedNode = await addNode();
+      const lease = await stoppedNode.presence.open('legacy', ann.actor);
+      await using lock = await lockRows(url, rowsOf('presence', ann));
+      await lease.close();
+      await stoppedNode[Symbol.asyncDispose]();
+      await lock.release();
+      await setSilence(deps, stoppedNode.id, 16);
+      await advanceUntil(fixture, () => published.length > 1);
+      expect(published).toEqual([`+${actorKey(ann.actor)}`, `-${actorKey(ann.actor)}`]);
+    });
+
+    test.each(['presence', 'leases'] as const)(
+      'others of a dead node are published; its own departure once its rows in %s are free',
+      async (table) => {
+        const { url, fixture } = await startNodesWithUrl();
+        await using _fixture = fixture;
+        const { deps, ann, bob, addNode, published } = fixture;
+        const [annKey, bobKey] = [actorKey(ann.actor), actorKey(bob.actor)];
+        const deadNode = await addNode();
+        await deadNode.presence.open('legacy', ann.actor);
+        await deadNode.presence.open('legacy', bob.actor);
+        await deadNode[Symbol.asyncDispose]();
+        published.length = 0;
+
+        await using lock = await lockRows(url, rowsOf(table, ann));
+        await setSilence(deps, deadNode.id, 16);
+        await runHeartbeats(fixture, 4);
+        await advanceUntil(fixture, () => published.length > 0);
+        expect(published).toEqual([`-${bobKey}`]);
+        await lock.release();
+        await advanceUntil(fixture, () => published.length > 1);
+        expect(published).toEqual([`-${bobKey}`, `-${annKey}`]);
+        const dead = () => deps.db.selectFrom('nodes').select('id').where('id', '=', deadNode.id).execute();
+        await advanceUntil(fixture, async () => (await dead()).length === 0);
+      },
+    );
+
+    test('a node that was declared dead, but has leases that could not be removed, registers again', async () => {
+      const { url, fixture } = await startNodesWithUrl();
+      await using _fixture = fixture;
+      const { deps, ann, bob, nodes, published } = fixture;
+      const { presence } = nodes[0];
+      const annLease = await presence.open('legacy', ann.actor);
+      const bobLease = await presence.open('legacy', bob.actor);
+      await using _lock = await lockRows(url, rowsOf('presence', ann));
+      await setSilence(deps, nodes[0].id, 16);
+      await removeDeadNodes(deps.db, 0);
+      expect(await fixture.isOnline(bob.actor)).toBe(false);
+      fixture.advance(INTERVAL_MS);
+      await expect.poll(() => published, POLL_OPTIONS).toHaveLength(3);
+      expect(published[2]).toBe(`+${actorKey(bob.actor)}`);
+      expect(await nodes[1].presence.newestLegacyLease(ann.actor)).toBe(annLease.leaseId);
+      expect(await nodes[1].presence.newestLegacyLease(bob.actor)).toBe(bobLease.leaseId);
+    });
+
+    test('a node registers again while an actor of it is locked', async () => {
+      const { url, fixture } = await startNodesWithUrl();
+      await using _fixture = fixture;
+      const { deps, ann, bob, nodes, published } = fixture;
+      const { presence } = nodes[0];
+      for (const { actor } of [ann, bob]) await presence.open('legacy', actor);
+      await setSilence(deps, nodes[0].id, 16);
+      await removeDeadNodes(deps.db, 0);
+      published.length = 0;
+      await using lock = await lockRows(url, rowsOf('presence', ann));
+      const eve = await createUser(deps, 'eve');
+      await presence.open('legacy', eve.actor);
+      expect(published).toEqual([`+${actorKey(bob.actor)}`]);
+      expect(await nodes[1].presence.newestLegacyLease(ann.actor)).not.toBeNull();
+      await lock.release();
+      await advanceUntil(fixture, () => published.length > 1);
+      expect(published).toEqual([`+${actorKey(bob.actor)}`, `+${actorKey(ann.actor)}`]);
+    });
+
+    test('a connection that closes while its node registers again leaves nothing behind', async () => {
+      const { url, fixture } = await startNodesWithUrl();
+      await using _fixture = fixture;
+      const { deps, ann, nodes } = fixture;
+      const { presence } = nodes[0];
+      const lease = await presence.open('legacy', ann.actor);
+      await setSilence(deps, nodes[0].id, 16);
+      await removeDeadNodes(deps.db, 0);
+      // The registration waits until it is known whether another session has registered the node.
+      await using lock = await lockRows(url, `insert into nodes (id) values ('${nodes[0].id}')`);
+      fixture.advance(INTERVAL_MS);
+      await vi.waitFor(async () => expect(await countLockWaits(deps.db)).toBe(1));
+      await lease.close();
+      await lock.release();
+      const idsIn = (table: 'nodes' | 'leases') => deps.db.selectFrom(table).select('id').execute();
+      await expect.poll(() => idsIn('nodes'), POLL_OPTIONS).toHaveLength(fixture.nodes.length + 1);
+      await expect.poll(() => idsIn('leases'), POLL_OPTIONS).toEqual([]);
+      expect(await fixture.isOnline(ann.actor)).toBe(false);
+    });
+  },
+);

@@ -1,0 +1,121 @@
+import { sql } from 'kysely';
+import type { ActorKind } from '../actor.ts';
+import { toActorRef } from './actors.ts';
+import type { Db } from './database.ts';
+import { closeFreeLeases, DEAD_AFTER, DECLARED_DEAD, deleteFreeLeases } from './leases.ts';
+import type { LeaseRow } from './leases.ts';
+import { lockPresence, LOCK_WAIT_MS, transactPastLocks, updatePresence } from './presence.ts';
+import type { PresenceChanges } from './presence.ts';
+import { now } from './sql.ts';
+
+/** The `log_version` of nodes of this version. */
+const LOG_VERSION = 1;
+
+/** Registers a node. If no other process uses the database, removes former nodes, and sets all actors offline. */
+export async function addNode(db: Db, nodeId: string, isOnlyProcess: boolean): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    if (isOnlyProcess) {
+      await tx.deleteFrom('nodes').execute();
+      await tx.updateTable('presence').set({ online: false }).where('online', '=', true).execute();
+    }
+    await tx.insertInto('nodes').values({ id: nodeId, seenAt: now, logVersion: LOG_VERSION }).execute();
+  });
+}
+
+/**
+ * Records a heartbeat. Returns the milliseconds since the one before, by the database's clock. Undefined when the node
+ * was declared dead: its leases are removed.
+ */
+export async function touchNode(db: Db, nodeId: string): Promise<number | undefined> {
+  const { rows } = await sql<{ elapsedMs: number }>`
+    update nodes set seen_at = clock_timestamp()
+    from (
+      select id, seen_at from nodes where id = ${nodeId} and seen_at > ${DECLARED_DEAD} for update
+    ) as former
+    where nodes.id = former.id
+    returning (extract(epoch from nodes.seen_at - former.seen_at) * 1000)::float8 as elapsed_ms
+  `.execute(db);
+  return rows[0]?.elapsedMs;
+}
+
+/** Whether a node runs that relies on the record of removed events in `topics`. */
+export async function hasNodesOfOldLog(db: Db): Promise<boolean> {
+  const { rows } = await sql`
+    select from nodes where log_version < ${LOG_VERSION} and seen_at >= clock_timestamp() - ${DEAD_AFTER} limit 1
+  `.execute(db);
+  return rows.length > 0;
+}
+
+/** Closes the leases of a stopping node, and makes the others declare it dead after the grace period. */
+export async function retireNode(db: Db, nodeId: string, graceMs: number): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    await sql`select set_config('lock_timeout', ${String(LOCK_WAIT_MS)}, true)`.execute(tx);
+    await closeFreeLeases(tx, sql`node_id = ${nodeId}`);
+    await sql`
+      update nodes set seen_at = clock_timestamp() - ${DEAD_AFTER} + ${graceMs} * interval '1 millisecond'
+      where id = ${nodeId}
+    `.execute(tx);
+  });
+}
+
+/** Registers a node again that was declared dead, with its leases. */
+export async function restoreNode(db: Db, nodeId: string, leases: readonly LeaseRow[]): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    await sql`
+      insert into nodes (id, log_version) values (${nodeId}, ${LOG_VERSION})
+      on conflict (id) do update set seen_at = clock_timestamp()
+    `.execute(tx);
+    await sql`
+      insert into leases (id, node_id, kind, actor_kind, actor_id)
+      overriding system value
+      select id, ${nodeId}, kind, actor_kind, actor_id
+      from unnest(
+        ${leases.map((lease) => lease.id)}::bigint[],
+        ${leases.map((lease) => lease.kind)}::text[],
+        ${leases.map((lease) => lease.actor.kind)}::text[],
+        ${leases.map((lease) => lease.actor.id)}::int[]
+      ) as input (id, kind, actor_kind, actor_id)
+      on conflict do nothing
+    `.execute(tx);
+  });
+}
+
+/**
+ * Removes dead nodes with their leases. A node with leases whose rows, or whose actors' presence, are not free within
+ * `LOCK_WAIT_MS` is kept with these, as declared dead, until a later call finds them free.
+ */
+export async function removeDeadNodes(db: Db, graceMs: number): Promise<PresenceChanges> {
+  // A heartbeat in the future is from before the clock was set back: the node would count as alive until then.
+  await sql`
+    update nodes set seen_at = clock_timestamp() where id in (
+      select id from nodes where seen_at > clock_timestamp() + ${graceMs} * interval '1 millisecond'
+      for update skip locked
+    )
+  `.execute(db);
+  return transactPastLocks(db, async (tx, mode) => {
+    const dead = await tx
+      .selectFrom('nodes')
+      .select('id')
+      .where(sql<boolean>`seen_at < clock_timestamp() - ${DEAD_AFTER}`)
+      .forUpdate()
+      .skipLocked()
+      .execute();
+    if (dead.length === 0) return { online: [], offline: [] };
+    const nodeIds = anyOfNodes(dead.map((node) => node.id));
+    const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
+      select distinct actor_kind, actor_id from leases where node_id = ${nodeIds}
+    `.execute(tx);
+    const { free, locked } = await lockPresence(tx, rows.map(toActorRef), mode);
+    if (mode === 'wait') await sql`delete from nodes where id = ${nodeIds}`.execute(tx);
+    else {
+      await deleteFreeLeases(tx, sql`node_id = ${nodeIds}`, locked);
+      await sql`update nodes set seen_at = ${DECLARED_DEAD} where id = ${nodeIds}`.execute(tx);
+      await sql`
+        delete from nodes where id = ${nodeIds} and not exists (select from leases where node_id = nodes.id)
+      `.execute(tx);
+    }
+    return updatePresence(tx, free);
+  });
+}
+
+const anyOfNodes = (ids: readonly string[]) => sql<string>`any(${ids}::text[])`;
