@@ -499,11 +499,10 @@ describe.skipIf(inject('database') !== 'postgres')(
       expect(second.leaseId).toBeGreaterThan(first.leaseId);
       expect(await nodes[1].presence.newestLegacyLease(ann.actor)).toBe(second.leaseId);
       expect(published).toEqual([`+${bobKey}`]);
-      await first.close();
-
       await lock.release();
       await advanceUntil(fixture, () => published.length > 1);
       expect(published).toEqual([`+${bobKey}`, `+${annKey}`]);
+      await first.close();
       await second.close();
       expect(await fixture.isOnline(ann.actor)).toBe(false);
     });
@@ -596,23 +595,27 @@ describe.skipIf(inject('database') !== 'postgres')(
       },
     );
 
-    test('a node that was declared dead, but has leases that could not be removed, registers again', async () => {
-      const { url, fixture } = await startNodesWithUrl();
-      await using _fixture = fixture;
-      const { deps, ann, bob, nodes, published } = fixture;
-      const { presence } = nodes[0];
-      const annLease = await presence.open('legacy', ann.actor);
-      const bobLease = await presence.open('legacy', bob.actor);
-      await using _lock = await lockRows(url, rowsOf('presence', ann));
-      await setSilence(deps, nodes[0].id, 16);
-      await removeDeadNodes(deps.db, 0);
-      expect(await fixture.isOnline(bob.actor)).toBe(false);
-      fixture.advance(INTERVAL_MS);
-      await expect.poll(() => published, POLL_OPTIONS).toHaveLength(3);
-      expect(published[2]).toBe(`+${actorKey(bob.actor)}`);
-      expect(await nodes[1].presence.newestLegacyLease(ann.actor)).toBe(annLease.leaseId);
-      expect(await nodes[1].presence.newestLegacyLease(bob.actor)).toBe(bobLease.leaseId);
-    });
+    test.each(['heartbeat', 'connection'] as const)(
+      'a node that was declared dead, but has leases that could not be removed, registers again with its next %s',
+      async (next) => {
+        const { url, fixture } = await startNodesWithUrl();
+        await using _fixture = fixture;
+        const { deps, ann, bob, nodes, published } = fixture;
+        const { presence } = nodes[0];
+        const annLease = await presence.open('legacy', ann.actor);
+        const bobLease = await presence.open('legacy', bob.actor);
+        await using _lock = await lockRows(url, rowsOf('presence', ann));
+        await setSilence(deps, nodes[0].id, 16);
+        await removeDeadNodes(deps.db, 0);
+        expect(await fixture.isOnline(bob.actor)).toBe(false);
+        if (next === 'heartbeat') fixture.advance(INTERVAL_MS);
+        else await presence.open('legacy', (await createUser(deps, 'eve')).actor);
+        await expect.poll(() => published, POLL_OPTIONS).toHaveLength(3);
+        expect(published[2]).toBe(`+${actorKey(bob.actor)}`);
+        expect(await nodes[1].presence.newestLegacyLease(ann.actor)).toBe(annLease.leaseId);
+        expect(await nodes[1].presence.newestLegacyLease(bob.actor)).toBe(bobLease.leaseId);
+      },
+    );
 
     test('a node registers again while an actor of it is locked', async () => {
       const { url, fixture } = await startNodesWithUrl();
