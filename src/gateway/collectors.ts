@@ -8,6 +8,11 @@ const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128];
 const CONNECTION_TRANSPORTS = ['graphql-ws', 'sse', 'socket.io'];
 const ERROR_TRANSPORTS = ['http', 'graphql-ws', 'socket.io'];
 
+/** Reasons why a subscription leaves shared delivery and reads the event log on its own. */
+const FALLBACK_REASONS = ['SLOW', 'GAP', 'QUEUE_FULL', 'EXECUTION_FAILED', 'WRITE_FAILED'] as const;
+
+export type FallbackReason = (typeof FALLBACK_REASONS)[number];
+
 /** Creates the metrics of a node. Documented in docs/operations.md. */
 export function createCollectors(registry: Registry) {
   const registers = [registry];
@@ -183,7 +188,16 @@ export function createCollectors(registry: Registry) {
     for (const reason of [...END_REASONS, 'CLIENT', 'SILENT', 'PROTOCOL'])
       collectors.connectionEnds.inc({ transport, reason }, 0);
   }
-  for (const transport of ['graphql-ws', 'sse']) collectors.subscriptions.set({ transport }, 0);
+  for (const transport of ['graphql-ws', 'sse']) {
+    collectors.subscriptions.set({ transport }, 0);
+    collectors.socketPauses.inc({ transport }, 0);
+  }
+  for (const reason of FALLBACK_REASONS) collectors.fallbacks.inc({ reason }, 0);
+  for (const reason of END_REASONS) collectors.streamEnds.inc({ reason }, 0);
+  for (const direction of ['sent', 'received']) {
+    collectors.busMessages.inc({ direction }, 0);
+    collectors.busBytes.inc({ direction }, 0);
+  }
   for (const transport of ERROR_TRANSPORTS)
     for (const code of Object.keys(ERROR_CODES)) collectors.errors.inc({ transport, code }, 0);
   return collectors;

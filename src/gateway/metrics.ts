@@ -3,9 +3,6 @@ import { getHeapStatistics } from 'node:v8';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { createCollectors } from './collectors.ts';
 
-/** Reasons why a subscription leaves shared delivery and reads the event log on its own. */
-export type FallbackReason = 'SLOW' | 'GAP' | 'QUEUE_FULL' | 'EXECUTION_FAILED' | 'WRITE_FAILED';
-
 type Update = () => void | Promise<void>;
 
 /** The metrics of a node. Every label has a bounded set of values. */

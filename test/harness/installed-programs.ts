@@ -13,6 +13,7 @@ const finders = {
   turnserver: () => findCommand('turnserver'),
   turnutils_stunclient: () => findCommand('turnutils_stunclient'),
   turnutils_uclient: () => findCommand('turnutils_uclient'),
+  promtool: () => findCommand('promtool'),
   unshare: () => findUnshare(),
   script: () => findCommand('script'),
   'python3-aiohttp': () => findPython('aiohttp'),

@@ -4,7 +4,8 @@ import type { DetachedReader, EventStream, StreamItem } from '../../events/strea
 import type { Tail, Tails } from '../../events/tail.ts';
 import type { TurnClock } from '../../lib/turn-clock.ts';
 import type { Logger } from '../../log.ts';
-import type { FallbackReason, Metrics } from '../metrics.ts';
+import type { FallbackReason } from '../collectors.ts';
+import type { Metrics } from '../metrics.ts';
 
 /** Events of one group that are queued behind the execution of an earlier one. Beyond it the members read the log. */
 const MAX_QUEUED_BYTES = 4 * 1024 * 1024;
