@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import { findBlock } from '../db/account-blocks.ts';
 import * as rows from '../db/media.ts';
 import * as messages from '../db/messages.ts';
 import type { Media, Message } from '../db/tables.ts';
 import { finishUpload, startUpload } from '../db/uploads.ts';
-import { notFound } from '../errors.ts';
+import { notFound, unauthenticated } from '../errors.ts';
 import { conversationTopic } from '../events/event.ts';
 import { eraseFormerFile } from '../events/erasure.ts';
 import { transact } from '../events/unit-of-work.ts';
@@ -93,6 +94,8 @@ async function recordUpload(
     await unit.lock(conversationTopic(conversationId));
     const message = await messages.findById(unit.tx, id);
     if (message === undefined) throw notFound('The media');
+    // An upload takes minutes.
+    if ((await findBlock(unit.tx, actor)) !== undefined) throw unauthenticated();
     const author = await requireAuthor(unit.tx, actor, message, 'The media');
     const before = await rows.findByMessages(unit.tx, [id]);
     const isReplacement = before.some((item) => item.id === mediaId && item.uploadedAt !== null);

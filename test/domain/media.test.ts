@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { blockAccount } from '../../src/domain/account-control.ts';
 import * as conversations from '../../src/domain/conversations.ts';
 import * as circles from '../../src/domain/circles.ts';
 import type { Deps } from '../../src/domain/deps.ts';
@@ -293,6 +294,21 @@ test('an upload whose recording fails leaves no file', async () => {
     content,
   });
   await expect(upload).rejects.toThrow(errorWithCode('NOT_FOUND'));
+  expect(await fixture.listFiles()).toEqual([]);
+});
+
+test('an upload of an account that is blocked meanwhile leaves no file', async () => {
+  await using fixture = await createMediaFixture();
+  const { actor } = fixture.users.ann;
+  const id = firstMediaId(await fixture.send('a'));
+  const content = Readable.from(
+    (async function* () {
+      yield PNG;
+      await blockAccount(fixture.deps, actor, { until: null, reason: 'spam' });
+    })(),
+  );
+  const upload = media.uploadMedia(fixture.deps, actor, { mediaId: id, filename: 'a', content });
+  await expect(upload).rejects.toThrow(errorWithCode('UNAUTHENTICATED'));
   expect(await fixture.listFiles()).toEqual([]);
 });
 
