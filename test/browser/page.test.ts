@@ -60,6 +60,13 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
     expect(tab.problems).toEqual([]);
   });
 
+  test('works when it is loaded again, from the cache of the browser', async () => {
+    await using tab = await openDemo(browser, gateway.url);
+    await tab.page.reload();
+    for (const side of ['legacy', 'graphql'] as const) await waitUntilOnline(tab.page, side);
+    expect(tab.problems).toEqual([]);
+  });
+
   test('shows messages of either side on both, once and in order', async () => {
     await using tab = await openDemo(browser, gateway.url);
     const since = (await readTexts(tab.page, 'legacy')).length;

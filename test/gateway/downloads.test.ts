@@ -137,6 +137,9 @@ test('static files with a current ETag are 304', async () => {
       headers: { 'if-none-match': first.headers.get('etag') ?? '' },
     });
     expect(cached.status, path).toBe(304);
+    // A browser applies it to its copy: that of errors would allow no script.
+    const policy = 'content-security-policy';
+    expect(cached.headers.get(policy), path).toBe(first.headers.get(policy));
     expect(cached.headers.get('cache-control'), path).toBe('no-cache');
   }
 });

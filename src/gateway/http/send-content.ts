@@ -40,8 +40,11 @@ export async function sendContent(
   };
   for (const [name, value] of Object.entries({ ...validators, 'accept-ranges': 'bytes' }))
     if (value !== undefined) response.setHeader(name, value);
-  const { 'cache-control': caching } = content.headers;
-  if (caching !== undefined) response.setHeader('cache-control', caching);
+  // Also with 304, whose headers replace those of the client's copy.
+  for (const name of ['cache-control', 'content-security-policy']) {
+    const value = content.headers[name];
+    if (value !== undefined) response.setHeader(name, value);
+  }
   // The request's `Cache-Control: no-cache` is left out: `fetch` adds it to conditions, and `fresh` would never match.
   const { 'if-none-match': noneMatch, 'if-modified-since': modifiedSince } = request.headers;
   if (fresh({ 'if-none-match': noneMatch, 'if-modified-since': modifiedSince }, validators))
