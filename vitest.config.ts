@@ -4,7 +4,7 @@ import { SummaryReporter } from './test/harness/summary-reporter.ts';
 
 /** Files whose result does not depend on the kind of database: they run once, over the embedded one. */
 const once = [
-  'test/{bridge,browser,client,docs,examples,fuzz,lib,oracle,program,tools}/**/*.test.ts',
+  'test/{bridge,browser,client,deploy,docs,examples,fuzz,lib,oracle,program,tools}/**/*.test.ts',
   'test/authorization/routes.test.ts',
   'test/conformance/matrix/**/*.test.ts',
   'test/conformance/{engine-io,legacy-types,odd-input,offline,socket-io,turn}*.test.ts',

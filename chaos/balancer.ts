@@ -11,7 +11,7 @@ export interface BalancedNode {
 const CHECK_INTERVAL_MS = 200;
 const CHECK_TIMEOUT_MS = 1_000;
 
-/** Starts nginx in front of nodes, as docs/operations/deploys.md shows it, with new clients only for nodes that are ready. */
+/** Starts nginx in front of nodes, as in deploy/nginx, with new clients only for nodes that are ready. */
 export async function startBalancer(nodes: readonly BalancedNode[]): Promise<Proxy> {
   let ready = nodes;
   const nginx = await startNginxWith((port) => configOf(port, nodes, ready));

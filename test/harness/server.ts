@@ -13,6 +13,8 @@ export interface Server extends AsyncDisposable {
   start(): Promise<void>;
   /** Stops the process gracefully by SIGTERM, or as in a crash by SIGKILL. Resolves once it has exited. */
   stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  /** Returns what all its processes have printed. */
+  printed(): string;
 }
 
 export async function startServer(env: Readonly<Record<string, string>> = {}): Promise<Server> {
@@ -26,6 +28,7 @@ export async function prepareServer(env: Readonly<Record<string, string>> = {}):
   const folder = await createDataFolder();
   const port = await findFreePort();
   let child: ChildProcess | undefined;
+  let printed = '';
   const stop = async (signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
     const running = child;
     child = undefined;
@@ -38,6 +41,7 @@ export async function prepareServer(env: Readonly<Record<string, string>> = {}):
     port,
     url: `http://127.0.0.1:${port}`,
     stop,
+    printed: () => printed,
     async start() {
       const [node, ...args] = SERVER_COMMAND;
       child = spawn(node, args, {
@@ -53,6 +57,7 @@ export async function prepareServer(env: Readonly<Record<string, string>> = {}):
         },
         stdio: ['ignore', 'pipe', 'pipe'],
       });
+      child.stdout?.on('data', (chunk: Buffer) => (printed += chunk.toString()));
       await waitUntilListening(child);
     },
     async [Symbol.asyncDispose]() {
