@@ -1,0 +1,115 @@
+import { networkInterfaces } from 'node:os';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { TestGateway } from '../../src/testing/index.ts';
+import { startTestApp } from '../harness/app.ts';
+import { isMissing } from '../harness/installed-programs.ts';
+import { openTurnClient } from '../harness/turn-client.ts';
+import { isRelayed, startTurnServer } from '../harness/turn-server.ts';
+import type { TurnServer } from '../harness/turn-server.ts';
+import { readSample } from './samples.ts';
+
+// coturn with the sample, on other ports, without TLS, and with 127.0.0.1 as the one peer that is allowed besides.
+
+const SECRETS = ['the first secret', 'the other secret'] as const;
+const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
+  list?.some(({ address }) => address === '::1'),
+);
+
+const DENIED = [
+  '0.0.0.1',
+  '10.0.0.1',
+  '10.255.255.254',
+  '100.64.0.1',
+  '127.0.0.2',
+  '169.254.169.254',
+  '172.16.0.1',
+  '172.31.255.254',
+  '192.0.0.8',
+  '192.168.1.1',
+  '198.18.0.1',
+  '224.0.0.1',
+  '240.0.0.1',
+  '255.255.255.255',
+];
+const ALLOWED = [
+  '1.1.1.1',
+  '9.255.255.255',
+  '11.0.0.1',
+  '100.128.0.1',
+  '172.15.0.1',
+  '172.32.0.1',
+  '223.255.255.1',
+];
+const DENIED_IPV6 = [
+  '::1',
+  '::ffff:10.0.0.1',
+  '::ffff:127.0.0.1',
+  '64:ff9b::a00:1',
+  '2001:0:1::1',
+  '2001:db8::1',
+  '2002:a00:1::1',
+  'fc00::1',
+  'fd12:3456::1',
+  'fe80::1',
+  'ff02::1',
+];
+const ALLOWED_IPV6 = ['2001:4860:4860::8888', '2606:4700::1111', '2a00:1450::1'];
+
+describe.skipIf(isMissing('turnserver', 'turnutils_uclient', 'turnutils_stunclient'))(
+  'the coturn sample',
+  { timeout: 60_000 },
+  () => {
+    let turnServer: TurnServer;
+    let app: TestGateway;
+    beforeAll(async () => {
+      const configuration = readSample('coturn/turnserver.conf', {
+        'listening-port=3478\ntls-listening-port=5349\n': '',
+        'min-port=49152\nmax-port=65535\n': '',
+        'cert=/etc/coturn/certificates/fullchain.pem\npkey=/etc/coturn/certificates/privkey.pem\n':
+          'no-tls\nno-dtls\n',
+        'log-file=stdout\n': '',
+      });
+      const appended = ['realm=turn.test', ...SECRETS.map((secret) => `static-auth-secret=${secret}`)];
+      const ofTheTest = ['allowed-peer-ip=127.0.0.1', ...(hasIpv6 ? ['relay-ip=::1'] : [])];
+      turnServer = await startTurnServer([configuration, ...appended, ...ofTheTest].join('\n'));
+      app = await startTestApp({ env: { TURN_SECRET: SECRETS[0] } });
+    });
+    afterAll(async () => {
+      await app[Symbol.asyncDispose]();
+      await turnServer[Symbol.asyncDispose]();
+    });
+
+    const credentialsOf = async (gateway: TestGateway) => {
+      const ann = await gateway.createAccount();
+      const { webrtc } = await ann.graphql.run<{
+        webrtc: { credentials: { username: string; password: string } };
+      }>('{ webrtc { credentials { username password } } }');
+      return webrtc.credentials;
+    };
+
+    test('relays for the credentials of Parley, before and after the secret is rotated', async () => {
+      const { username, password } = await credentialsOf(app);
+      await using _client = await openTurnClient(turnServer.port, username, password);
+      await using rotated = await startTestApp({ env: { TURN_SECRET: `${SECRETS[1]},${SECRETS[0]}` } });
+      const later = await credentialsOf(rotated);
+      expect(await isRelayed(turnServer.port, later.username, later.password)).toBe(true);
+      await using forged = await startTestApp({ env: { TURN_SECRET: 'a wrong secret' } });
+      const wrong = await credentialsOf(forged);
+      await expect(openTurnClient(turnServer.port, wrong.username, wrong.password)).rejects.toThrow('401');
+    });
+
+    test('reaches public addresses only', async () => {
+      const { username, password } = await credentialsOf(app);
+      await using client = await openTurnClient(turnServer.port, username, password);
+      for (const peer of DENIED) expect([peer, await client.permit(peer)]).toEqual([peer, 403]);
+      for (const peer of ALLOWED) expect([peer, await client.permit(peer)]).toEqual([peer, 'allowed']);
+    });
+
+    test.skipIf(!hasIpv6)('reaches public addresses of IPv6 only', async () => {
+      const { username, password } = await credentialsOf(app);
+      await using client = await openTurnClient(turnServer.port, username, password, 'ipv6');
+      for (const peer of DENIED_IPV6) expect([peer, await client.permit(peer)]).toEqual([peer, 403]);
+      for (const peer of ALLOWED_IPV6) expect([peer, await client.permit(peer)]).toEqual([peer, 'allowed']);
+    });
+  },
+);
