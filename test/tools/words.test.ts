@@ -41,6 +41,7 @@ const FOLDERS = [
   'bench',
   'chaos',
   'codegen.ts',
+  'deploy',
   'docs',
   'examples',
   'schema.graphql',
