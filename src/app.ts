@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
@@ -26,6 +27,7 @@ import { createMetrics } from './gateway/metrics.ts';
 import type { Metrics } from './gateway/metrics.ts';
 import { createGraphqlSockets } from './gateway/websocket/server.ts';
 import { requireForStartup } from './lib/startup-error.ts';
+import { nodeFields } from './log.ts';
 import type { Logger } from './log.ts';
 import type { OperationBudgets } from './services/operation-limits.ts';
 import { VERSION } from './version.ts';
@@ -33,6 +35,8 @@ import { VERSION } from './version.ts';
 export interface AppOptions {
   readonly config: Config;
   readonly log: Logger;
+  /** The id of the node, which the lines of `log` have (`nodeFields`). Default: a new one, which is added to them. */
+  readonly nodeId?: string | undefined;
   /** An open database to use; the caller closes it. Default: the configured one, opened and closed by the app. */
   readonly database?: Database | undefined;
   /** Overrides of the default limits of legacy clients. */
@@ -68,8 +72,10 @@ export async function startApp(options: AppOptions): Promise<App> {
   const metrics = createMetrics(VERSION);
   // Before the database: an unavailable port must not leave a new database behind.
   await requireFreePort(config);
-  const services = await openServices({ ...options, metrics, stack });
-  const { deps, nodeId, demoEmails } = services;
+  const nodeId = options.nodeId ?? randomUUID();
+  const log = options.nodeId === undefined ? options.log.child(nodeFields(nodeId, config)) : options.log;
+  const services = await openServices({ ...options, log, nodeId, metrics, stack });
+  const { deps, demoEmails } = services;
   const seededEmails = await seedDemo(deps);
   const server = await serve(services, options.legacyLimits ?? {}, metrics, stack);
   const owned = stack.move();

@@ -20,16 +20,16 @@ export interface Output {
   abandon(): void;
 }
 
-/** Opens standard output. Unless it is a terminal, holds back lines until `listening`, which is the first line. */
-export async function openOutput(level: LogLevel): Promise<Output> {
+/** Opens standard output, whose log lines have the fields. Unless it is a terminal, holds back lines until `listening`, which is the first line. */
+export async function openOutput(level: LogLevel, fields: object): Promise<Output> {
   if (process.stdout.isTTY) {
-    const log = createLogger(level, await openTerminal());
+    const log = createLogger(level, await openTerminal(), fields);
     return { log, listening: (_fields, banner) => void process.stdout.write(banner), abandon() {} };
   }
   const stdout = openDescriptor(1);
   const destination = holdLines();
   return {
-    log: createLogger(level, destination),
+    log: createLogger(level, destination, fields),
     listening(fields) {
       createLogger('info', stdout).info(fields, 'listening');
       destination.release(stdout);
@@ -91,7 +91,7 @@ async function openTerminal(): Promise<DestinationStream> {
   const { default: pretty } = await import('pino-pretty');
   // A closed terminal (EIO) must not end the program.
   const destination = pino.destination({ dest: 1, sync: true }).on('error', () => undefined);
-  return pretty({ destination, colorize: true, translateTime: 'SYS:HH:MM:ss' });
+  return pretty({ destination, colorize: true, translateTime: 'SYS:HH:MM:ss', ignore: 'node,nodeName' });
 }
 
 interface HeldLines extends DestinationStream {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import { parseArguments } from './arguments.ts';
 import type { App } from './app.ts';
@@ -6,6 +7,7 @@ import { VARIABLES } from './config-variables.ts';
 import { isGraphiqlOn, isLoopback, readConfig } from './config.ts';
 import { withoutBrackets } from './config-parsers.ts';
 import type { Config } from './config.ts';
+import { nodeFields } from './log.ts';
 import type { Logger } from './log.ts';
 import { findMisspeltSettings } from './misspelt-settings.ts';
 import { openOutput, writeFailure } from './output.ts';
@@ -46,16 +48,17 @@ async function run(): Promise<void> {
   // The files of DATA_DIR and MEDIA_DIR are for this user only, also those that libraries create.
   process.umask(0o077);
   const config = readConfig(process.env);
-  const output = await openOutput(config.LOG_LEVEL);
+  const nodeId = randomUUID();
+  const output = await openOutput(config.LOG_LEVEL, nodeFields(nodeId, config));
   try {
-    await serve(config, output);
+    await serve(config, nodeId, output);
   } catch (error) {
     output.abandon();
     throw error;
   }
 }
 
-async function serve(config: Config, output: Output): Promise<void> {
+async function serve(config: Config, nodeId: string, output: Output): Promise<void> {
   logProcessEvents(output);
   for (const misspelt of findMisspeltSettings(process.env, Object.keys(VARIABLES)))
     output.log.warn(misspelt, 'unknown setting, perhaps misspelt');
@@ -66,12 +69,12 @@ async function serve(config: Config, output: Output): Promise<void> {
   }
   warnOfExternalTokens(config, output.log);
   // Imported late: --help and configuration errors must not wait for it.
-  const starting = import('./app.ts').then(({ startApp }) => startApp({ config, log: output.log }));
+  const starting = import('./app.ts').then(({ startApp }) => startApp({ config, nodeId, log: output.log }));
   const drainMs = config.DRAIN_DELAY_MS + config.DRAIN_SPREAD_MS;
   const stopping = stopOnSignal(starting, drainMs + STOP_TIMEOUT_MS, output);
   const app = await starting;
   if (stopping.aborted) return;
-  const { url, address, port, nodeId, database } = app;
+  const { url, address, port, database } = app;
   output.listening({ version: VERSION, nodeId, database, url, address, port }, formatBanner(app, config));
   if (!app.demo.isLoginAllowed || !process.stdout.isTTY) logDemo(app.demo, output.log);
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { Config } from '../config.ts';
 import { createBatchedReads } from '../db/batched-reads.ts';
 import { openDatabase } from '../db/database.ts';
@@ -54,6 +53,7 @@ import { initializeLabels, reportServices } from './report-services.ts';
 export interface ServicesOptions {
   readonly config: Config;
   readonly log: Logger;
+  readonly nodeId: string;
   readonly metrics: Metrics;
   /** Closes the services in reverse order. */
   readonly stack: AsyncDisposableStack;
@@ -74,7 +74,7 @@ export interface Services {
 
 /** Opens everything with a lifetime or a secret, in startup order. Throws a `StartError` for what is unavailable. */
 export async function openServices(options: ServicesOptions): Promise<Services> {
-  const { config, metrics, stack } = options;
+  const { config, nodeId, metrics, stack } = options;
   const log = stack.use(boundLog(options.log));
   const tracing = createTracing();
   const dataDir = config.DATA_DIR === 'memory' ? undefined : config.DATA_DIR;
@@ -97,9 +97,8 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     onEvent: ({ at }) =>
       metrics.deliveryDelay.observe(Math.max(0, Date.now() - clock.offsetMs - Date.parse(at)) / 1000),
   });
-  const nodeId = randomUUID();
   const securityLog = stack.use(
-    createSecurityLog({ log: options.log, nodeId, count: (event) => metrics.securityEvents.inc({ event }) }),
+    createSecurityLog({ log: options.log, count: (event) => metrics.securityEvents.inc({ event }) }),
   );
   const reportRefusal = createReportRefusal({
     count: (limit) => metrics.refusals.inc({ limit }),

@@ -52,7 +52,6 @@ export interface SecurityLog extends Disposable {
 
 export interface SecurityLogOptions {
   readonly log: Logger;
-  readonly nodeId: string;
   /** Called for each event. */
   readonly count?: (event: SecurityEvent) => void;
   readonly startTimer?: StartTimer | undefined;
@@ -73,7 +72,7 @@ interface Entry {
  * immediately, and the number of further ones at the end. An event with more than 60 different fields is only counted
  * from there on.
  */
-export function createSecurityLog({ log, nodeId, count, startTimer }: SecurityLogOptions): SecurityLog {
+export function createSecurityLog({ log, count, startTimer }: SecurityLogOptions): SecurityLog {
   const entries = new Map<string, Entry>();
   const write = (
     event: SecurityEvent,
@@ -83,7 +82,6 @@ export function createSecurityLog({ log, nodeId, count, startTimer }: SecurityLo
     const line = {
       security: true,
       event,
-      node: nodeId,
       ...(account !== undefined && { account: actorKey(account) }),
       ...(by !== undefined && { by: actorKey(by) }),
       ...fields,

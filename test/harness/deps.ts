@@ -62,7 +62,7 @@ export async function createTestDeps({
       isOnlyProcess: kind === 'pglite',
     }),
   );
-  const securityLog = stack.use(createSecurityLog({ log, nodeId: 'test' }));
+  const securityLog = stack.use(createSecurityLog({ log }));
   const operationLimits = createOperationLimits({ enabled: rateLimits, maxPauseMs: 0 });
   const topicLocks = new TopicLocks({ maxWaits: 5 });
   const deps: Deps = {

@@ -13,7 +13,6 @@ function openLog() {
   let endWindow: (() => void) | undefined;
   const securityLog = createSecurityLog({
     log,
-    nodeId: 'node-1',
     startTimer: (_ms, callback) => {
       endWindow = callback;
       return () => (endWindow = undefined);
@@ -33,7 +32,6 @@ test('an event is a log line with its account, address and node', () => {
       event: 'login failed',
       account: 'user:1',
       address: '192.0.2.1',
-      node: 'node-1',
       msg: 'security event',
     },
     { security: true, event: 'token refused' },

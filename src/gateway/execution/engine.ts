@@ -88,13 +88,20 @@ export function createEngine(options: EngineOptions): Engine {
   const validationErrors = new WeakMap<DocumentNode, readonly GraphQLError[]>();
   const rules = introspection ? RULES : [...RULES, NoSchemaIntrospectionCustomRule];
 
-  const formatErrors = (errors: readonly GraphQLError[], document: DocumentNode): GraphQLError[] =>
-    errors.map((error) => withInputField(formatError(error), document));
-  const formatResult = (result: ExecutionResult, document: DocumentNode): ExecutionResult =>
+  const formatErrors = (
+    errors: readonly GraphQLError[],
+    document: DocumentNode,
+    operation?: Operation,
+  ): GraphQLError[] => errors.map((error) => withInputField(formatError(error, operation), document));
+  const formatResult = (result: ExecutionResult, operation: Operation): ExecutionResult =>
+    result.errors === undefined
+      ? result
+      : { ...result, errors: formatErrors(result.errors, operation.document, operation) };
+  const formatSharedResult = (result: ExecutionResult, document: DocumentNode): ExecutionResult =>
     result.errors === undefined ? result : { ...result, errors: formatErrors(result.errors, document) };
 
   const snapshots = createSnapshotExecution();
-  const sharedExecution = createSharedExecution(schema, fanOut, formatResult);
+  const sharedExecution = createSharedExecution(schema, fanOut, formatSharedResult);
 
   const argsOf = ({ document, operationName, variables, context }: Operation): ExecutionArgs => ({
     schema,
@@ -113,9 +120,11 @@ export function createEngine(options: EngineOptions): Engine {
     const run = async () =>
       snapshots.run(document, context, mutates, () => execute({ ...argsOf(operation), abortSignal }));
     try {
-      return formatResult(await (gate === undefined ? run() : gate.run(operation, run)), document);
+      return formatResult(await (gate === undefined ? run() : gate.run(operation, run)), operation);
     } catch (error) {
-      return { errors: [formatError(abortSignal?.aborted === true ? abortError(abortSignal) : error)] };
+      return {
+        errors: [formatError(abortSignal?.aborted === true ? abortError(abortSignal) : error, operation)],
+      };
     }
   };
 
@@ -138,7 +147,7 @@ export function createEngine(options: EngineOptions): Engine {
     let isOpen = false;
     try {
       const opened = await openSource(operation);
-      if (!('source' in opened)) return formatResult(opened, operation.document);
+      if (!('source' in opened)) return formatResult(opened, operation);
       const results = openStream(operation, opened, startedAt);
       isOpen = true;
       return results;
@@ -165,7 +174,7 @@ export function createEngine(options: EngineOptions): Engine {
         return gate === undefined ? execute() : gate.runEvent(operation, execute);
       };
       const isWanted = () => context.signal?.aborted !== true;
-      return formatResult(await executeWhenAvailable(executeOnce, executeOnce(), isWanted), document);
+      return formatResult(await executeWhenAvailable(executeOnce, executeOnce(), isWanted), operation);
     };
     operation.onAccepted?.();
     operationLog?.streamOpened(operation, topic, startedAt);
@@ -174,7 +183,7 @@ export function createEngine(options: EngineOptions): Engine {
       execute: executeEvent,
       semaphore,
       joinGroup: sharedExecution.prepareJoin(operation, source, args),
-      formatError,
+      formatError: (error) => formatError(error, operation),
       onEnd(error) {
         gate?.closeSubscription(operation);
         operationLog?.streamEnded(operation, topic, error);
@@ -193,7 +202,7 @@ export function createEngine(options: EngineOptions): Engine {
   const subscribeAndLog = async (operation: Operation): Promise<ResultStream | ExecutionResult> => {
     const startedAt = performance.now();
     const opened = await openSubscription(operation, startedAt).catch((error: unknown): ExecutionResult => ({
-      errors: [formatError(error)],
+      errors: [formatError(error, operation)],
     }));
     if (!(Symbol.asyncIterator in opened)) operationLog?.operationEnded(operation, opened.errors, startedAt);
     return opened;

@@ -3,9 +3,11 @@ import { GraphQLError } from 'graphql';
 import { DomainError, ERROR_CODES, isOutage } from '../../errors.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
+import { fieldsOf } from './operation-fields.ts';
+import type { LoggedOperation } from './operation-fields.ts';
 
-/** Converts a thrown value into the error that the caller may see. */
-export type FormatError = (error: unknown) => GraphQLError;
+/** Converts a thrown value into the error that the caller may see. What is logged of it has the fields of the operation. */
+export type FormatError = (error: unknown, operation?: LoggedOperation) => GraphQLError;
 
 /**
  * Creates the formatter of errors for every transport. A `DomainError` keeps its code and message; an outage becomes
@@ -13,17 +15,17 @@ export type FormatError = (error: unknown) => GraphQLError;
  */
 export function createFormatError(log: Logger): FormatError {
   const loggedIds = new WeakMap<object, string>();
-  const idOf = (cause: unknown): string => {
+  const idOf = (cause: unknown, operation: LoggedOperation | undefined): string => {
     const key = typeof cause === 'object' && cause !== null ? cause : {};
     const known = loggedIds.get(key);
     if (known !== undefined) return known;
     const id = randomUUID();
     loggedIds.set(key, id);
-    log.error({ err: cause, id }, 'unexpected error');
+    log.error({ err: cause, id, ...(operation && fieldsOf(operation)) }, 'unexpected error');
     return id;
   };
 
-  return (error) => {
+  return (error, operation) => {
     const cause = causeOf(error);
     const location = isGraphQLError(error) ? error : undefined;
     if (isDomainError(cause))
@@ -35,12 +37,12 @@ export function createFormatError(log: Logger): FormatError {
         return withLocation(location, location?.message ?? cause.message, { code: 'INVALID_INPUT' });
     }
     if (isOutage(cause)) {
-      log.warn({ err: cause }, 'database or disk unavailable');
+      log.warn({ err: cause, ...(operation && fieldsOf(operation)) }, 'database or disk unavailable');
       return withLocation(location, 'The service is temporarily unavailable. Try again later.', {
         code: 'UNAVAILABLE',
       });
     }
-    return withLocation(location, 'Unexpected error.', { code: 'INTERNAL', id: idOf(cause) });
+    return withLocation(location, 'Unexpected error.', { code: 'INTERNAL', id: idOf(cause, operation) });
   };
 }
 

@@ -1,19 +1,12 @@
 import { getOperationAST } from 'graphql';
 import type { GraphQLError } from 'graphql';
-import { actorKey } from '../../actor.ts';
-import type { ActorKey } from '../../actor.ts';
 import type { Logger } from '../../log.ts';
-import type { Context } from '../../schema/context.ts';
 import type { Metrics } from '../metrics.ts';
 import { codeOf } from './format-error.ts';
-import type { Operation } from './operation.ts';
-
-/** Operation names come from clients; a log line holds at most this many characters of one. */
-const MAX_NAME_LENGTH = 100;
+import { fieldsOf } from './operation-fields.ts';
+import type { LoggedOperation } from './operation-fields.ts';
 
 type OperationMetrics = Pick<Metrics, 'streamEnds' | 'operationDuration' | 'subscriptions'>;
-
-type LoggedOperation = Pick<Operation, 'document' | 'operationName' | 'context' | 'origin'>;
 
 /** Logs and measures operations and streams. Never logs documents or variables, which hold texts of users. */
 export interface OperationLog {
@@ -71,24 +64,3 @@ function reasonOf(error: GraphQLError): string {
   const { reason } = error.extensions;
   return typeof reason === 'string' ? reason : (codeOf(error) ?? 'INTERNAL');
 }
-
-interface Fields {
-  readonly connection: string | undefined;
-  readonly transport: string | undefined;
-  readonly account: ActorKey | undefined;
-  readonly operation: string;
-}
-
-function fieldsOf({ document, operationName, context, origin }: LoggedOperation): Fields {
-  const node = getOperationAST(document, operationName);
-  const name = node?.name?.value.slice(0, MAX_NAME_LENGTH) ?? 'anonymous';
-  return {
-    connection: origin?.id,
-    transport: origin?.transport,
-    account: accountOf(context),
-    operation: node == null ? name : `${node.operation} ${name}`,
-  };
-}
-
-const accountOf = ({ session }: Context): ActorKey | undefined =>
-  session === null ? undefined : actorKey(session.actor);

@@ -1,21 +1,17 @@
-import { getOperationAST } from 'graphql';
 import type { GraphQLError } from 'graphql';
 import type { Tracing } from '../../tracing.ts';
 import { codeOf } from './format-error.ts';
 import type { Operation } from './operation.ts';
-
-/** Operation names come from clients; a span holds at most this many characters of one. */
-const MAX_NAME_LENGTH = 100;
+import { typeAndName } from './operation-fields.ts';
 
 /** Runs an operation, or opens a subscription, in a span. */
 export function runInSpan<Result extends object>(
   tracing: Tracing,
-  { document, operationName, origin, legacyConnection, traceParent }: Operation,
+  operation: Operation,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const node = getOperationAST(document, operationName);
-  const type = node?.operation ?? 'query';
-  const name = node?.name?.value.slice(0, MAX_NAME_LENGTH);
+  const { origin, legacyConnection, traceParent } = operation;
+  const { type = 'query', name } = typeAndName(operation);
   const attributes = {
     'graphql.operation.type': type,
     ...(name !== undefined && { 'graphql.operation.name': name }),

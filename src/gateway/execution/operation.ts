@@ -14,6 +14,8 @@ export interface Operation {
   readonly origin?: OperationOrigin | undefined;
   /** The id of the legacy connection, for an operation of the bridge. */
   readonly legacyConnection?: string | undefined;
+  /** The id that the client gave it, or the `X-Request-Id` of its request. */
+  readonly operationId?: string | undefined;
   /** The span that caused it, as the client sent it in the W3C header `traceparent`. */
   readonly traceParent?: unknown;
   /** Receives results that are encoded once for a whole group, bypassing the returned stream. */

@@ -12,6 +12,7 @@ import { receiveFile } from './multipart.ts';
 import type { IncomingFile } from './multipart.ts';
 import { countErrors } from '../count-errors.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
+import { requestIdOf } from './operation-origin.ts';
 import { drainRequest, sendJson, setRetryAfter } from './respond.ts';
 
 const operationsSchema = z.object({
@@ -60,6 +61,7 @@ export async function executeMultipart(
         context,
         origin,
         traceParent: request.headers['traceparent'],
+        operationId: requestIdOf(request),
       });
       return rejectWithoutLogin(executed, { document, operationName, context });
     };

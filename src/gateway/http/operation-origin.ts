@@ -23,3 +23,9 @@ export function createOperationOrigins(addressOf: AddressOf): OriginOf {
     return { transport: 'http', id, address: addressOf(request), endReason: undefined };
   };
 }
+
+/** Returns the id that a proxy, or the client, has given the request. */
+export function requestIdOf({ headers }: IncomingMessage): string | undefined {
+  const id = headers['x-request-id'];
+  return typeof id === 'string' ? id : undefined;
+}

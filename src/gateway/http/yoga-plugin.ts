@@ -15,6 +15,7 @@ import type { EventStreams, SseRequest } from './event-streams.ts';
 import { withCodes, withStatus } from './error-status.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
 import { chargeBody, countParsedBytes } from './held-bytes.ts';
+import { requestIdOf } from './operation-origin.ts';
 import { limitBody } from './request-body.ts';
 
 export const EVENT_STREAM_HEADERS = {
@@ -45,6 +46,7 @@ export function createYogaPlugin(
       operationName: args.operationName,
       variables: args.variableValues,
       traceParent: req.headers['traceparent'],
+      operationId: requestIdOf(req),
       request,
       req,
     };

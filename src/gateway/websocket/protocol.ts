@@ -118,7 +118,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
     },
     execute({ document, operationName, variableValues: variables, contextValue }) {
       const context = contextValue as Context;
-      const { connection, traceParent } = sources.get(context) ?? {};
+      const { connection, id: operationId, traceParent } = sources.get(context) ?? {};
       const execute = async () =>
         counted(
           await engine.execute({
@@ -127,6 +127,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
             variables,
             context,
             origin: connection,
+            operationId,
             traceParent,
           }),
         );
@@ -149,6 +150,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
           receiver,
           semaphore,
           retainedLength,
+          operationId: source?.id,
           traceParent: source?.traceParent,
         }),
       );
