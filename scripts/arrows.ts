@@ -47,6 +47,11 @@ const FOLDER_RULES: Readonly<Record<string, FolderRule>> = {
   testing: { mayImport: ['testing', 'app.ts', ...LAYERS] },
   app: { mayImport: ['app', ...LAYERS] },
   'app.ts': { mayImport: ['app', ...LAYERS] },
+  'create-gateway.ts': {
+    mayImport: ['app', 'app.ts', 'misspelt-settings.ts', 'settings.generated.ts', ...LAYERS],
+  },
+  'index.ts': { mayImport: ['app', 'create-gateway.ts', 'settings.generated.ts', ...LAYERS] },
+  'settings.generated.ts': { mayImport: [] },
   'main.cjs': { mayImport: ['program.ts'] },
   // A link to main.cjs, or a copy of it.
   'main.ts': { mayImport: ['program.ts'] },
@@ -92,7 +97,7 @@ const PACKAGE_RULES: readonly PackageRule[] = [
   },
   {
     packages: /^(node:)?(http|https|http2)$/,
-    allowedIn: ['gateway', 'bridge', 'testing', 'app.ts', 'program.ts'],
+    allowedIn: ['gateway', 'bridge', 'testing', 'app.ts', 'create-gateway.ts', 'program.ts'],
   },
 ];
 

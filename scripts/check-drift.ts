@@ -10,6 +10,7 @@ const generators: Readonly<Record<string, string>> = {
   'print-schema.ts': 'schema.graphql',
   'print-admin-schema.ts': 'admin.graphql',
   'print-configuration.ts': 'docs/configuration.md',
+  'print-settings.ts': 'src/settings.generated.ts',
   'print-legacy-channels.ts': 'docs/legacy-channels.md',
   'print-authorization.ts': 'docs/authorization.md',
   'print-asyncapi.ts': 'asyncapi.yaml',

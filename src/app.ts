@@ -3,29 +3,26 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import { drain } from './app/drain.ts';
-import { operatorRoutes } from './app/operator-routes.ts';
-import { createBridgePorts, createPorts } from './app/ports.ts';
+import { createPorts } from './app/ports.ts';
 import { describeUrl, openServices } from './app/services.ts';
-import type { Services } from './app/services.ts';
+import { ROUTE_GROUPS } from './app/route-groups.ts';
+import type { RouteGroup } from './app/route-groups.ts';
+import { createTransports } from './app/transports.ts';
+import type { ServerOptions } from './app/transports.ts';
 import type { ConnectionLimits } from './bridge/connection-limits.ts';
-import { createBridge } from './bridge/server.ts';
 import { hostOf } from './config.ts';
+import type { GraphQLSchema } from 'graphql';
 import type { Config } from './config.ts';
 import type { Database } from './db/database.ts';
 import { DEMO_PASSWORD, isDemoAllowed } from './domain/demo-policy.ts';
 import { seedDemo } from './domain/demo.ts';
 import type { Deps } from './domain/deps.ts';
-import { createHttpPolicy } from './gateway/http/policy.ts';
-import { createGraphqlHttp } from './gateway/http/graphql.ts';
-import { createHealth } from './gateway/http/health.ts';
-import { mediaRoutes } from './gateway/http/media.ts';
-import { isMultipart } from './gateway/http/multipart.ts';
-import type { Route } from './gateway/http/router.ts';
-import { createHttpServer, timeoutsFor } from './gateway/http/server.ts';
-import { pageRoutes } from './gateway/http/static-files.ts';
+import { serveOnHost } from './gateway/http/host-server.ts';
+import type { HostServer } from './gateway/http/host-server.ts';
+import { createHttpServer } from './gateway/http/server.ts';
+import type { HttpDrain } from './gateway/http/server.ts';
 import { createMetrics } from './gateway/metrics.ts';
-import type { Metrics } from './gateway/metrics.ts';
-import { createGraphqlSockets } from './gateway/websocket/server.ts';
+import type { Authenticate } from './services/authenticate.ts';
 import { requireForStartup } from './lib/startup-error.ts';
 import { nodeFields } from './log.ts';
 import type { Logger } from './log.ts';
@@ -39,6 +36,12 @@ export interface AppOptions {
   readonly nodeId?: string | undefined;
   /** An open database to use; the caller closes it. Default: the configured one, opened and closed by the app. */
   readonly database?: Database | undefined;
+  /** Authenticates tokens that the gateway did not issue. */
+  readonly authenticate?: Authenticate | undefined;
+  /** Default: the schema of the gateway. */
+  readonly schema?: GraphQLSchema | undefined;
+  /** Default: all. */
+  readonly routes?: readonly RouteGroup[] | undefined;
   /** Overrides of the default limits of legacy clients. */
   readonly legacyLimits?: Partial<ConnectionLimits> | undefined;
   /** Memory of Argon2id for new password hashes, in KiB; tests lower it. */
@@ -48,11 +51,7 @@ export interface AppOptions {
 }
 
 /** A running gateway. Disposal drains it: streams and connections end with the reason DRAINING. */
-export interface App extends AsyncDisposable {
-  /** Base URL, for example `http://127.0.0.1:4000`. */
-  readonly url: string;
-  readonly address: string;
-  readonly port: number;
+export interface EmbeddedApp extends AsyncDisposable {
   readonly nodeId: string;
   /** Description of the database without secrets, for example `embedded (./data)`. */
   readonly database: string;
@@ -65,19 +64,52 @@ export interface App extends AsyncDisposable {
   };
 }
 
-/** Builds and starts the gateway. If a step fails, closes what was opened, in reverse order, and throws. */
+/** A gateway with a server of its own. */
+export interface App extends EmbeddedApp {
+  /** Base URL, for example `http://127.0.0.1:4000`. */
+  readonly url: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Starts the gateway on HOST and PORT. If a step fails, closes what was opened, in reverse order, and throws. */
 export async function startApp(options: AppOptions): Promise<App> {
   const { config } = options;
-  await using stack = new AsyncDisposableStack();
-  const metrics = createMetrics(VERSION);
   // Before the database: an unavailable port must not leave a new database behind.
   await requireFreePort(config);
+  return openApp(options, async (serverOptions) => {
+    const http = createHttpServer(serverOptions);
+    await listen(http.server, config);
+    const { address, port } = http.server.address() as AddressInfo;
+    return { http, url: urlOf(hostOf(config), port), address, port };
+  });
+}
+
+/** Starts the gateway on a server of the host. Fails as `startApp` does. */
+export async function embedApp(options: AppOptions, host: HostServer): Promise<EmbeddedApp> {
+  return openApp(options, async (serverOptions) => ({ http: serveOnHost(host, serverOptions) }));
+}
+
+async function openApp<Server extends { readonly http: HttpDrain }>(
+  options: AppOptions,
+  serve: (serverOptions: ServerOptions) => Promise<Server>,
+): Promise<EmbeddedApp & Omit<Server, 'http'>> {
+  const { config, legacyLimits = {}, routes = ROUTE_GROUPS } = options;
+  await using stack = new AsyncDisposableStack();
+  const metrics = createMetrics(VERSION);
   const nodeId = options.nodeId ?? randomUUID();
   const log = options.nodeId === undefined ? options.log.child(nodeFields(nodeId, config)) : options.log;
   const services = await openServices({ ...options, log, nodeId, metrics, stack });
   const { deps, demoEmails } = services;
   const seededEmails = await seedDemo(deps);
-  const server = await serve(services, options.legacyLimits ?? {}, metrics, stack);
+  const transports = createTransports(
+    await createPorts(deps, metrics, options.schema),
+    services,
+    legacyLimits,
+    metrics,
+  );
+  const { http, ...server } = await serve(transports.serverOptions(routes));
+  stack.defer(() => drain({ ...transports, http }, config));
   const owned = stack.move();
   return {
     ...server,
@@ -92,69 +124,6 @@ export async function startApp(options: AppOptions): Promise<App> {
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
-
-async function serve(
-  { deps, nodeId, channelUsage, healthChecks }: Services,
-  legacyLimits: Partial<ConnectionLimits>,
-  metrics: Metrics,
-  stack: AsyncDisposableStack,
-): Promise<Pick<App, 'url' | 'address' | 'port'>> {
-  const { config, log } = deps;
-  const ports = await createPorts(deps, metrics);
-  const policy = createHttpPolicy(config, (request) =>
-    deps.securityLog.record('operator refused', { address: ports.addressOf(request) }),
-  );
-  const bridge = createBridge({
-    ...createBridgePorts(ports, policy.cors),
-    usage: channelUsage,
-    limits: legacyLimits,
-  });
-  const graphqlHttp = createGraphqlHttp(ports, policy.cors);
-  const graphqlSockets = createGraphqlSockets(ports);
-  const health = createHealth({ ...healthChecks, log });
-  metrics.beforeScrape(async () => metrics.ready.set((await health.isReady()) ? 1 : 0));
-  const routes: Route[] = [
-    ...pageRoutes(),
-    {
-      path: '/graphql',
-      methods: ['GET', 'HEAD', 'POST'],
-      handle: graphqlHttp.handle,
-      isUpload: isMultipart,
-      upgrade: graphqlSockets.handleUpgrade,
-    },
-    {
-      path: '/socket.io/',
-      handle: bridge.handleRequest,
-      upgrade: bridge.handleUpgrade,
-      isOfSession: bridge.isOfSession,
-      ownCors: true,
-      isEmbeddable: true,
-    },
-    ...mediaRoutes(ports),
-    ...health.routes,
-    ...operatorRoutes(ports, nodeId),
-    { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle, isForOperators: true },
-    { path: '/legacy-report', methods: ['GET', 'HEAD'], handle: bridge.handleReport, isForOperators: true },
-  ];
-  const http = createHttpServer({
-    routes,
-    policy,
-    connectionSlots: ports.connectionSlots,
-    turnClock: ports.turnClock,
-    inboundLedgers: ports.ledgers.inbound,
-    onResponse: (route, status) => metrics.httpResponses.inc({ route, status: classOf(status) }),
-    timeouts: timeoutsFor(config.KEEP_ALIVE_MS, config.MAX_UPLOAD_BYTES),
-    log,
-  });
-  await listen(http.server, config);
-  stack.defer(() => drain({ health, http, graphqlHttp, graphqlSockets, bridge }, config));
-  const { address, port } = http.server.address() as AddressInfo;
-  return { url: urlOf(hostOf(config), port), address, port };
-}
-
-/** Returns the class of an HTTP status, for example `4xx`; `none` for a connection that ended before the response. */
-const classOf = (status: number | undefined): string =>
-  status === undefined ? 'none' : `${Math.floor(status / 100)}xx`;
 
 /** Connections that the system accepts while the event loop is busy: many clients come from a node that stops. */
 const LISTEN_BACKLOG = 4_096;

@@ -4,8 +4,7 @@ import { parseArguments } from './arguments.ts';
 import type { App } from './app.ts';
 import type { Command } from './commands/commands.ts';
 import { VARIABLES } from './config-variables.ts';
-import { isGraphiqlOn, isLoopback, readConfig } from './config.ts';
-import { withoutBrackets } from './config-parsers.ts';
+import { isGraphiqlOn, readConfig } from './config.ts';
 import type { Config } from './config.ts';
 import { nodeFields } from './log.ts';
 import type { Logger } from './log.ts';
@@ -67,7 +66,6 @@ async function serve(config: Config, nodeId: string, output: Output): Promise<vo
     if (others.length === 0 && only?.includes(',') === true)
       output.log.warn({ name }, 'secret with a comma is not a list: each part of a list needs 16 characters');
   }
-  warnOfExternalTokens(config, output.log);
   // Imported late: --help and configuration errors must not wait for it.
   const starting = import('./app.ts').then(({ startApp }) => startApp({ config, nodeId, log: output.log }));
   const drainMs = config.DRAIN_DELAY_MS + config.DRAIN_SPREAD_MS;
@@ -77,15 +75,6 @@ async function serve(config: Config, nodeId: string, output: Output): Promise<vo
   const { url, address, port, database } = app;
   output.listening({ version: VERSION, nodeId, database, url, address, port }, formatBanner(app, config));
   if (!app.demo.isLoginAllowed || !process.stdout.isTTY) logDemo(app.demo, output.log);
-}
-
-function warnOfExternalTokens({ AUTH_JWKS_URL: url, AUTH_AUDIENCE: audience }: Config, log: Logger): void {
-  if (url === undefined) return;
-  if (audience === 'any')
-    log.warn('AUTH_AUDIENCE is any: tokens that the issuer made for other applications are accepted');
-  const { protocol, hostname } = new URL(url);
-  if (protocol === 'http:' && !isLoopback(withoutBrackets(hostname)))
-    log.warn('AUTH_JWKS_URL is not https: a network attacker can replace its keys');
 }
 
 /** Logs warnings and uncaught exceptions, which Node would write to standard error as text. */

@@ -4,7 +4,7 @@ import { PAGE_OPTIONS } from '../schema/relay-options.ts';
 import { DATE_TIME, JSON_VALUE } from '../schema/scalar-options.ts';
 import type { AdminContext } from './context.ts';
 
-interface AdminSchemaTypes {
+export interface AdminSchemaTypes {
   Context: AdminContext;
   DefaultFieldNullability: false;
   DefaultEdgesNullability: { list: false; items: false };

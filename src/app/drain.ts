@@ -3,7 +3,7 @@ import type { Bridge } from '../bridge/server.ts';
 import type { Config } from '../config.ts';
 import type { GraphqlHttp } from '../gateway/http/graphql.ts';
 import type { Health } from '../gateway/http/health.ts';
-import type { HttpServer } from '../gateway/http/server.ts';
+import type { HttpDrain } from '../gateway/http/server.ts';
 import type { GraphqlSockets } from '../gateway/websocket/server.ts';
 import { interleave, spreadOver } from '../lib/spread.ts';
 import { waitAtMost } from '../lib/timeout.ts';
@@ -15,7 +15,7 @@ const LAST_REQUESTS_TIMEOUT_MS = 300;
 
 export interface Servers {
   readonly health: Health;
-  readonly http: HttpServer;
+  readonly http: HttpDrain;
   readonly graphqlHttp: GraphqlHttp;
   readonly graphqlSockets: GraphqlSockets;
   readonly bridge: Bridge;

@@ -1,3 +1,4 @@
+import type { GraphQLSchema } from 'graphql';
 import { actorKey } from '../actor.ts';
 import type { BridgeDeps } from '../bridge/deps.ts';
 import * as accounts from '../domain/accounts.ts';
@@ -23,10 +24,14 @@ import type { Ports } from '../gateway/ports.ts';
 import { createByteLedgers } from '../lib/byte-ledger.ts';
 import type { ByteLedgers } from '../lib/byte-ledger.ts';
 import { TurnClock } from '../lib/turn-clock.ts';
-import { schema } from '../schema/index.ts';
+import { schema as ownSchema } from '../schema/index.ts';
 
 /** Creates what the transports of the gateway may call. Throws for an invalid PERSISTED_OPERATIONS file. */
-export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> {
+export async function createPorts(
+  deps: Deps,
+  metrics: Metrics,
+  schema: GraphQLSchema = ownSchema,
+): Promise<Ports> {
   const formatError = createFormatError(deps.log);
   const turnClock = new TurnClock();
   const engine = createEngine({

@@ -26,7 +26,8 @@ import { createAccountConnections } from '../services/account-connections.ts';
 import { boundLog } from '../services/bounded-log.ts';
 import { createChannelUsage } from '../services/channel-usage.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
-import { loadOrCreateSecret, resolveMediaDir } from '../services/data-dir.ts';
+import { resolveMediaDir } from '../services/data-dir.ts';
+import type { Authenticate } from '../services/authenticate.ts';
 import { createMailer } from '../services/mailer.ts';
 import { createLoginAttempts } from '../services/login-attempts.ts';
 import { createFolderStorage } from '../services/media-storage-fs.ts';
@@ -38,16 +39,13 @@ import type { OperationBudgets } from '../services/operation-limits.ts';
 import { createRateLimits } from '../services/rate-limits.ts';
 import { createReportRefusal } from '../services/refusals.ts';
 import { startRetention } from '../services/retention.ts';
-import { createTokens } from '../services/tokens.ts';
-import type { JwksSettings } from '../services/external-tokens.ts';
-import type { Tokens } from '../services/tokens.ts';
 import { createSecurityLog } from '../services/security-log.ts';
 import { createUploadLimits } from '../services/upload-limits.ts';
 import { createTracing } from '../tracing.ts';
 import type { Tracing } from '../tracing.ts';
 import { DatabaseClock, nodeClock } from '../services/wall-clock.ts';
-import type { WallClock } from '../services/wall-clock.ts';
 import { createTypingPublisher } from '../services/typing-publisher.ts';
+import { openTokens } from './tokens.ts';
 import { initializeLabels, reportServices } from './report-services.ts';
 
 export interface ServicesOptions {
@@ -59,6 +57,8 @@ export interface ServicesOptions {
   readonly stack: AsyncDisposableStack;
   /** An open database to use instead of the configured one. */
   readonly database?: Database | undefined;
+  /** Authenticates tokens that the gateway did not issue. */
+  readonly authenticate?: Authenticate | undefined;
   readonly passwordMemoryKib?: number | undefined;
   readonly operationBudgets?: OperationBudgets | undefined;
 }
@@ -117,7 +117,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       onLastConnection: typing.endAll,
     }),
   );
-  const tokens = await openTokens(config, dataDir, clock);
+  const tokens = await openTokens({ ...options, dataDir, clock, log });
   const mediaStorage = await openMediaStorage(config, dataDir, kind, stack);
   const operationLimits = createOperationLimits({
     enabled: config.RATE_LIMITS === 'on',
@@ -238,26 +238,6 @@ function openConfiguredDatabase(
     `Cannot open the database${describeUrl(url)} (DATABASE_URL)`,
     openDatabase({ kind: 'postgres', url, listenUrl, poolSize }, log, tracing),
   );
-}
-
-async function openTokens(config: Config, dataDir: string | undefined, clock: WallClock): Promise<Tokens> {
-  return createTokens({
-    secret:
-      config.AUTH_SECRET ?? (await requireForStartup('Cannot sign tokens', loadOrCreateSecret(dataDir))),
-    deviceSecret: config.AUTH_DEVICE_SECRET,
-    jwks: readJwksSettings(config),
-    now: () => clock.now(),
-  });
-}
-
-function readJwksSettings({
-  AUTH_JWKS_URL: url,
-  AUTH_ISSUER: issuer,
-  AUTH_AUDIENCE: audience,
-}: Config): JwksSettings | undefined {
-  return url === undefined || issuer === undefined
-    ? undefined
-    : { url, issuer, audience: audience === 'any' ? undefined : audience };
 }
 
 async function openMediaStorage(

@@ -22,8 +22,8 @@ import {
   pingDatabase,
 } from './postgres.ts';
 import type { Server } from './postgres.ts';
-import { SESSION_LIMITS } from './session.ts';
-import type { SessionLimits } from './session.ts';
+import { SESSION_LIMITS } from './session-limits.ts';
+import type { SessionLimits } from './session-limits.ts';
 import type { Tables } from './tables.ts';
 import { types } from './value-parsers.ts';
 

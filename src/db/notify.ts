@@ -9,8 +9,10 @@ import type {
   NotifierTransport,
 } from './notifier.ts';
 import { inspectServer } from './postgres.ts';
-import { limitSession, SESSION_LIMITS } from './session.ts';
-import type { SessionLimits, SessionTraits } from './session.ts';
+import { SESSION_LIMITS } from './session-limits.ts';
+import type { SessionLimits } from './session-limits.ts';
+import { limitSession } from './session.ts';
+import type { SessionTraits } from './session.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const MAX_BATCH_SIZE = 500;

@@ -9,7 +9,8 @@ import { APPLICATION_NAME } from './frozen-sessions.ts';
 import type { DatabaseShares, FairPoolOptions, PoolUse } from './fair-pool.ts';
 import { withPreparedStatements } from './prepared-statements.ts';
 import { inspectSession, limitSession, limitsOfTransaction } from './session.ts';
-import type { SessionLimits, SessionTraits } from './session.ts';
+import type { SessionLimits } from './session-limits.ts';
+import type { SessionTraits } from './session.ts';
 import type { Tables } from './tables.ts';
 import { types } from './value-parsers.ts';
 

@@ -2,7 +2,7 @@ import SchemaBuilder from '@pothos/core';
 import type { PothosOutputFieldConfig, SchemaTypes } from '@pothos/core';
 import { PothosComplexityPlugin } from '@pothos/plugin-complexity';
 import type { ComplexityErrorFn } from '@pothos/plugin-complexity';
-import type { GraphQLFieldResolver } from 'graphql';
+import type { GraphQLFieldResolver, GraphQLResolveInfo, GraphQLSchema } from 'graphql';
 import { DomainError } from '../errors.ts';
 
 export const MAX_COMPLEXITY = 400_000;
@@ -40,6 +40,22 @@ class LimitsPlugin<Types extends SchemaTypes> extends PothosComplexityPlugin<Typ
       return subscribe(parent, args, context, info);
     };
   }
+
+  override afterBuild(schema: GraphQLSchema): GraphQLSchema {
+    const check: CheckComplexity = (context, info) => this.checkComplexity(context, info);
+    schema.extensions = { ...schema.extensions, [COMPLEXITY_CHECK]: check };
+    return schema;
+  }
+}
+
+const COMPLEXITY_CHECK = 'complexityCheck';
+
+/** Throws LIMIT_EXCEEDED for an operation over the limits. Each operation is checked once. */
+type CheckComplexity = (context: object, info: GraphQLResolveInfo) => void;
+
+/** Returns the check that the root fields of the schema run. */
+export function findComplexityCheck({ extensions }: GraphQLSchema): CheckComplexity {
+  return extensions[COMPLEXITY_CHECK] as CheckComplexity;
 }
 
 SchemaBuilder.registerPlugin(LIMITS, LimitsPlugin);

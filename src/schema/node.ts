@@ -13,7 +13,7 @@ const MAX_NODES = 100;
  * Reads a node and adds its `__typename`, by which the interface is resolved; null if the caller may not see it.
  * Throws INVALID_INPUT for a malformed global id.
  */
-async function readNode(context: Context, field: string, globalId: string): Promise<object | null> {
+export async function readNode(context: Context, field: string, globalId: string): Promise<object | null> {
   const parsed = parseGlobalId(globalId);
   const read = parsed && findReader(parsed.type);
   const id = parseId<never>(parsed?.id);

@@ -1,5 +1,5 @@
 import { defaultFieldResolver, getNullableType, isObjectType } from 'graphql';
-import type { GraphQLFieldResolver, GraphQLOutputType, GraphQLSchema } from 'graphql';
+import type { GraphQLFieldResolver, GraphQLObjectType, GraphQLOutputType, GraphQLSchema } from 'graphql';
 import type { Circle, Conversation, Message } from '../domain/models.ts';
 import type { Context } from './context.ts';
 
@@ -20,18 +20,25 @@ const REREADS: Readonly<Record<string, Reread>> = {
  * the resolvers of the built schema, because Pothos has no hook for fields by their return type.
  */
 export function withSnapshotReads(schema: GraphQLSchema): GraphQLSchema {
-  const [query, mutation] = [schema.getQueryType(), schema.getMutationType()];
   for (const type of Object.values(schema.getTypeMap())) {
-    if (!isObjectType(type) || type === query) continue;
+    if (!isObjectType(type)) continue;
     for (const field of Object.values(type.getFields())) {
       const resolve: Resolve = field.resolve ?? defaultFieldResolver;
-      field.resolve = withReread(
-        type === mutation ? outsideSnapshot(resolve) : resolve,
-        field.type,
-      ) as typeof field.resolve;
+      field.resolve = withSnapshotRead(schema, type, field.type, resolve) as typeof field.resolve;
     }
   }
   return schema;
+}
+
+/** Wraps the resolver of one field, which returns `fieldType`. That of a query reads in the snapshot anyway. */
+export function withSnapshotRead(
+  schema: GraphQLSchema,
+  type: GraphQLObjectType,
+  fieldType: GraphQLOutputType,
+  resolve: Resolve,
+): Resolve {
+  if (type === schema.getQueryType()) return resolve;
+  return withReread(type === schema.getMutationType() ? outsideSnapshot(resolve) : resolve, fieldType);
 }
 
 /** Runs a mutation outside the snapshot, which is read-only, and enters a new one for its result. */

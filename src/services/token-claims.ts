@@ -17,7 +17,7 @@ export interface TokenMetadata {
 
 export const MAX_TOKEN_ID_LENGTH = 200;
 /** Keeps times within four-digit years. */
-const MAX_TIME_MS = Date.UTC(9999, 0);
+export const MAX_TIME_MS = Date.UTC(9999, 0);
 /** Tolerates an issuer's clock ahead of ours, for `nbf`. Not applied to `exp`: live sessions end at that second. */
 export const CLOCK_TOLERANCE_SECONDS = 10;
 

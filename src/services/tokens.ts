@@ -21,6 +21,8 @@ export interface TokenSettings {
   readonly deviceSecret?: string | readonly string[] | undefined;
   /** Key set of an external identity provider whose tokens are also accepted. */
   readonly jwks?: JwksSettings | undefined;
+  /** Verifies all tokens that were not issued here, of any format. */
+  readonly verifyByHost?: ((token: string) => Promise<ExternalToken | undefined>) | undefined;
   /** The time by which tokens expire, in milliseconds since 1970. Default: by this node's clock. */
   readonly now?: () => number;
 }
@@ -71,7 +73,13 @@ const LOCAL_ALGORITHM = 'HS256';
  * Creates the issuer and verifier of tokens. The `alg` header chooses between our secrets (HS256) and the provider's
  * keys, and neither accepts the other's algorithms.
  */
-export function createTokens({ secret, deviceSecret, jwks, now = Date.now }: TokenSettings): Tokens {
+export function createTokens({
+  secret,
+  deviceSecret,
+  jwks,
+  verifyByHost,
+  now = Date.now,
+}: TokenSettings): Tokens {
   const secrets = [secret].flat();
   // A secret in both lists signs the tokens of both: their `kind` claim then tells them apart.
   const deviceSecrets = [deviceSecret ?? []].flat().filter((candidate) => !secrets.includes(candidate));
@@ -136,8 +144,14 @@ export function createTokens({ secret, deviceSecret, jwks, now = Date.now }: Tok
     },
     async verify(token) {
       const algorithm = readAlgorithm(token);
-      if (algorithm === LOCAL_ALGORITHM) return verifyLocal(token);
-      return algorithm === undefined ? undefined : verifyExternal?.(token);
+      if (algorithm === LOCAL_ALGORITHM) {
+        const local = await verifyLocal(token);
+        if (local !== undefined) return local;
+      } else if (algorithm !== undefined && verifyExternal !== undefined) {
+        const external = await verifyExternal(token);
+        if (external !== undefined) return external;
+      }
+      return token.length > MAX_TOKEN_LENGTH ? undefined : verifyByHost?.(token);
     },
   };
 }

@@ -4,7 +4,7 @@ import { openDatabase } from '../../src/db/database.ts';
 import type { Db } from '../../src/db/database.ts';
 import type { Notifier, NotifierOptions } from '../../src/db/notifier.ts';
 import { openPostgresNotifier } from '../../src/db/notify.ts';
-import { SESSION_LIMITS } from '../../src/db/session.ts';
+import { SESSION_LIMITS } from '../../src/db/session-limits.ts';
 import { isOutage } from '../../src/errors.ts';
 import { openRedisNotifier } from '../../src/events/cluster/redis.ts';
 import { createLogger } from '../../src/log.ts';

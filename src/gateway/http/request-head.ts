@@ -10,6 +10,12 @@ const UNRESERVED = /[\w.~-]/;
 /** Returns the path of a request without the query, which may hold tokens. */
 export const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?', 1)[0] ?? '/';
 
+/** Returns the path that a request has once its head is normalised. */
+export function normalizedPathOf({ url = '/' }: IncomingMessage): string {
+  const [, , rest] = ABSOLUTE_FORM.exec(url) ?? [];
+  return normalizeTarget((rest ?? url).split('?', 1)[0] ?? '/');
+}
+
 /**
  * Normalises the target, `Host` and `Content-Type` of a request in place, as the router, Yoga and Engine.IO compare them as
  * text. Returns false when the host is malformed, or missing although HTTP/1.1 requires it.

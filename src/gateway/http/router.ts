@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { HttpPolicy } from './policy.ts';
-import { encodingOf, normalizeHead, pathOf } from './request-head.ts';
+import { encodingOf, normalizedPathOf, normalizeHead, pathOf } from './request-head.ts';
 import { sendRawError } from './raw-errors.ts';
 import type { RawError, RejectUpgrade } from './raw-errors.ts';
 import { drainRequest, sendHttpError } from './respond.ts';
@@ -33,6 +33,8 @@ export interface Router {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   isUpload(request: IncomingMessage): boolean;
   isOfSession(request: IncomingMessage): boolean;
+  /** Whether a route has the path of a request whose head is not normalised yet. */
+  serves(request: IncomingMessage): boolean;
   /** Returns the path of the request's route, or `unknown`. */
   routeOf(request: IncomingMessage): string;
 }
@@ -49,16 +51,16 @@ export function createRouter(
   onRefused: (route: string, status: number) => void,
 ): Router {
   const { cors } = policy;
-  const find = (request: IncomingMessage): Route | undefined => {
-    const path = pathOf(request);
-    return routes.find(
+  const findByPath = (path: string): Route | undefined =>
+    routes.find(
       (route) =>
         path === route.path ||
         (route.path.endsWith('/') && route.path !== '/' && `${path}/`.startsWith(route.path)),
     );
-  };
+  const find = (request: IncomingMessage): Route | undefined => findByPath(pathOf(request));
   const routeOf = (request: IncomingMessage): string => find(request)?.path ?? 'unknown';
   return {
+    serves: (request) => findByPath(normalizedPathOf(request)) !== undefined,
     routeOf,
     isUpload: (request) => find(request)?.isUpload?.(request) === true,
     isOfSession: (request) => find(request)?.isOfSession?.(request) === true,

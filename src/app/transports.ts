@@ -1,0 +1,109 @@
+import type { ConnectionLimits } from '../bridge/connection-limits.ts';
+import { createBridge } from '../bridge/server.ts';
+import type { Bridge } from '../bridge/server.ts';
+import { createGraphqlHttp } from '../gateway/http/graphql.ts';
+import type { GraphqlHttp } from '../gateway/http/graphql.ts';
+import { createHealth } from '../gateway/http/health.ts';
+import type { Health } from '../gateway/http/health.ts';
+import { mediaRoutes } from '../gateway/http/media.ts';
+import { isMultipart } from '../gateway/http/multipart.ts';
+import { createHttpPolicy } from '../gateway/http/policy.ts';
+import type { RequestsOptions } from '../gateway/http/requests.ts';
+import type { Route } from '../gateway/http/router.ts';
+import { pageRoutes } from '../gateway/http/static-files.ts';
+import { timeoutsFor } from '../gateway/http/timeouts.ts';
+import type { Metrics } from '../gateway/metrics.ts';
+import type { Ports } from '../gateway/ports.ts';
+import { createGraphqlSockets } from '../gateway/websocket/server.ts';
+import type { GraphqlSockets } from '../gateway/websocket/server.ts';
+import { operatorRoutes } from './operator-routes.ts';
+import { createBridgePorts } from './ports.ts';
+import type { RouteGroup } from './route-groups.ts';
+import type { Services } from './services.ts';
+
+export type ServerOptions = RequestsOptions & Pick<Ports, 'connectionSlots'>;
+
+export interface Transports {
+  readonly graphqlHttp: GraphqlHttp;
+  readonly graphqlSockets: GraphqlSockets;
+  readonly bridge: Bridge;
+  readonly health: Health;
+  /** Returns the options of a server with the routes. */
+  serverOptions(groups: readonly RouteGroup[]): ServerOptions;
+}
+
+/** Creates the transports, and their routes. */
+export function createTransports(
+  ports: Ports,
+  { nodeId, channelUsage, healthChecks }: Services,
+  legacyLimits: Partial<ConnectionLimits>,
+  metrics: Metrics,
+): Transports {
+  const { config, log, securityLog } = ports.deps;
+  const policy = createHttpPolicy(config, (request) =>
+    securityLog.record('operator refused', { address: ports.addressOf(request) }),
+  );
+  const bridge = createBridge({
+    ...createBridgePorts(ports, policy.cors),
+    usage: channelUsage,
+    limits: legacyLimits,
+  });
+  const graphqlHttp = createGraphqlHttp(ports, policy.cors);
+  const graphqlSockets = createGraphqlSockets(ports);
+  const health = createHealth({ ...healthChecks, log });
+  metrics.beforeScrape(async () => metrics.ready.set((await health.isReady()) ? 1 : 0));
+  const routes: Readonly<Record<RouteGroup, readonly Route[]>> = {
+    graphql: [
+      {
+        path: '/graphql',
+        methods: ['GET', 'HEAD', 'POST'],
+        handle: graphqlHttp.handle,
+        isUpload: isMultipart,
+        upgrade: graphqlSockets.handleUpgrade,
+      },
+    ],
+    'socket.io': [
+      {
+        path: '/socket.io/',
+        handle: bridge.handleRequest,
+        upgrade: bridge.handleUpgrade,
+        isOfSession: bridge.isOfSession,
+        ownCors: true,
+        isEmbeddable: true,
+      },
+    ],
+    media: mediaRoutes(ports),
+    health: health.routes,
+    operators: [
+      ...operatorRoutes(ports, nodeId),
+      { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle, isForOperators: true },
+      {
+        path: '/legacy-report',
+        methods: ['GET', 'HEAD'],
+        handle: bridge.handleReport,
+        isForOperators: true,
+      },
+    ],
+    pages: pageRoutes(),
+  };
+  return {
+    graphqlHttp,
+    graphqlSockets,
+    bridge,
+    health,
+    serverOptions: (groups) => ({
+      routes: groups.flatMap((group) => routes[group]),
+      policy,
+      connectionSlots: ports.connectionSlots,
+      turnClock: ports.turnClock,
+      inboundLedgers: ports.ledgers.inbound,
+      onResponse: (route, status) => metrics.httpResponses.inc({ route, status: classOf(status) }),
+      timeouts: timeoutsFor(config.KEEP_ALIVE_MS, config.MAX_UPLOAD_BYTES),
+      log,
+    }),
+  };
+}
+
+/** Returns the class of an HTTP status, for example `4xx`; `none` for a connection that ended before the response. */
+const classOf = (status: number | undefined): string =>
+  status === undefined ? 'none' : `${Math.floor(status / 100)}xx`;
