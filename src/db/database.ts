@@ -8,6 +8,7 @@ import { LongTaskWatch } from '../lib/long-task-watch.ts';
 import { makePrivate } from '../lib/private-files.ts';
 import type { Logger } from '../log.ts';
 import type { Tracing } from '../tracing.ts';
+import { cancelHarmfulWaits } from './foreign-locks.ts';
 import { endFrozenSessions } from './frozen-sessions.ts';
 import { readServerOrigin, renewEpochOfRestore } from './epoch.ts';
 import type { DatabaseShares, PoolUse } from './fair-pool.ts';
@@ -117,6 +118,8 @@ async function openPostgres(
     async onLong() {
       const count = await endFrozenSessions(control);
       if (count > 0) log.warn({ count }, 'ended database sessions of a frozen node');
+      const cancelled = await cancelHarmfulWaits(control, Math.max(1, Math.floor(poolSize / 2)));
+      if (cancelled > 0) log.warn({ count: cancelled }, 'cancelled waits for locks of another program');
     },
   });
   const { db, shares, use } = openPool(server, { size: poolSize, watch, tracing });

@@ -10,6 +10,10 @@ const MAX_NAME_LENGTH = 63;
 /** Name of the sessions of this process, for `pg_stat_activity`: those of a node end together. */
 export const APPLICATION_NAME = `${PREFIX}${process.pid}@${hostname()}`.slice(0, MAX_NAME_LENGTH);
 
+/** Whether a row of `pg_stat_activity` is a session of a node. */
+export const isNodeSession = sql`usename = current_user
+  and (application_name = current_setting('application_name') or starts_with(application_name, ${PREFIX}))`;
+
 /** A node sends the next statement of a transaction within milliseconds, or after a stall of its event loop. */
 const FROZEN_AFTER = sql`interval '600 milliseconds'`;
 
@@ -30,8 +34,7 @@ export async function endFrozenSessions(db: Kysely<Tables>): Promise<number> {
         wait_event_type = 'Lock' as waits, state like 'idle in transaction%' as idle,
         state_change < clock_timestamp() - ${FROZEN_AFTER} as long
       from pg_stat_activity
-      where datname = current_database() and usename = current_user
-        and (application_name = current_setting('application_name') or starts_with(application_name, ${PREFIX}))
+      where datname = current_database() and ${isNodeSession}
     ), frozen as (
       select node, pid from sessions
       where idle and long and pid in (

@@ -1,4 +1,6 @@
-import { isLockTimeout, isOutage, isUnavailable } from '../errors.ts';
+import { actorKey, sameActor } from '../actor.ts';
+import type { ActorKey } from '../actor.ts';
+import { isCancelled, isLockTimeout, isOutage, isUnavailable } from '../errors.ts';
 import { transact, transactBriefly } from '../events/unit-of-work.ts';
 import type { TransactDeps } from '../events/unit-of-work.ts';
 import type { ConversationId } from '../ids.ts';
@@ -36,8 +38,14 @@ export interface SendBatcherDeps extends TransactDeps {
   readonly onBatch?: ((size: number) => void) | undefined;
 }
 
-/** Conversations whose last sends failed for a lock. */
-type Stuck = Set<ConversationId>;
+/** Conversations and authors whose last sends failed for a lock. */
+type Stuck = Set<ConversationId | ActorKey>;
+
+const isStuck = (stuck: Stuck, { conversationId, actor }: Send): boolean =>
+  stuck.has(conversationId) || stuck.has(actorKey(actor));
+
+/** Whether a send failed for a lock: of its conversation, or (then it was cancelled) of another row. */
+const isHeldUp = (error: unknown): boolean => isLockTimeout(error) || isCancelled(error);
 
 export function createSendBatcher(deps: SendBatcherDeps): SendBatcher {
   const stuck: Stuck = new Set();
@@ -75,7 +83,7 @@ function runBatch(deps: SendBatcherDeps, stuck: Stuck, sends: readonly Send[]): 
 
 type Outcomes = readonly (Outcome | Promise<Outcome>)[];
 
-/** Sends to conversations whose last sends failed for a lock are isolated, so that they delay no others again. */
+/** Isolates sends for whose conversation or author the last ones failed for a lock, so that they delay no others again. */
 async function sendUnlessStuck(
   deps: SendBatcherDeps,
   stuck: Stuck,
@@ -84,7 +92,7 @@ async function sendUnlessStuck(
   const isolated = isolate(
     deps,
     stuck,
-    sends.filter(({ conversationId }) => stuck.has(conversationId)),
+    sends.filter((send) => isStuck(stuck, send)),
   );
   const others = isolated.size === 0 ? sends : sends.filter((send) => !isolated.has(send));
   const outcomes = others.length === 0 ? [] : await sendBatch(deps, stuck, others);
@@ -102,10 +110,10 @@ async function sendBatch(deps: SendBatcherDeps, stuck: Stuck, sends: readonly Se
   try {
     return await transactBriefly(deps, MAX_LOCK_WAIT_MS, (unit) => sendAll(unit, sends));
   } catch (error) {
-    if (isLockTimeout(error)) return sendToFree(deps, stuck, sends);
+    if (isHeldUp(error)) return sendToFree(deps, stuck, sends);
     // When the connection was lost the batch may have been committed: a retry would send it twice.
     if (isUnavailable(error)) throw error;
-    return sendEach(deps, sends);
+    return sendEach(deps, stuck, sends);
   }
 }
 
@@ -145,27 +153,31 @@ async function sendToFree(deps: SendBatcherDeps, stuck: Stuck, sends: readonly S
   return inOrder(sends, sent, isolated);
 }
 
-/** Runs the sends to each conversation in a transaction of their own, which may wait for its lock. */
+/**
+ * Runs the sends to each conversation in a transaction of their own, which may wait for its lock. Those of a stuck author
+ * are apart, so that they fail no others.
+ */
 function isolate(
   deps: SendBatcherDeps,
   stuck: Stuck,
   sends: readonly Send[],
 ): ReadonlyMap<Send, Promise<Outcome>> {
   const outcomes = new Map<Send, Promise<Outcome>>();
-  for (const [conversationId, group] of Map.groupBy(sends, (send) => send.conversationId)) {
+  const groups = Map.groupBy(sends, ({ conversationId, actor }) => {
+    const author = actorKey(actor);
+    return stuck.has(author) ? `${conversationId} ${author}` : conversationId;
+  });
+  for (const group of groups.values()) {
     const sent = transact(deps, (unit) => sendAll(unit, group));
     sent.then(
-      () => stuck.delete(conversationId),
-      (error: unknown) => {
-        if (!isLockTimeout(error)) return void stuck.delete(conversationId);
-        if (stuck.size >= MAX_STUCK) stuck.clear();
-        stuck.add(conversationId);
-      },
+      () => markSent(stuck, group),
+      (error: unknown) => markFailed(stuck, group, error),
     );
     const settled = sent.catch((error: unknown) => {
       // When the connection was lost the sends may have been committed: a retry would send them twice.
       if (isUnavailable(error)) throw error;
-      return group.length === 1 || isOutage(error) ? group.map(() => ({ error })) : sendEach(deps, group);
+      const isShared = group.length > 1 && (isCancelled(error) || !isOutage(error));
+      return isShared ? sendEach(deps, stuck, group) : group.map(() => ({ error }));
     });
     for (const [index, send] of group.entries())
       outcomes.set(
@@ -176,15 +188,43 @@ function isolate(
   return outcomes;
 }
 
-async function sendEach(deps: SendBatcherDeps, sends: readonly Send[]): Promise<Outcome[]> {
+function markSent(stuck: Stuck, sends: readonly Send[]): void {
+  if (stuck.size === 0) return;
+  for (const { conversationId, actor } of sends) {
+    stuck.delete(conversationId);
+    stuck.delete(actorKey(actor));
+  }
+}
+
+/** Marks sends to one conversation as failed. */
+function markFailed(stuck: Stuck, sends: readonly Send[], error: unknown): void {
+  const [first] = sends;
+  if (first === undefined) return;
+  if (!isHeldUp(error)) return void stuck.delete(first.conversationId);
+  if (stuck.size >= MAX_STUCK) stuck.clear();
+  stuck.add(first.conversationId);
+  if (isCancelled(error) && sends.every(({ actor }) => sameActor(actor, first.actor)))
+    stuck.add(actorKey(first.actor));
+}
+
+/** Runs each send in a transaction of its own. After one that was held up, fails further ones of its author, too. */
+async function sendEach(deps: SendBatcherDeps, stuck: Stuck, sends: readonly Send[]): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
-  for (const send of sends)
-    outcomes.push(
-      await sendSingle(deps, send).then(
+  const heldUp = new Map<ActorKey, Outcome>();
+  for (const send of sends) {
+    const author = actorKey(send.actor);
+    const outcome =
+      heldUp.get(author) ??
+      (await sendSingle(deps, send).then(
         (sent) => ({ sent }),
-        (error: unknown) => ({ error }),
-      ),
-    );
+        (error: unknown) => {
+          markFailed(stuck, [send], error);
+          return { error };
+        },
+      ));
+    if ('error' in outcome && isCancelled(outcome.error)) heldUp.set(author, outcome);
+    outcomes.push(outcome);
+  }
   return outcomes;
 }
 

@@ -4,6 +4,7 @@ import * as circles from '../../src/domain/circles.ts';
 import * as conversations from '../../src/domain/conversations.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import * as devices from '../../src/domain/devices.ts';
+import * as messages from '../../src/domain/messages.ts';
 import { circleTopic, conversationTopic } from '../../src/events/event.ts';
 import type { Topic } from '../../src/events/event.ts';
 import { openTestDatabase } from '../harness/database.ts';
@@ -188,5 +189,28 @@ test.skipIf(inject('database') !== 'postgres')(
     await circleLock.release();
     await leave;
     await conversations.updateConversation(deps, ann.actor, { conversationId, name: 'Renamed' });
+  },
+);
+
+test.skipIf(inject('database') !== 'postgres')(
+  'while the row of an account is locked, its sends fail no others of their batches',
+  async () => {
+    const { url = '' } = await openTestDatabase();
+    await using deps = await createTestDeps();
+    const [ann, bob] = await createUsers(deps, 'ann', 'bob');
+    const circle = await createCircle(deps, ann, bob);
+    const { id: conversationId } = await createConversation(deps, circle, ann, bob);
+    await using lock = await lockRows(url, `select 1 from users where id = ${ann.user.id} for update`);
+    for (const text of ['one', 'two']) {
+      const sends = [ann, bob, ann].map(({ actor }) =>
+        messages.sendMessage(deps, actor, { conversationId, text }),
+      );
+      const [first, other, second] = await Promise.allSettled(sends);
+      expect(other).toMatchObject({ status: 'fulfilled' });
+      for (const own of [first, second])
+        expect(own).toMatchObject({ status: 'rejected', reason: { code: '57014' } });
+    }
+    await lock.release();
+    await messages.sendMessage(deps, ann.actor, { conversationId, text: 'three' });
   },
 );
