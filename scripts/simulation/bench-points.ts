@@ -104,8 +104,7 @@ const point = (title: string, unit: Point['unit'], measured: number, simulated: 
 
 function readRows(results: Results, bench: string): readonly Row[] {
   const rows = results[bench]?.rows;
-  if (rows === undefined)
-    throw new Error(`bench/results.json has no ${bench}: run node bench/${bench}.ts`);
+  if (rows === undefined) throw new Error(`bench/results.json has no ${bench}: run node bench/${bench}.ts`);
   return rows;
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, globSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Returns the path of the first of these programs that is installed. */
@@ -14,6 +14,15 @@ export function findPython(...modules: readonly string[]): string | undefined {
   return ['/usr/bin/python3', findCommand('python3')]
     .filter((path) => path !== undefined)
     .find((path) => spawnSync(path, ['-c', script], { stdio: 'ignore' }).status === 0);
+}
+
+/** Returns the folder of the newest PostgreSQL of Debian's packages that has a server and its clients. */
+export function findPostgres(): string | undefined {
+  return globSync('/usr/lib/postgresql/*/bin')
+    .toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+    .findLast((folder) =>
+      ['postgres', 'initdb', 'pg_dump'].every((name) => isExecutable(join(folder, name))),
+    );
 }
 
 function isExecutable(path: string): boolean {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { test } from 'vitest';
-import { findCommand, findPython } from './commands.ts';
+import { findCommand, findPostgres, findPython } from './commands.ts';
 import { SKIP_TITLE } from './summary-reporter.ts';
 
 const finders = {
@@ -9,6 +9,8 @@ const finders = {
   faketime: () => findCommand('faketime'),
   openssl: () => findCommand('openssl'),
   caddy: () => findCommand('caddy'),
+  curl: () => findCommand('curl'),
+  postgresql: () => findPostgres(),
   nginx: () => findCommand('nginx'),
   pgbouncer: () => findCommand('pgbouncer'),
   'systemd-analyze': () => findCommand('systemd-analyze'),

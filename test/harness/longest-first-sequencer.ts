@@ -7,6 +7,8 @@ export const LONGEST = [
   'test/client/restarts.test.ts',
   'test/fuzz/sequences.test.ts',
   'test/docs/readme.test.ts',
+  'test/docs/secrets.test.ts',
+  'test/docs/backup.test.ts',
   'test/authorization/matrix.test.ts',
   'test/fuzz/graphql.test.ts',
   'test/program/start.test.ts',

@@ -12,6 +12,7 @@ export const DATABASE_PREFIX = 'parley_test_';
 
 /** The ids of `nobody` and `nogroup`: PostgreSQL refuses to run as root, and initdb needs a user with a name. */
 const UNPRIVILEGED = 65534;
+const FIRST_BUILTIN_LOCALE = 17;
 const START_ATTEMPTS = 5;
 const START_TIMEOUT_MS = 30_000;
 const MAX_LOG_LENGTH = 20_000;
@@ -43,17 +44,22 @@ export interface PostgresServer extends AsyncDisposable {
 export interface PostgresOptions {
   /** Whether commits wait for the disk, as in production. */
   readonly durable?: boolean;
+  /** A folder of PostgreSQL's programs on this machine, to be used instead of those that npm installs. */
+  readonly programs?: string;
 }
 
 /**
  * Starts a PostgreSQL server from the binaries that npm installs, on a free port of 127.0.0.1. Disposing of it removes
  * its data folder.
  */
-export async function startPostgres({ durable = false }: PostgresOptions = {}): Promise<PostgresServer> {
+export async function startPostgres({
+  durable = false,
+  programs,
+}: PostgresOptions = {}): Promise<PostgresServer> {
   const home = await mkdtemp(join(tmpdir(), 'parley-postgres-'));
   const removeHome = (): void => rmSync(home, { recursive: true, force: true, maxRetries: 5 });
   try {
-    const binaries = await prepareBinaries(home);
+    const binaries = await prepareBinaries(home, programs);
     const data = join(home, 'data');
     await runInitdb(binaries, data);
     const settings = durable ? SETTINGS : [...SETTINGS, ...UNSAFE_SETTINGS];
@@ -195,11 +201,11 @@ class Server implements PostgresServer {
  * Returns binaries that the unprivileged user can read, with the links to libraries that the package's install script
  * creates where scripts may run.
  */
-async function prepareBinaries(home: string): Promise<Binaries> {
+async function prepareBinaries(home: string, programs: string | undefined): Promise<Binaries> {
   const isRoot = process.getuid?.() === 0;
   if (isRoot) await chown(home, UNPRIVILEGED, UNPRIVILEGED);
   const createBinaries = (native: string): Binaries => ({
-    bin: join(native, 'bin'),
+    bin: programs ?? join(native, 'bin'),
     options: {
       cwd: home,
       env: {
@@ -212,8 +218,9 @@ async function prepareBinaries(home: string): Promise<Binaries> {
     },
   });
 
-  const native = findPackagedBinaries();
   const links = join(home, 'links');
+  if (programs !== undefined) return createBinaries('');
+  const native = findPackagedBinaries();
   await linkLibraries(native, links);
   if (await canRun(createBinaries(native))) return createBinaries(native);
 
@@ -269,14 +276,20 @@ async function runInitdb(binaries: Binaries, data: string): Promise<void> {
       '--encoding=UTF8',
       '--no-sync',
       '--no-instructions',
-      // Sort order and case folding as in the embedded database.
-      '--locale=C',
-      '--locale-provider=builtin',
-      '--builtin-locale=C.UTF-8',
+      ...(await findLocale(binaries)),
     ],
     binaries.options,
   );
   if (code !== 0) throw new Error(`initdb ended with ${code}:\n${output}`);
+}
+
+/** Returns the options for the sort order and case folding of the embedded database. */
+async function findLocale({ bin, options }: Binaries): Promise<string[]> {
+  const { output } = await runCommand(join(bin, 'postgres'), ['--version'], options);
+  const version = Number(/\d+/.exec(output)?.[0]);
+  return version < FIRST_BUILTIN_LOCALE
+    ? ['--locale=C.UTF-8']
+    : ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
 }
 
 async function canRun({ bin, options }: Binaries): Promise<boolean> {
