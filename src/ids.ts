@@ -12,6 +12,9 @@ export type MessageId = Id<'Message'>;
 export type MediaId = Id<'Media'>;
 export type AuditEntryId = Id<'AuditEntry'>;
 
+/** Returns the short form of a node's id, which is unique enough among the nodes of a cluster. */
+export const shortNodeId = (nodeId: string): string => nodeId.replaceAll('-', '').slice(0, 8);
+
 const MAX_ID = 2 ** 31 - 1;
 const DIGITS = /^[0-9]{1,10}$/;
 

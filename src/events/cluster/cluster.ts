@@ -1,4 +1,5 @@
 import type { Notifier, NotifierOptions } from '../../db/notifier.ts';
+import { shortNodeId } from '../../ids.ts';
 import type { Logger } from '../../log.ts';
 import { topicOfNotice } from '../bus.ts';
 import type { Bus, Notice } from '../bus.ts';
@@ -15,6 +16,8 @@ import {
   isPresenceOfOldNode,
 } from './notice-codec.ts';
 import type { ReceivedNotice } from './notice-codec.ts';
+import { NodeRequestLink } from './node-requests.ts';
+import type { NodeRequests } from './node-requests.ts';
 import { createNoticeSender } from './notice-sender.ts';
 import type { NoticeSender, Traffic } from './notice-sender.ts';
 import { COMMON_CHANNEL, createShards } from './shards.ts';
@@ -47,6 +50,7 @@ export interface ClusterOptions {
 export interface Cluster extends AsyncDisposable {
   /** Whether notices of other nodes are received. Otherwise their events are found by comparison with the log. */
   readonly isConnected: boolean;
+  readonly requests: NodeRequests;
   readonly traffic: BusTraffic;
 }
 
@@ -68,7 +72,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
   const { compareMs = COMPARE_INTERVAL_MS, announceMs = ANNOUNCE_INTERVAL_MS } = options;
   const { noPeersAfterMs = NO_PEERS_AFTER_MS, unknownPeersMs = UNKNOWN_PEERS_MS } = options;
   const startedAt = performance.now();
-  const origin = nodeId.replaceAll('-', '').slice(0, 8);
+  const origin = shortNodeId(nodeId);
   const confirmations = new Confirmations();
   const received: Traffic = { messages: 0, bytes: 0 };
   /** The sender is set once the notifier, which it needs, is open. */
@@ -119,7 +123,8 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
     noteReceived();
     if (channel === COMMON_CHANNEL && isPresenceOfOldNode(text)) state.oldPeersAt = performance.now();
     try {
-      receive(channel === COMMON_CHANNEL ? decodeShared(text) : decodeSharded(text));
+      if (requests.channels.includes(channel)) requests.onText(text, channel);
+      else receive(channel === COMMON_CHANNEL ? decodeShared(text) : decodeSharded(text));
     } catch (error) {
       log.error({ err: error }, 'failed to decode cluster message');
     }
@@ -143,6 +148,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
       void compare(false);
     },
   });
+  const requests = new NodeRequestLink({ nodeId, origin, notifier, log });
   const shards = createShards(notifier);
   const sender = createNoticeSender({
     origin,
@@ -171,7 +177,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
     setInterval(() => shards.releaseUnused(), RELEASE_INTERVAL_MS),
   ];
   for (const timer of timers) timer.unref();
-  await notifier.listen([COMMON_CHANNEL, channelOfNode(origin)]);
+  await notifier.listen([COMMON_CHANNEL, channelOfNode(origin), ...requests.channels]);
   bus.connect({
     ...shards,
     nodeId,
@@ -189,6 +195,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
     get isConnected() {
       return connection.isConnected;
     },
+    requests,
     get traffic() {
       return { sent: sender.sent, received, queued: sender.queued };
     },
@@ -197,6 +204,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
       connection[Symbol.dispose]();
       bus.disconnect();
       confirmations.giveUp();
+      requests.giveUp();
       await notifier[Symbol.asyncDispose]();
     },
   };

@@ -4,6 +4,7 @@ import type { BinaryPart } from '../../lib/binary-json.ts';
 import { topicOfNotice } from '../bus.ts';
 import type { Notice } from '../bus.ts';
 import type { Topic } from '../event.ts';
+import { Chunks, cutText } from './chunks.ts';
 
 /** Limit for ephemeral items, which are split. The domain rejects signals that would exceed it. */
 const MAX_CHUNKS = 200;
@@ -40,12 +41,9 @@ export function encodeNotice(notice: Notice, encoding: Encoding): string[] {
   // In ASCII a chunk has as many bytes as characters, and may end between any two.
   const text = asciiJson(json);
   const size = maxBytes - HEADER_BYTES;
-  const count = Math.ceil(text.length / size);
-  if (count > MAX_CHUNKS) return [];
-  return Array.from(
-    { length: count },
-    (_, index) =>
-      `${origin} ${number} ${index}/${count} ${topic}${text.slice(index * size, (index + 1) * size)}`,
+  if (text.length > MAX_CHUNKS * size) return [];
+  return cutText(text, size).map(
+    (chunk, index, { length: count }) => `${origin} ${number} ${index}/${count} ${topic}${chunk}`,
   );
 }
 
@@ -96,8 +94,7 @@ export function createDecoder({
   withTopic,
   isWanted = () => true,
 }: DecoderOptions): (text: string) => ReceivedNotice | undefined {
-  // Texts of one sender arrive in order, so at most one notice of each sender is incomplete.
-  const partial = new Map<string, { readonly number: string; readonly chunks: string[] }>();
+  const chunks = new Chunks();
   const pattern = withTopic ? TEXT_HEADER_WITH_TOPIC : TEXT_HEADER;
 
   return (text) => {
@@ -107,17 +104,8 @@ export function createDecoder({
     if (from === origin) return undefined;
     if (withTopic && !text.endsWith(CONFIRM_SUFFIX) && !isWanted(topic as Topic)) return undefined;
     const body = text.slice(header.length);
-    if (count === '1') return parse(body, from, number);
-    if (index === '0') partial.set(from, { number, chunks: [] });
-    const { number: expected, chunks } = partial.get(from) ?? { number: '', chunks: [] };
-    if (expected !== number || chunks.length !== Number(index)) {
-      partial.delete(from);
-      return undefined;
-    }
-    chunks.push(body);
-    if (chunks.length < Number(count)) return undefined;
-    partial.delete(from);
-    return parse(chunks.join(''), from, number);
+    const json = chunks.join({ from, number, index: Number(index), count: Number(count), body });
+    return json === undefined ? undefined : parse(json, from, number);
   };
 }
 
