@@ -72,6 +72,7 @@ const LEAVES: readonly string[] = [
   'config.ts',
   'errors.ts',
   'ids.ts',
+  'live-connections.ts',
   'log.ts',
   'tracing.ts',
   'version.ts',

@@ -90,7 +90,7 @@ export async function embedApp(options: AppOptions, host: HostServer): Promise<E
   return openApp(options, async (serverOptions) => ({ http: serveOnHost(host, serverOptions) }));
 }
 
-async function openApp<Server extends { readonly http: HttpDrain }>(
+async function openApp<Server extends { readonly http: HttpDrain; readonly url?: string }>(
   options: AppOptions,
   serve: (serverOptions: ServerOptions) => Promise<Server>,
 ): Promise<EmbeddedApp & Omit<Server, 'http'>> {
@@ -103,12 +103,14 @@ async function openApp<Server extends { readonly http: HttpDrain }>(
   const { deps, demoEmails } = services;
   const seededEmails = await seedDemo(deps);
   const transports = createTransports(
-    await createPorts(deps, metrics, options.schema),
+    await createPorts(deps, nodeId, metrics, options.schema),
     services,
     legacyLimits,
     metrics,
   );
-  const { http, ...server } = await serve(transports.serverOptions(routes));
+  const served = await serve(transports.serverOptions(routes));
+  services.ownNode.url = served.url;
+  const { http, ...server } = served;
   stack.defer(() => drain({ ...transports, http }, config));
   const owned = stack.move();
   return {

@@ -74,7 +74,7 @@ const Account = builder.objectRef<AccountSource>('Account').implement({
 });
 
 /** Parses the global id of an account. Throws INVALID_INPUT. */
-function requireAccountId(field: string, text: string): ActorRef {
+export function requireAccountId(field: string, text: string): ActorRef {
   const parsed = parseGlobalId(text);
   if (parsed?.type === 'User') return { kind: 'user', id: parsed.id as UserId };
   if (parsed?.type === 'Device') return { kind: 'device', id: parsed.id as DeviceId };

@@ -9,6 +9,7 @@ import { followSession, openSession, renewSession } from '../domain/sessions.ts'
 import { openStream } from '../events/open-stream.ts';
 import { findToken, findTokenInRequest, firstOf } from '../gateway/bearer-token.ts';
 import { createAddressOf, createProxyCheck } from '../gateway/client-address.ts';
+import { createConnectionIds } from '../gateway/connection-ids.ts';
 import { ConnectionSlots } from '../gateway/connection-slots.ts';
 import { createEngine } from '../gateway/execution/engine.ts';
 import { createExecutor } from '../gateway/execution/executor.ts';
@@ -29,6 +30,7 @@ import { schema as ownSchema } from '../schema/index.ts';
 /** Creates what the transports of the gateway may call. Throws for an invalid PERSISTED_OPERATIONS file. */
 export async function createPorts(
   deps: Deps,
+  nodeId: string,
   metrics: Metrics,
   schema: GraphQLSchema = ownSchema,
 ): Promise<Ports> {
@@ -72,6 +74,7 @@ export async function createPorts(
           'a proxy that is not in TRUSTED_PROXIES forwards requests: limits by address count its clients as one',
         ),
     }),
+    nextConnectionId: createConnectionIds(nodeId),
     turnClock,
     ledgers: createLedgers(deps, metrics),
     authenticate: (token, address) => accounts.authenticate(deps, token, address),

@@ -44,6 +44,8 @@ import { createUploadLimits } from '../services/upload-limits.ts';
 import { createTracing } from '../tracing.ts';
 import type { Tracing } from '../tracing.ts';
 import { DatabaseClock, nodeClock } from '../services/wall-clock.ts';
+import { openOperators } from './operators.ts';
+import type { OwnNode } from './operators.ts';
 import { createTypingPublisher } from '../services/typing-publisher.ts';
 import { openTokens } from './tokens.ts';
 import { initializeLabels, reportServices } from './report-services.ts';
@@ -69,6 +71,7 @@ export interface Services {
   /** E-mails of the demo accounts found in the database that still have their published password. */
   readonly demoEmails: readonly string[];
   readonly channelUsage: ChannelUsage;
+  readonly ownNode: OwnNode;
   readonly healthChecks: Pick<HealthOptions, 'pingDatabase' | 'degradation'>;
 }
 
@@ -149,6 +152,16 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   initializeLabels(metrics);
   stack.defer(reportServices(metrics, { database, cluster, retention, clock, tails, degradation }));
   const { MAIL_URL, MAIL_FROM } = config;
+  const { operators, ownNode } = await openOperators({
+    config,
+    control,
+    log,
+    nodeId,
+    cluster,
+    tails,
+    degradation,
+    stack,
+  });
   const mailer =
     MAIL_URL === undefined
       ? undefined
@@ -208,8 +221,10 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       }),
       typing,
       tracing,
+      operators,
     },
     channelUsage,
+    ownNode,
     healthChecks: {
       pingDatabase: () => database.ping(),
       degradation,

@@ -35,7 +35,7 @@ export interface Transports {
 /** Creates the transports, and their routes. */
 export function createTransports(
   ports: Ports,
-  { nodeId, channelUsage, healthChecks }: Services,
+  { nodeId, ownNode, channelUsage, healthChecks }: Services,
   legacyLimits: Partial<ConnectionLimits>,
   metrics: Metrics,
 ): Transports {
@@ -50,6 +50,8 @@ export function createTransports(
   });
   const graphqlHttp = createGraphqlHttp(ports, policy.cors);
   const graphqlSockets = createGraphqlSockets(ports);
+  for (const { listConnections } of [graphqlSockets, graphqlHttp, bridge])
+    ownNode.connections.add(listConnections);
   const health = createHealth({ ...healthChecks, log });
   metrics.beforeScrape(async () => metrics.ready.set((await health.isReady()) ? 1 : 0));
   const routes: Readonly<Record<RouteGroup, readonly Route[]>> = {

@@ -22,14 +22,14 @@ export interface QueueSizes {
 export class ConnectionLog {
   readonly #deps: Pick<BridgeDeps, 'log' | 'metrics'>;
   readonly #id: string;
-  readonly #kind: ClientKind;
-  readonly #startedAt = performance.now();
+  readonly kind: ClientKind;
+  readonly startedAt = performance.now();
   #actor: ActorRef | undefined;
 
   constructor(deps: Pick<BridgeDeps, 'log' | 'metrics'>, id: string, kind: ClientKind) {
     this.#deps = deps;
     this.#id = id;
-    this.#kind = kind;
+    this.kind = kind;
   }
 
   authenticated(actor: ActorRef): void {
@@ -58,8 +58,8 @@ export class ConnectionLog {
   closed(reason: ConnectionEnd): void {
     const { log, metrics } = this.#deps;
     metrics.connectionEnds.inc({ transport: 'socket.io', reason });
-    const durationMs = Math.round(performance.now() - this.#startedAt);
-    const fields = { ...this.#fields(), ...this.#kind, reason, durationMs };
+    const durationMs = Math.round(performance.now() - this.startedAt);
+    const fields = { ...this.#fields(), ...this.kind, reason, durationMs };
     log[reason === 'CLIENT' ? 'debug' : 'info'](fields, 'connection closed');
   }
 

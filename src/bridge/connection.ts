@@ -10,6 +10,7 @@ import { USER_NOT_FOUND } from './contract/channels.ts';
 import type { ForwardChannels } from './contract/event-frames.ts';
 import type { BridgeDeps } from './deps.ts';
 import { mayRetryEvents, detectClient } from './engine-io/client-detection.ts';
+import type { ClientKind } from './engine-io/client-detection.ts';
 import { bufferedBytes, closeForRestart, queuedPackets, terminate } from './engine-io/server.ts';
 import { CLIENT_DISCONNECT } from './engine-io/socket-io-parser.ts';
 import { EventHandler } from './event-handler.ts';
@@ -33,6 +34,7 @@ export interface ConnectionOptions {
 /** A legacy socket, from the connect until all events that it sent before its close have run. */
 export class LegacyConnection {
   readonly id: string;
+  readonly address: string;
   readonly #socket: Socket;
   readonly #usage: UsageCounter;
   readonly #log: ConnectionLog;
@@ -47,6 +49,7 @@ export class LegacyConnection {
   /** Subscribes synchronously, before Socket.IO emits the first packet. */
   constructor({ socket, deps, rooms, limits, onAuthenticated, onReleased }: ConnectionOptions) {
     this.id = socket.id;
+    this.address = deps.addressOf(socket.request);
     this.#socket = socket;
     const kind = detectClient(socket.handshake.query, socket.handshake.headers);
     const onSlow = (cause: string) => this.disconnectSlow(cause);
@@ -60,7 +63,7 @@ export class LegacyConnection {
     });
     const caller = new ConnectionCaller({
       connection: socket.id,
-      address: deps.addressOf(socket.request),
+      address: this.address,
       deps,
       rooms,
       queue: outbound,
@@ -102,6 +105,33 @@ export class LegacyConnection {
     return this.#caller.topics;
   }
 
+  get kind(): ClientKind {
+    return this.#log.kind;
+  }
+
+  get startedAt(): number {
+    return this.#log.startedAt;
+  }
+
+  get transport(): string {
+    return this.#socket.conn.transport.name;
+  }
+
+  /** Whether it is open, and neither the client nor the server has started to close it. */
+  get isOpen(): boolean {
+    return this.#events.isOpen && this.#endReason === undefined && this.#drained === undefined;
+  }
+
+  /** Packets and frames that the client has not been sent. */
+  get waitingFrames(): number {
+    return queuedPackets(this.#socket.conn) + this.#outbound.heldFrames;
+  }
+
+  /** Approximate bytes that the client has not read. */
+  get waitingBytes(): number {
+    return bufferedBytes(this.#socket.conn) + this.#outbound.heldBytes;
+  }
+
   /** Counts the connection in the usage of today. */
   countUsage(): void {
     this.#usage.countConnection(this.actor);
@@ -128,13 +158,19 @@ export class LegacyConnection {
    * Waits for the received events, closes so that the client reconnects, and resolves when all is released. Does so once,
    * however often it is called.
    */
-  drain(timeoutMs: number): Promise<void> {
-    return (this.#drained ??= this.#drain(timeoutMs));
+  drain(reason: 'DRAINING' | 'OPERATOR', timeoutMs: number): Promise<void> {
+    return (this.#drained ??= this.#drain(reason, timeoutMs));
   }
 
-  async #drain(timeoutMs: number): Promise<void> {
+  /** Drains the connection. A client that does not read what it was sent is disconnected. */
+  async endByOperator(timeoutMs: number): Promise<void> {
+    await this.drain('OPERATOR', timeoutMs);
+    terminate(this.#socket.conn);
+  }
+
+  async #drain(reason: 'DRAINING' | 'OPERATOR', timeoutMs: number): Promise<void> {
     await waitAtMost(timeoutMs, this.#events.drain());
-    const released = this.#close('DRAINING');
+    const released = this.#close(reason);
     const closed = closeForRestart(this.#socket.conn);
     await waitAtMost(timeoutMs, Promise.all([released, closed]));
   }

@@ -6,6 +6,7 @@ import type { WebSocket } from 'ws';
 import { actorKey } from '../actor.ts';
 import type { ActorRef } from '../actor.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { ListConnections } from '../live-connections.ts';
 import { waitAtMost } from '../lib/timeout.ts';
 import { parseInTurn, replyToPing, requireReceiverInternals } from '../lib/websocket-receiver.ts';
 import { exceedsSendLimitsWithMargin } from './backpressure.ts';
@@ -28,6 +29,7 @@ import { parser } from './engine-io/socket-io-parser.ts';
 import { EngineSessions } from './engine-sessions.ts';
 import { countUnread, HeldBytes } from './held-bytes.ts';
 import { IncompletePackets } from './incomplete-packets.ts';
+import { LiveLegacyConnection } from './live-connection.ts';
 import { PayloadTurns } from './payload-turns.ts';
 import { createRooms } from './rooms.ts';
 import { createReportHandler } from './usage-report.ts';
@@ -76,6 +78,7 @@ export interface Bridge {
   readonly handleReport: ReportHandler;
   /** Returns the open connections, and those whose last events still run. */
   connections(): Iterable<LegacyConnection>;
+  readonly listConnections: ListConnections;
   /** Whether the request belongs to an open session. */
   isOfSession(request: IncomingMessage): boolean;
   /**
@@ -218,7 +221,8 @@ export function createBridge(deps: BridgeDeps): Bridge {
   const isOfSession = (request: IncomingMessage): boolean => sessions.findByRequest(request) !== undefined;
   const closeSession = async (conn: EngineSocket): Promise<void> => {
     const connection = sessions.connectionOf(conn);
-    await (connection?.drain(DRAIN_TIMEOUT_MS) ?? waitAtMost(DRAIN_TIMEOUT_MS, closeForRestart(conn)));
+    await (connection?.drain('DRAINING', DRAIN_TIMEOUT_MS) ??
+      waitAtMost(DRAIN_TIMEOUT_MS, closeForRestart(conn)));
   };
   const usageTimer = setInterval(countUsage, USAGE_INTERVAL_MS);
   usageTimer.unref();
@@ -237,6 +241,9 @@ export function createBridge(deps: BridgeDeps): Bridge {
     },
     handleReport: createReportHandler(deps.usage, countUsage),
     connections: () => connections.values(),
+    *listConnections() {
+      for (const connection of connections) if (connection.isOpen) yield new LiveLegacyConnection(connection);
+    },
     isOfSession,
     drain() {
       isDraining = true;
@@ -246,7 +253,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
       isDraining = true;
       clearInterval(usageTimer);
       await Promise.all([
-        ...[...connections].map((connection) => connection.drain(DRAIN_TIMEOUT_MS)),
+        ...[...connections].map((connection) => connection.drain('DRAINING', DRAIN_TIMEOUT_MS)),
         ...[...sessions].map(closeSession),
       ]);
       await io.close();

@@ -16,6 +16,7 @@ import { logLayout } from './migrations/0008-log-layout.ts';
 import { validatedLog } from './migrations/0009-validated-log.ts';
 import { partitionedLog } from './migrations/0010-partitioned-log.ts';
 import { operators } from './migrations/0011-operators.ts';
+import { nodeNames } from './migrations/0012-node-names.ts';
 import type { Tables } from './tables.ts';
 
 export interface Migration extends KyselyMigration {
@@ -39,6 +40,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0009-validated-log': validatedLog,
   '0010-partitioned-log': partitionedLog,
   '0011-operators': operators,
+  '0012-node-names': nodeNames,
 };
 
 /** The lock that Kysely's migrator takes, with which earlier releases migrated. */

@@ -262,6 +262,12 @@ export interface KnownClientsTable {
 export interface NodesTable {
   id: string;
   seenAt: Timestamp;
+  /** Null without `NODE_NAME`, and for nodes of an older version. */
+  name: Generated<string | null>;
+  /** Null for nodes of an older version. */
+  version: Generated<string | null>;
+  /** Null while it runs, and for nodes of an older version. */
+  stoppedAt: Generated<Timestamp | null>;
   /** 0 for nodes of an older version, which do not detect events that were removed without a record in `topics`. */
   logVersion: number;
 }

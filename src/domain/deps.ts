@@ -9,6 +9,7 @@ import type { UserId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 import type { BatchedReads } from '../db/batched-reads.ts';
 import type { AccountConnections } from '../services/account-connections.ts';
+import type { Operators } from '../services/operators/operators.ts';
 import type { OperationLimits } from '../services/operation-limits.ts';
 import type { UploadLimits } from '../services/upload-limits.ts';
 import type { RateLimits } from '../services/rate-limits.ts';
@@ -58,6 +59,7 @@ export interface Deps {
   readonly typing: TypingPublisher;
   /** Undefined unless an OpenTelemetry SDK is registered. */
   readonly tracing?: Tracing | undefined;
+  readonly operators: Operators;
 }
 
 /** Dependencies that read from one database snapshot, so that data and cursors are consistent. */

@@ -97,6 +97,10 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
     this.deliveredSeq = startSeq;
   }
 
+  get behind(): number {
+    return Math.max(0, this.#head + this.#tail.lag - this.deliveredSeq);
+  }
+
   get itemOf(): EventStream['itemOf'] {
     return createItemOf(this.#epoch);
   }

@@ -28,6 +28,8 @@ export interface StreamRequest extends ReaderOptions {
 
 export type EventStream = ReaderIterator<StreamItem> & {
   readonly topic: Topic;
+  /** Committed events that this node knows of and the stream has not delivered. */
+  readonly behind: number;
   /** Whether the stream is live and has delivered every event so far. */
   isCaughtUp(): boolean;
   /** Maps an event to the item that every reader of the topic receives; undefined for internal events. */

@@ -15,6 +15,8 @@ export interface Tail {
   readonly topic: Topic;
   /** Position of the newest event delivered to followers. */
   readonly deliveredSeq: number;
+  /** Committed events that this node knows of and has not delivered to followers. */
+  readonly lag: number;
   /** Returns the range of the topic's log; undefined if the topic was deleted. */
   readRange(): Promise<LogRange | undefined>;
   /** Reads events after a position, oldest first, at most `limit`. */
@@ -160,6 +162,10 @@ class SharedTail implements Tail {
 
   get deliveredSeq(): number {
     return this.#source.deliveredSeq;
+  }
+
+  get lag(): number {
+    return this.#source.lag;
   }
 
   readRange(): Promise<LogRange | undefined> {

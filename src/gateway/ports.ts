@@ -7,6 +7,7 @@ import type { MediaId } from '../ids.ts';
 import type { ByteLedgers } from '../lib/byte-ledger.ts';
 import type { TurnClock } from '../lib/turn-clock.ts';
 import type { AddressOf } from './client-address.ts';
+import type { NextConnectionId } from './connection-ids.ts';
 import type { ConnectionSlots } from './connection-slots.ts';
 import type { Engine } from './execution/engine.ts';
 import type { FormatError } from './execution/format-error.ts';
@@ -22,6 +23,7 @@ export interface Ports {
   readonly documentResolver: DocumentResolver;
   readonly metrics: Metrics;
   readonly addressOf: AddressOf;
+  readonly nextConnectionId: NextConnectionId;
   readonly turnClock: TurnClock;
   readonly connectionSlots: ConnectionSlots;
   readonly ledgers: ByteLedgers;

@@ -42,12 +42,16 @@ export function parsePage<Type extends string>(
     throw invalidInput('last', 'Pass either first or last, not both.');
   }
   return {
-    size: parseSize('first', args.first) ?? parseSize('last', args.last) ?? DEFAULT_PAGE_SIZE,
+    size: parseSize('last', args.last) ?? parsePageSize(args),
     fromEnd: typeof args.last === 'number' || (fromEndByDefault && typeof args.first !== 'number'),
     after: parsePageCursor(type, 'after', args.after),
     before: parsePageCursor(type, 'before', args.before),
   };
 }
+
+/** Parses `first` of a list that is read from its start. Throws as `parsePage`. */
+export const parsePageSize = ({ first }: Pick<PageArguments, 'first'>): number =>
+  parseSize('first', first) ?? DEFAULT_PAGE_SIZE;
 
 function parseSize(field: 'first' | 'last', size: number | null | undefined): number | undefined {
   if (typeof size !== 'number') return undefined;

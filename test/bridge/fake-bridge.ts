@@ -164,6 +164,7 @@ export async function startFakeBridge(
         const entry = openTopic(topic);
         return {
           topic,
+          lag: 0,
           get deliveredSeq() {
             return entry.head;
           },

@@ -45,7 +45,7 @@ test('the log follows a GraphQL WebSocket, its operations and its streams by con
   const [openedLine] = app.lines({ msg: 'stream opened', operation: 'subscription Chat' });
   const connection = openedLine?.['connection'];
   const account = openedLine?.['account'];
-  expect(connection).toMatch(/^ws-\d+$/);
+  expect(connection).toMatch(/^ws-[0-9a-f]{8}-\d+$/);
   expect(account).toMatch(/^user:\d+$/);
   const topic = `conversation:${conversation.legacyId}`;
   const connectionFields = { connection, transport: 'graphql-ws' };
@@ -128,9 +128,11 @@ test('an event stream over SSE is a separate connection in the log', async () =>
     query: createEventsQuery(conversation.id, 'Chat'),
   });
   expect(stream.response.status).toBe(200);
-  const connectionFields = { connection: 'sse-1', transport: 'sse' };
-  await expect.poll(() => app.lines({ ...connectionFields, msg: 'connection opened' })).toHaveLength(1);
-  const [{ account } = {}] = app.lines({ ...connectionFields, msg: 'connection opened' });
+  const opened = { transport: 'sse', msg: 'connection opened' };
+  await expect.poll(() => app.lines(opened)).toHaveLength(1);
+  const [{ account, connection } = {}] = app.lines(opened);
+  expect(connection).toMatch(/^sse-[0-9a-f]{8}-\d+$/);
+  const connectionFields = { connection, transport: 'sse' };
   expect(account).toMatch(/^user:\d+$/);
   expect(app.lines(connectionFields).map(({ msg }) => msg)).toEqual(['connection opened', 'stream opened']);
   expect(app.lines({ ...connectionFields, msg: 'stream opened' })).toMatchObject([
@@ -159,10 +161,10 @@ test('operations over HTTP have the id of their TCP connection in the log', asyn
   };
   const [agent, otherAgent] = [new Agent({ keepAlive: true }), new Agent({ keepAlive: true })];
   const connection = await post(agent, 'First');
-  expect(connection).toMatch(/^http-\d+$/);
+  expect(connection).toMatch(/^http-[0-9a-f]{8}-\d+$/);
   expect(await post(agent, 'Second')).toBe(connection);
   const otherConnection = await post(otherAgent, 'Third');
-  expect(otherConnection).toMatch(/^http-\d+$/);
+  expect(otherConnection).toMatch(/^http-[0-9a-f]{8}-\d+$/);
   expect(otherConnection).not.toBe(connection);
   agent.destroy();
   otherAgent.destroy();
@@ -174,7 +176,7 @@ test('operations over HTTP have the id of their TCP connection in the log', asyn
   body.set('0', new Blob(['content']), 'a.txt');
   await fetch(`${app.url}/graphql`, { method: 'POST', body });
   expect(app.lines({ msg: 'operation ended', operation: 'mutation Upload' })).toMatchObject([
-    { transport: 'http', connection: expect.stringMatching(/^http-\d+$/) as unknown },
+    { transport: 'http', connection: expect.stringMatching(/^http-[0-9a-f]{8}-\d+$/) as unknown },
   ]);
 });
 

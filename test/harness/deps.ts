@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../src/config.ts';
+import { openOperators } from '../../src/app/operators.ts';
 import { createBatchedReads } from '../../src/db/batched-reads.ts';
 import type { Db } from '../../src/db/database.ts';
 import type { Deps } from '../../src/domain/deps.ts';
@@ -51,6 +52,7 @@ export async function createTestDeps({
   const bus = createBus(log);
   const folder = await mkdtemp(join(tmpdir(), 'parley-test-'));
   stack.defer(() => rm(folder, { recursive: true }));
+  const nodeId = randomUUID();
   const presence = stack.use(
     await createPresence({
       db: plainDb,
@@ -58,19 +60,30 @@ export async function createTestDeps({
       bus,
       log,
       graceMs: 0,
-      nodeId: randomUUID(),
+      nodeId,
       isOnlyProcess: kind === 'pglite',
     }),
   );
   const securityLog = stack.use(createSecurityLog({ log }));
+  const tails = createTails({ eventLog: createEventLog(plainDb), epoch, bus, log });
   const operationLimits = createOperationLimits({ enabled: rateLimits, maxPauseMs: 0 });
   const topicLocks = new TopicLocks({ maxWaits: 5 });
+  const { operators } = await openOperators({
+    config,
+    control,
+    log,
+    nodeId,
+    cluster: undefined,
+    tails,
+    degradation: () => undefined,
+    stack,
+  });
   const deps: Deps = {
     db,
     topicLocks,
     databaseShares: shares,
     bus,
-    tails: createTails({ eventLog: createEventLog(plainDb), epoch, bus, log }),
+    tails,
     epoch,
     config,
     log,
@@ -97,6 +110,7 @@ export async function createTestDeps({
     lockedUsers: new Set(),
     sendBatcher: createSendBatcher({ db, bus, topicLocks }),
     typing: createTypingPublisher({ db, bus }),
+    operators,
   };
   const owned = stack.move();
   return { ...deps, [Symbol.asyncDispose]: () => owned.disposeAsync() };

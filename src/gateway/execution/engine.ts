@@ -179,6 +179,7 @@ export function createEngine(options: EngineOptions): Engine {
     operation.onAccepted?.();
     operationLog?.streamOpened(operation, topic, startedAt);
     return openResults({
+      operation,
       source,
       execute: executeEvent,
       semaphore,

@@ -24,18 +24,25 @@ export interface OperationFields {
 
 export function fieldsOf(operation: LoggedOperation): OperationFields {
   const { context, origin, legacyConnection, operationId } = operation;
-  const { type, name = 'anonymous' } = typeAndName(operation);
   return {
     connection: origin?.id ?? legacyConnection,
     transport: origin?.transport ?? 'socket.io',
     account: accountOf(context),
-    operation: type === undefined ? name : `${type} ${name}`,
+    operation: nameOperation(operation),
     operationId: operationId?.slice(0, MAX_LENGTH),
   };
 }
 
+export type NamedOperation = Pick<Operation, 'document' | 'operationName'>;
+
+/** Returns the kind and the name of an operation, for example `subscription Chat`. */
+export function nameOperation(operation: NamedOperation): string {
+  const { type, name = 'anonymous' } = typeAndName(operation);
+  return type === undefined ? name : `${type} ${name}`;
+}
+
 /** Returns the kind of an operation, and its name; each undefined if it has none. */
-export function typeAndName({ document, operationName }: Pick<Operation, 'document' | 'operationName'>) {
+export function typeAndName({ document, operationName }: NamedOperation) {
   const node = getOperationAST(document, operationName);
   return { type: node?.operation, name: node?.name?.value.slice(0, MAX_LENGTH) };
 }

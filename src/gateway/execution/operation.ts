@@ -31,7 +31,7 @@ export interface Operation {
 /** The connection that an operation arrived on. */
 export interface OperationOrigin {
   readonly transport: 'graphql-ws' | 'sse' | 'http';
-  /** Unique in this process. */
+  /** Unique in the cluster. */
   readonly id: string;
   /** The client's address, as `AddressOf` returns it. */
   readonly address: string;

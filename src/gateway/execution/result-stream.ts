@@ -1,6 +1,10 @@
 import type { ExecutionResult, GraphQLError } from 'graphql';
+import { streamEnded } from '../../errors.ts';
+import type { EndReason } from '../../errors.ts';
 import { Semaphore } from '../../lib/semaphore.ts';
 import type { FormatError } from './format-error.ts';
+import { nameOperation } from './operation-fields.ts';
+import type { NamedOperation } from './operation-fields.ts';
 
 /**
  * Results of a subscription. Throws a formatted error when the server ends the subscription; `return()` closes it at any
@@ -8,9 +12,22 @@ import type { FormatError } from './format-error.ts';
  */
 export type ResultStream = AsyncIterableIterator<ExecutionResult, undefined> & {
   return(): Promise<IteratorResult<ExecutionResult, undefined>>;
+  /** The state of the subscription, for operators; undefined once it is over. */
+  readonly status: StreamStatus | undefined;
+  /** Closes the subscription: the client receives an error with the reason. Returns false if it is over already. */
+  end(reason: EndReason): boolean;
 };
 
+/** Undefined properties are not known: while the subscription opens, or as nothing is kept of what it delivers. */
+export interface StreamStatus {
+  readonly topic: string | undefined;
+  readonly operation: string | undefined;
+  /** Committed events that the subscription has not taken yet. */
+  readonly behind: number | undefined;
+}
+
 export interface ResultsOptions {
+  readonly operation: NamedOperation;
   readonly source: AsyncIterable<unknown>;
   readonly execute: (event: unknown) => Promise<ExecutionResult>;
   /** Held by each result from its execution until the next result is requested, so until the client has taken it. */
@@ -34,6 +51,8 @@ class Results implements ResultStream {
   readonly #permit: ResultPermit;
   readonly #events: AsyncIterator<unknown>;
   #isOver = false;
+  /** The error that `end` has closed it with, until the client is told. */
+  #ending: GraphQLError | undefined;
 
   constructor(options: ResultsOptions) {
     this.#options = options;
@@ -47,12 +66,9 @@ class Results implements ResultStream {
     try {
       await joinGroup?.();
       const { done, value } = await this.#events.next();
-      if (done === true) {
-        this.#end();
-        return { done, value: undefined };
-      }
+      if (done === true) return this.#finish();
       const result = await this.#permit.run(() => execute(value));
-      if (result === undefined) return { done: true, value: undefined };
+      if (result === undefined || this.#ending !== undefined) return this.#finish();
       return { done: false, value: rememberCursor(result, value) };
     } catch (thrown) {
       await this.#close();
@@ -68,8 +84,36 @@ class Results implements ResultStream {
     return { done: true, value: undefined };
   }
 
+  get status(): StreamStatus | undefined {
+    if (this.#isOver) return undefined;
+    const { source, operation } = this.#options;
+    const { topic, behind } = source as { readonly topic?: unknown; readonly behind?: unknown };
+    return {
+      topic: typeof topic === 'string' ? topic : undefined,
+      operation: nameOperation(operation),
+      behind: typeof behind === 'number' ? behind : undefined,
+    };
+  }
+
+  end(reason: EndReason): boolean {
+    if (this.#isOver) return false;
+    this.#ending = this.#options.formatError(streamEnded(reason));
+    this.#end(this.#ending);
+    void this.#close();
+    return true;
+  }
+
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  /** Ends the iteration: if `end` has closed it, first with its error. */
+  #finish(): { done: true; value: undefined } {
+    const error = this.#ending;
+    this.#ending = undefined;
+    if (error !== undefined) throw error;
+    this.#end();
+    return { done: true, value: undefined };
   }
 
   async #close(): Promise<void> {

@@ -1,9 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ExecutionResult } from 'graphql';
-import { isOutage } from '../../errors.ts';
+import { isOutage, streamEnded } from '../../errors.ts';
+import type { EndReason } from '../../errors.ts';
 import { retry, retryDelay } from '../../lib/backoff.ts';
 import { causeOf, codeOf } from './format-error.ts';
-import type { ResultStream } from './result-stream.ts';
+import type { FormatError } from './format-error.ts';
+import type { ResultStream, StreamStatus } from './result-stream.ts';
 
 type OpenResults = () => Promise<ResultStream | ExecutionResult>;
 
@@ -11,9 +13,12 @@ type OpenResults = () => Promise<ResultStream | ExecutionResult>;
  * Opens a subscription; during a database outage, returns a stream that opens once the database is available. Every
  * client library takes an error for the end of a subscription, so an outage must not surface as one.
  */
-export async function openWhenAvailable(open: OpenResults): Promise<ResultStream | ExecutionResult> {
+export async function openWhenAvailable(
+  open: OpenResults,
+  formatError: FormatError,
+): Promise<ResultStream | ExecutionResult> {
   const opened = await open();
-  return isUnavailableResult(opened) ? new DeferredResults(open) : opened;
+  return isUnavailableResult(opened) ? new DeferredResults(open, formatError) : opened;
 }
 
 /**
@@ -43,19 +48,41 @@ const isUnavailableResult = (opened: ResultStream | ExecutionResult): boolean =>
 
 class DeferredResults implements ResultStream {
   readonly #open: OpenResults;
+  readonly #formatError: FormatError;
   readonly #closeController = new AbortController();
   #results: ResultStream | undefined;
+  #isOver = false;
+  #endReason: EndReason | undefined;
 
-  constructor(open: OpenResults) {
+  constructor(open: OpenResults, formatError: FormatError) {
     this.#open = open;
+    this.#formatError = formatError;
+  }
+
+  get status(): StreamStatus | undefined {
+    if (this.#results !== undefined) return this.#results.status;
+    return this.#isOver ? undefined : { topic: undefined, operation: undefined, behind: undefined };
+  }
+
+  end(reason: EndReason): boolean {
+    if (this.#results !== undefined) return this.#results.end(reason);
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#endReason = reason;
+    this.#closeController.abort();
+    return true;
   }
 
   async next(): Promise<IteratorResult<ExecutionResult, undefined>> {
     this.#results ??= await this.#openWithRetries();
+    const reason = this.#endReason;
+    this.#endReason = undefined;
+    if (reason !== undefined) throw this.#formatError(streamEnded(reason));
     return this.#results?.next() ?? { done: true, value: undefined };
   }
 
   async return(): Promise<IteratorResult<ExecutionResult, undefined>> {
+    this.#isOver = true;
     this.#closeController.abort();
     await this.#results?.return();
     return { done: true, value: undefined };

@@ -1,24 +1,23 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExecutionResult } from 'graphql';
-import { actorKey } from '../../actor.ts';
-import { endsStreams } from '../../errors.ts';
-import type { ConnectionEnd, EndReason } from '../../errors.ts';
+import type { ListConnections } from '../../live-connections.ts';
 import { BufferBudget } from '../../lib/buffer-budget.ts';
 import { createContext } from '../../schema/context.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
-import type { Operation, OperationOrigin } from '../execution/operation.ts';
+import type { Operation } from '../execution/operation.ts';
 import type { ResultStream } from '../execution/result-stream.ts';
 import { openWhenAvailable } from '../execution/retry-on-outage.ts';
 import { identify } from '../identity.ts';
 import type { Ports } from '../ports.ts';
-import { createEventStreamReceiver, encodeEventStream } from './sse.ts';
-import type { EventStreamReceiver } from './sse.ts';
+import { encodeEventStream } from './sse.ts';
+import { SseConnection } from './sse-connection.ts';
 
 const TRANSPORT = { transport: 'sse' } as const;
 
 export interface SseRequest {
   readonly request: Request;
   readonly req: IncomingMessage;
+  readonly res: ServerResponse;
 }
 
 /** Subscriptions over SSE: each is a connection with a session of its own. */
@@ -32,6 +31,7 @@ export interface EventStreams {
   encode(request: Request, results: ResultStream): ReadableStream<Uint8Array>;
   /** Returns functions that each end one of the open responses, so that its client reconnects, oldest first. */
   drain(): (() => void)[];
+  readonly listConnections: ListConnections;
 }
 
 export function createEventStreams(ports: Ports, drainSignal: AbortSignal): EventStreams {
@@ -40,7 +40,6 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
   /** Connections by request: Yoga passes on only the results of a subscription, wrapped, and its request. */
   const byRequest = new WeakMap<Request, SseConnection>();
   const connections = new Set<SseConnection>();
-  let connectionCount = 0;
 
   metrics.beforeScrape(() => {
     let [socketBytes, streamBytes] = [0, 0];
@@ -53,16 +52,15 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
   });
 
   /** Logs and counts a connection whose subscription was accepted, until the stack is disposed. */
-  const register = (connection: SseConnection, account: string | undefined, stack: DisposableStack): void => {
-    const logFields = { connection: connection.id, ...TRANSPORT, account };
-    const openedAt = performance.now();
+  const register = (connection: SseConnection, stack: DisposableStack): void => {
+    const logFields = { connection: connection.id, ...TRANSPORT, account: connection.account };
     connections.add(connection);
     log.debug({ ...logFields, address: connection.address }, 'connection opened');
     stack.defer(() => {
       connections.delete(connection);
       const reason = connection.endReason ?? 'CLIENT';
       metrics.connectionEnds.inc({ ...TRANSPORT, reason });
-      const durationMs = Math.round(performance.now() - openedAt);
+      const { durationMs } = connection;
       log[reason === 'CLIENT' ? 'debug' : 'info'](
         { ...logFields, reason, durationMs, operations: 1 },
         'connection closed',
@@ -86,6 +84,7 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
       stack.defer(() => liveSession?.close());
       metrics.connections.inc(TRANSPORT);
       stack.defer(() => metrics.connections.dec(TRANSPORT));
+      connection.session = liveSession?.session;
       liveSession?.onEnd((reason) => connection.endSession(reason));
       const context = createContext({
         deps,
@@ -101,7 +100,7 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
         context,
         origin: connection,
         // A rejected subscription counts as a request, not as a connection.
-        onAccepted: () => register(connection, liveSession && actorKey(liveSession.session.actor), stack),
+        onAccepted: () => register(connection, stack),
       });
       return withCleanup(result, stack);
     } catch (error) {
@@ -113,56 +112,31 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
   return {
     async open(sseRequest, operation) {
       const { request } = sseRequest;
-      connectionCount += 1;
       const connection = new SseConnection(
-        `sse-${connectionCount}`,
+        sseRequest.res,
+        ports.nextConnectionId('sse'),
         ports.addressOf(sseRequest.req),
         new BufferBudget(undefined, ports.ledgers.buffered),
         drainSignal,
       );
       byRequest.set(request, connection);
       const { receiver } = connection;
-      const result = await openWhenAvailable(() =>
-        subscribe(sseRequest, { ...operation, receiver }, connection),
+      const result = await openWhenAvailable(
+        () => subscribe(sseRequest, { ...operation, receiver }, connection),
+        formatError,
       );
+      connection.results = Symbol.asyncIterator in result ? result : undefined;
       return Symbol.asyncIterator in result ? returnOnAbort(request.signal, result) : result;
     },
     drain: () => [...connections].map((connection) => () => connection.endSession('DRAINING')),
+    *listConnections() {
+      for (const connection of connections) if (connection.endReason === undefined) yield connection;
+    },
     encode(request, results) {
       const connection = byRequest.get(request);
       return encodeEventStream(results, connection?.receiver, connection?.closeSignal);
     },
   };
-}
-
-class SseConnection implements OperationOrigin {
-  readonly id: string;
-  readonly transport = 'sse';
-  readonly address: string;
-  readonly receiver: EventStreamReceiver;
-  readonly budget: BufferBudget;
-  /** Aborted, with the reason, when the server ends the subscription with an error. */
-  readonly endController = new AbortController();
-  /** Aborted, with the reason, when the response ends and the subscription does not, so that the client reconnects. */
-  readonly closeSignal: AbortSignal;
-  readonly #closeController = new AbortController();
-
-  constructor(id: string, address: string, budget: BufferBudget, drainSignal: AbortSignal) {
-    this.id = id;
-    this.address = address;
-    this.budget = budget;
-    this.receiver = createEventStreamReceiver(id);
-    this.closeSignal = AbortSignal.any([this.#closeController.signal, drainSignal]);
-  }
-
-  get endReason(): ConnectionEnd | undefined {
-    const { reason } = [this.endController.signal, this.closeSignal].find(({ aborted }) => aborted) ?? {};
-    return typeof reason === 'string' ? (reason as EndReason) : undefined;
-  }
-
-  endSession(reason: EndReason): void {
-    (endsStreams(reason) ? this.endController : this.#closeController).abort(reason);
-  }
 }
 
 /** Disposes of the stack when the stream ends in any way, or immediately if there is no stream. */
@@ -175,6 +149,10 @@ function withCleanup(
     return result;
   }
   const stream: ResultStream = {
+    get status() {
+      return result.status;
+    },
+    end: (reason) => result.end(reason),
     async next() {
       try {
         const step = await result.next();

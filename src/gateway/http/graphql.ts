@@ -4,6 +4,7 @@ import { createYoga } from 'graphql-yoga';
 import { isGraphiqlOn } from '../../config.ts';
 import type { EndReason } from '../../errors.ts';
 import type { Ports } from '../ports.ts';
+import type { ListConnections } from '../../live-connections.ts';
 import { acceptsHtml, EVENT_STREAM, negotiate } from './content-negotiation.ts';
 import type { Cors } from './cors.ts';
 import { createEventStreams } from './event-streams.ts';
@@ -22,6 +23,8 @@ import { createYogaPlugin, EVENT_STREAM_HEADERS } from './yoga-plugin.ts';
 import type { ServerContext } from './yoga-plugin.ts';
 
 export interface GraphqlHttp {
+  /** The open event streams. */
+  readonly listConnections: ListConnections;
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
   /** Accepts no more event streams. Returns functions that each end one, so that its client reconnects, oldest first. */
   drain(): (() => void)[];
@@ -33,7 +36,7 @@ export interface GraphqlHttp {
 export function createGraphqlHttp(gatewayPorts: Ports, cors: Cors): GraphqlHttp {
   const ports: GraphqlHttpPorts = {
     ...gatewayPorts,
-    originOf: createOperationOrigins(gatewayPorts.addressOf),
+    originOf: createOperationOrigins(gatewayPorts.addressOf, gatewayPorts.nextConnectionId),
     identifyRequest: createIdentifyRequest(gatewayPorts),
   };
   const drainController = new AbortController();
@@ -64,6 +67,7 @@ export function createGraphqlHttp(gatewayPorts: Ports, cors: Cors): GraphqlHttp 
       })
     : undefined;
   return {
+    listConnections: eventStreams.listConnections,
     async handle(request, response) {
       // GET has a page or a result, and the result of one token or another.
       response.appendHeader('vary', 'Accept, Authorization');

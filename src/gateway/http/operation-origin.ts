@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { AddressOf } from '../client-address.ts';
+import type { NextConnectionId } from '../connection-ids.ts';
 import type { OperationOrigin } from '../execution/operation.ts';
 
 export type OriginOf = (request: IncomingMessage) => OperationOrigin;
@@ -9,15 +10,13 @@ export type OriginOf = (request: IncomingMessage) => OperationOrigin;
  * Returns a function that finds the origin of an operation over HTTP with a single response. Requests that share a TCP
  * connection share its id; behind a proxy, that is the proxy's connection.
  */
-export function createOperationOrigins(addressOf: AddressOf): OriginOf {
+export function createOperationOrigins(addressOf: AddressOf, nextConnectionId: NextConnectionId): OriginOf {
   const ids = new WeakMap<Socket, string>();
-  let connectionCount = 0;
   return (request) => {
     const { socket } = request;
     let id = ids.get(socket);
     if (id === undefined) {
-      connectionCount += 1;
-      id = `http-${connectionCount}`;
+      id = nextConnectionId('http');
       ids.set(socket, id);
     }
     return { transport: 'http', id, address: addressOf(request), endReason: undefined };

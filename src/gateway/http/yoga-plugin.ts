@@ -38,22 +38,24 @@ export function createYogaPlugin(
 ): Plugin<object, ServerContext> {
   const { deps, documentResolver, engine, formatError, identifyRequest, metrics, originOf, turnClock } =
     ports;
-  const operationOf = (args: ExecutionArgs): Omit<Operation, 'context'> & SseRequest => {
+  const operationOf = (args: ExecutionArgs, req: IncomingMessage): Omit<Operation, 'context'> => {
     metrics.operations.inc({ transport: 'http' });
-    const { request, req } = args.contextValue as YogaInitialContext & ServerContext;
     return {
       document: args.document,
       operationName: args.operationName,
       variables: args.variableValues,
       traceParent: req.headers['traceparent'],
       operationId: requestIdOf(req),
-      request,
-      req,
     };
+  };
+  const exchangeOf = (args: ExecutionArgs): SseRequest => {
+    const { request, req, res } = args.contextValue as YogaInitialContext & ServerContext;
+    return { request, req, res };
   };
 
   const execute = async (args: ExecutionArgs): Promise<ExecutionResult> => {
-    const { request, req, ...operation } = operationOf(args);
+    const { request, req } = exchangeOf(args);
+    const operation = operationOf(args, req);
     try {
       const { session = null, ...identity } = await identifyRequest(req);
       if (turnClock.isOver()) await turnClock.nextTurn(priorityOfLogin(session));
@@ -69,11 +71,12 @@ export function createYogaPlugin(
   };
 
   const subscribe = async (args: ExecutionArgs): Promise<ResultStream | ExecutionResult> => {
-    const { request, req, ...operation } = operationOf(args);
+    const exchange = exchangeOf(args);
+    const operation = operationOf(args, exchange.req);
     // Checked before the stream is opened: Yoga would respond with 406 afterwards, and leave the stream open.
-    if (!acceptsEventStream(request.headers.get('accept')))
+    if (!acceptsEventStream(exchange.request.headers.get('accept')))
       return { errors: [formatError(notAcceptableError())] };
-    return eventStreams.open({ request, req }, operation);
+    return eventStreams.open(exchange, operation);
   };
 
   return {

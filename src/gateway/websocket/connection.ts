@@ -45,6 +45,7 @@ export interface WebSocketConnection extends OperationOrigin, KeepAliveTimes {
   readonly socket: WebSocket;
   /** The TCP stream under the WebSocket. */
   readonly stream: Duplex;
+  readonly userAgent: string | undefined;
   readonly reader: SocketReader;
   readonly ledgers: ByteLedgers;
   /** Its entries in the ledgers; none until it holds many bytes. */
@@ -86,13 +87,14 @@ export const holderOf = ({ liveSession, address }: WebSocketConnection): Holder 
   address,
 });
 
+type ConnectionOptions = Pick<
+  WebSocketConnection,
+  'id' | 'address' | 'userAgent' | 'socket' | 'stream' | 'ledgers'
+>;
+
 /** Creates the state of a connection. `handle` passes a received frame to graphql-ws. */
 export function createConnection(
-  id: string,
-  address: string,
-  socket: WebSocket,
-  stream: Duplex,
-  ledgers: ByteLedgers,
+  { id, address, userAgent, socket, stream, ledgers }: ConnectionOptions,
   handle: (text: string) => Promise<void>,
 ): WebSocketConnection {
   const now = performance.now();
@@ -105,6 +107,7 @@ export function createConnection(
     transport: 'graphql-ws',
     socket,
     stream,
+    userAgent,
     reader: new SocketReader(socket),
     ledgers,
     heldBytes: NO_ENTRIES,
@@ -213,7 +216,8 @@ export function endConnection(connection: WebSocketConnection, reason: EndReason
   connection.endReason = reason;
   if (endsStreams(reason)) connection.controller.abort(reason);
   closeWhenSettled(connection);
-  const timeoutMs = reason === 'DRAINING' ? IN_FLIGHT_TIMEOUT_MS : LAST_FRAMES_TIMEOUT_MS;
+  const isMoved = reason === 'DRAINING' || reason === 'OPERATOR';
+  const timeoutMs = isMoved ? IN_FLIGHT_TIMEOUT_MS : LAST_FRAMES_TIMEOUT_MS;
   setTimeout(() => closeSocket(connection, reason), timeoutMs).unref();
 }
 

@@ -1,5 +1,6 @@
 import { DomainError } from '../../errors.ts';
 import { hasDocumentId } from '../execution/document-resolver.ts';
+import type { ResultStream } from '../execution/result-stream.ts';
 
 /** Bounds the queued frames whose id is still in use. Each counts `FRAME_OVERHEAD_BYTES` more than its text. */
 const MAX_QUEUED_BYTES = 1024 * 1024;
@@ -21,6 +22,8 @@ interface TrackedOperation {
   /** Whether its client sent `complete`, or was sent `error` or `complete`. */
   isCompleted: boolean;
   isSubscription: boolean;
+  /** The results of an open subscription. */
+  results: ResultStream | undefined;
   /** The size of its frame without the document, which subscriptions retain. */
   readonly retainedBytes: number;
   /** The size of its frame. */
@@ -75,6 +78,7 @@ export class OperationTracker {
         isStarted: false,
         isCompleted: false,
         isSubscription: false,
+        results: undefined,
         retainedBytes: bytes - documentLength(frame),
         bytes,
         progress,
@@ -96,6 +100,22 @@ export class OperationTracker {
     this.retainedBytes += started.retainedBytes;
     this.#onSettled();
     return started.retainedBytes;
+  }
+
+  /** Sets the results of a subscription that is open now. */
+  setResults(id: string, results: ResultStream): void {
+    const started = this.#byId.get(id)?.started;
+    if (started !== undefined) started.results = results;
+  }
+
+  findResults(id: string): ResultStream | undefined {
+    return this.#byId.get(id)?.started?.results;
+  }
+
+  /** Returns the results of the open subscriptions, by their ids. */
+  *listResults(): Generator<readonly [id: string, results: ResultStream]> {
+    for (const [id, { started }] of this.#byId)
+      if (started?.results !== undefined) yield [id, started.results];
   }
 
   /** Marks that the client was sent the last frame of the operation, and so may reuse its id. */

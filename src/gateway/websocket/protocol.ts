@@ -140,7 +140,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
       const retainedLength = source?.connection.operations.markSubscription(source.id);
       const receiver = source && createReceiver(source.connection, source.id);
       const semaphore = origin?.resultsInFlight;
-      const opened = await openWhenAvailable(() =>
+      const open = () =>
         engine.subscribe({
           document,
           operationName,
@@ -152,9 +152,11 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
           retainedLength,
           operationId: source?.id,
           traceParent: source?.traceParent,
-        }),
-      );
-      return Symbol.asyncIterator in opened ? opened : counted(opened);
+        });
+      const opened = await openWhenAvailable(open, formatError);
+      if (!(Symbol.asyncIterator in opened)) return counted(opened);
+      source?.connection.operations.setResults(source.id, opened);
+      return opened;
     },
     onError({ extra }, id, _payload, errors) {
       extra.operations.markCompleted(id);

@@ -12,6 +12,7 @@ import { codeOf } from '../execution/format-error.ts';
 import type { RejectUpgrade } from '../http/raw-errors.ts';
 import type { HttpErrorResponse } from '../http/respond.ts';
 import type { Ports } from '../ports.ts';
+import type { ListConnections } from '../../live-connections.ts';
 import { parseInTurn, replyToPing, requireReceiverInternals } from '../../lib/websocket-receiver.ts';
 import { pauseUnread, resumeRead, sendFrame } from './backpressure.ts';
 import {
@@ -26,7 +27,9 @@ import { isUnexpectedFrame } from './graphql-ws-internals.ts';
 import { releaseHeldBytes } from './held-bytes.ts';
 import { InboundFrames } from './inbound-frames.ts';
 import { pingWhenDue } from './keep-alive.ts';
+import { LiveWebSocket } from './live-connection.ts';
 import { createProtocolOptions } from './protocol.ts';
+import { createSharedUserAgents } from '../user-agents.ts';
 import { requireWsInternals } from './ws-internals.ts';
 
 const MAX_FRAME_BYTES = 1024 * 1024;
@@ -38,6 +41,7 @@ const MAX_FRAGMENTS = 1_024;
 const TRANSPORT = { transport: 'graphql-ws' } as const;
 
 export interface GraphqlSockets {
+  readonly listConnections: ListConnections;
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, reject: RejectUpgrade): void;
   /**
    * Closes new connections immediately. Returns functions that each close one, once its queries and mutations have their results,
@@ -67,7 +71,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   );
   let isDraining = false;
   const connections = new Set<WebSocketConnection>();
-  let connectionCount = 0;
+  const userAgentOf = createSharedUserAgents();
   const checkTimer = setInterval(() => {
     const now = performance.now();
     for (const connection of connections) {
@@ -109,10 +113,17 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   const open = (socket: WebSocket, request: IncomingMessage): void => {
     const { socket: stream } = request;
     let handle = async (_text: string): Promise<void> => undefined;
-    connectionCount += 1;
-    const id = `ws-${connectionCount}`;
-    const connection = createConnection(id, ports.addressOf(request), socket, stream, ports.ledgers, (text) =>
-      handle(text),
+    const id = ports.nextConnectionId('ws');
+    const connection = createConnection(
+      {
+        id,
+        address: ports.addressOf(request),
+        userAgent: userAgentOf(request),
+        socket,
+        stream,
+        ledgers: ports.ledgers,
+      },
+      (text) => handle(text),
     );
     connection.upgradeToken = findTokenInUpgrade(request);
     connections.add(connection);
@@ -196,6 +207,10 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   wss.on('connection', open);
 
   return {
+    *listConnections() {
+      for (const connection of connections)
+        if (connection.endReason === undefined) yield new LiveWebSocket(connection);
+    },
     handleUpgrade(request, socket, head, reject) {
       rejections.set(request, reject);
       wss.handleUpgrade(request, socket, head, (webSocket) => {

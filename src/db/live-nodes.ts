@@ -1,0 +1,33 @@
+import { sql } from 'kysely';
+import type { Db } from './database.ts';
+import { DEAD_AFTER } from './leases.ts';
+import { now } from './sql.ts';
+
+/** A node that is alive: it has registered, and has not stopped. */
+export interface LiveNode {
+  readonly id: string;
+  /** Null without `NODE_NAME`, and for nodes of older versions. */
+  readonly name: string | null;
+  /** Null for nodes of older versions. */
+  readonly version: string | null;
+}
+
+/** Records what operators see of a registered node even when it does not answer. */
+export async function describeNode(db: Db, { id, name, version }: LiveNode): Promise<void> {
+  await db.updateTable('nodes').set({ name, version }).where('id', '=', id).execute();
+}
+
+/** Records that a node stops. Its leases last for a grace period, and its row with them. */
+export async function markStopped(db: Db, nodeId: string): Promise<void> {
+  await db.updateTable('nodes').set({ stoppedAt: now }).where('id', '=', nodeId).execute();
+}
+
+export async function listLiveNodes(db: Db): Promise<LiveNode[]> {
+  return db
+    .selectFrom('nodes')
+    .select(['id', 'name', 'version'])
+    .where('stoppedAt', 'is', null)
+    .where(sql<boolean>`seen_at >= clock_timestamp() - ${DEAD_AFTER}`)
+    .orderBy('id')
+    .execute();
+}
