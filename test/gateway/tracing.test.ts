@@ -102,15 +102,17 @@ describe.runIf(inject('database') === 'postgres')('traces', () => {
     await using collector = await startTraceCollector();
     await using nodes = await startNodes({ collector, traced: ['one', 'two'], withRedis });
     const { ann, one, conversation, events } = nodes;
-    const response = await fetch(`${one.url}/graphql`, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        authorization: `Bearer ${ann.token}`,
-        traceparent: TRACE_PARENT,
-      },
-      body: JSON.stringify({ query: SEND, variables: { id: conversation.id } }),
-    });
+    const send = (traceparent: string) =>
+      fetch(`${one.url}/graphql`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          authorization: `Bearer ${ann.token}`,
+          traceparent,
+        },
+        body: JSON.stringify({ query: SEND, variables: { id: conversation.id } }),
+      });
+    const response = await send(TRACE_PARENT);
     expect(await response.json()).toMatchObject({ data: { sendMessage: {} } });
     await events.next();
     const spans = await waitForTrace(collector, ({ traceId }) => traceId === TRACE);
@@ -135,6 +137,17 @@ describe.runIf(inject('database') === 'postgres')('traces', () => {
     expect(JSON.stringify(collector.spans)).not.toContain(TEXT);
     expect(JSON.stringify(collector.spans)).not.toContain(ann.login);
     expect(JSON.stringify(collector.spans)).not.toContain(ann.token);
+
+    // Sends of one batch are delivered in their own traces.
+    const traceIds = range(10, 29).map((number) => `${number}`.repeat(16));
+    await Promise.all(traceIds.map((traceId) => send(`00-${traceId}-b7ad6b7169203331-01`)));
+    const batches = () =>
+      collector.spans.filter(({ name, links = [] }) => name === 'send batch' && links.length > 0);
+    await expect.poll(batches).not.toEqual([]);
+    for (const traceId of traceIds) {
+      const trace = await waitForTrace(collector, (span) => span.traceId === traceId);
+      expect(pathOf(trace, trace.find(isDeliveryOnTwo))).toEqual(['mutation', 'deliver conversation']);
+    }
   });
 
   test('lead from a legacy event, and from a WebSocket operation, to the delivery', async () => {
