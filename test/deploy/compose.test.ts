@@ -3,10 +3,13 @@ import { existsSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { createClient } from '@redis/client';
+import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { readConfig } from '../../src/config.ts';
-import { ROOT } from '../harness/program.ts';
+import { isMissing } from '../harness/installed-programs.ts';
+import { findFreePort } from '../harness/ports.ts';
+import { ROOT, SHELL_PATH, startProgram, waitForOutput } from '../harness/program.ts';
 import { DEPLOY, NODE_ADDRESSES, readSample } from './samples.ts';
 
 interface Service {
@@ -149,6 +152,27 @@ test('mounted files exist, or are named in .gitignore as made by the operator', 
       path,
       true,
     ]);
+});
+
+describe.skipIf(isMissing('redis-server'))('the script of Redis', () => {
+  test('starts a server that requires the password and stores nothing', async () => {
+    const port = await findFreePort();
+    const script = services['redis']?.command?.[0] ?? '';
+    const { environment = {} } = services['redis'] ?? {};
+    await using server = startProgram(
+      ['sh', '-c', script.replace('redis-server -', `redis-server - --port ${port} --bind 127.0.0.1`)],
+      { ...environment, PATH: SHELL_PATH },
+      tmpdir(),
+    );
+    await waitForOutput(server.child, /Ready to accept connections/);
+    const url = `redis://:${env['REDIS_PASSWORD']}@127.0.0.1:${port}`;
+    const client = createClient({ url });
+    await client.connect();
+    expect(await client.configGet(['save', 'appendonly'])).toEqual({ save: '', appendonly: 'no' });
+    client.destroy();
+    const stranger = createClient({ url: `redis://127.0.0.1:${port}`, socket: { reconnectStrategy: false } });
+    await expect(stranger.connect()).rejects.toThrow('NOAUTH');
+  });
 });
 
 test('coturn has both secrets, and none of them on its command line', async () => {

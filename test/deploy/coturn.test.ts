@@ -1,14 +1,20 @@
-import { networkInterfaces } from 'node:os';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
+import { createCertificate } from '../harness/certificate.ts';
 import { isMissing } from '../harness/installed-programs.ts';
+import { findFreePort } from '../harness/ports.ts';
 import { openTurnClient } from '../harness/turn-client.ts';
 import { isRelayed, startTurnServer } from '../harness/turn-server.ts';
 import type { TurnServer } from '../harness/turn-server.ts';
 import { readSample } from './samples.ts';
 
-// coturn with the sample, on other ports, without TLS, and with 127.0.0.1 as the one peer that is allowed besides.
+// coturn with the sample, on other ports, and with 127.0.0.1 as the one peer that is allowed besides.
 
 const SECRETS = ['the first secret', 'the other secret'] as const;
 const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
@@ -55,29 +61,37 @@ const DENIED_IPV6 = [
 ];
 const ALLOWED_IPV6 = ['2001:4860:4860::8888', '2606:4700::1111', '2a00:1450::1'];
 
-describe.skipIf(isMissing('turnserver', 'turnutils_uclient', 'turnutils_stunclient'))(
+describe.skipIf(isMissing('turnserver', 'turnutils_uclient', 'turnutils_stunclient', 'openssl'))(
   'the coturn sample',
   { timeout: 60_000 },
   () => {
     let turnServer: TurnServer;
     let app: TestGateway;
+    let tlsPort: number;
+    let certificate: string;
+    const resources = new AsyncDisposableStack();
     beforeAll(async () => {
+      tlsPort = await findFreePort();
+      const folder = await mkdtemp(join(tmpdir(), 'parley-coturn-sample-'));
+      resources.defer(() => rm(folder, { recursive: true }));
+      const { cert, key } = createCertificate('turn.test');
+      certificate = cert;
+      await writeFile(join(folder, 'fullchain.pem'), cert);
+      await writeFile(join(folder, 'privkey.pem'), key);
       const configuration = readSample('coturn/turnserver.conf', {
-        'listening-port=3478\ntls-listening-port=5349\n': '',
+        'listening-port=3478\ntls-listening-port=5349\n': `tls-listening-port=${tlsPort}\n`,
         'min-port=49152\nmax-port=65535\n': '',
-        'cert=/etc/coturn/certificates/fullchain.pem\npkey=/etc/coturn/certificates/privkey.pem\n':
-          'no-tls\nno-dtls\n',
+        '/etc/coturn/certificates': folder,
         'log-file=stdout\n': '',
       });
       const appended = ['realm=turn.test', ...SECRETS.map((secret) => `static-auth-secret=${secret}`)];
       const ofTheTest = ['allowed-peer-ip=127.0.0.1', ...(hasIpv6 ? ['relay-ip=::1'] : [])];
-      turnServer = await startTurnServer([configuration, ...appended, ...ofTheTest].join('\n'));
-      app = await startTestApp({ env: { TURN_SECRET: SECRETS[0] } });
+      turnServer = resources.use(
+        await startTurnServer([configuration, ...appended, ...ofTheTest].join('\n')),
+      );
+      app = resources.use(await startTestApp({ env: { TURN_SECRET: SECRETS[0] } }));
     });
-    afterAll(async () => {
-      await app[Symbol.asyncDispose]();
-      await turnServer[Symbol.asyncDispose]();
-    });
+    afterAll(() => resources.disposeAsync());
 
     const credentialsOf = async (gateway: TestGateway) => {
       const ann = await gateway.createAccount();
@@ -96,6 +110,15 @@ describe.skipIf(isMissing('turnserver', 'turnutils_uclient', 'turnutils_stunclie
       await using forged = await startTestApp({ env: { TURN_SECRET: 'a wrong secret' } });
       const wrong = await credentialsOf(forged);
       await expect(openTurnClient(turnServer.port, wrong.username, wrong.password)).rejects.toThrow('401');
+    });
+
+    test('serves TLS 1.2 or newer on its second port', async () => {
+      const options = { host: '127.0.0.1', port: tlsPort, servername: 'turn.test', ca: certificate };
+      const socket = connect(options);
+      await once(socket, 'secureConnect');
+      // coturn 4.6 has no TLS 1.3.
+      expect(socket.getProtocol()).toMatch(/^TLSv1\.[23]$/);
+      socket.destroy();
     });
 
     test('reaches public addresses only', async () => {

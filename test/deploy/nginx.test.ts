@@ -1,6 +1,6 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { get } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,7 @@ import { text as readText } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { startTestApp } from '../harness/app.ts';
+import { createCertificate } from '../harness/certificate.ts';
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 import { startNginxWith } from '../harness/nginx.ts';
 import { findFreePort } from '../harness/ports.ts';
@@ -37,16 +38,9 @@ describe.skipIf(isMissing('nginx', 'openssl'))('the nginx samples', { timeout: 6
   test('serve over TLS, and redirect plain requests without making a POST a GET', async () => {
     await using stack = new AsyncDisposableStack();
     const folder = await createFolder(stack);
-    const [key, certificate] = [join(folder, 'privkey.pem'), join(folder, 'fullchain.pem')];
-    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '1'];
-    const algorithm = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-    execFileSync(
-      requireProgram('openssl'),
-      ['req', '-x509', ...algorithm, '-keyout', key, '-out', certificate, ...subject],
-      {
-        stdio: 'ignore',
-      },
-    );
+    const { cert, key } = createCertificate('localhost');
+    await writeFile(join(folder, 'fullchain.pem'), cert);
+    await writeFile(join(folder, 'privkey.pem'), key);
     const app = stack.use(await startTestApp({ env: { TRUSTED_PROXIES: '127.0.0.1' } }));
     const tlsPort = await findFreePort();
     const tls = readSample('nginx/parley.d/tls.conf.example', {
@@ -71,9 +65,9 @@ describe.skipIf(isMissing('nginx', 'openssl'))('the nginx samples', { timeout: 6
       'https://127.0.0.1/graphql?x=1',
     ]);
 
-    const ca = await readFile(certificate);
+    const tlsOptions = { ca: cert, servername: 'localhost' };
     const [response] = (await once(
-      get(`https://127.0.0.1:${tlsPort}/healthz`, { ca, agent: false }),
+      get(`https://127.0.0.1:${tlsPort}/healthz`, { ...tlsOptions, agent: false }),
       'response',
     )) as [IncomingMessage];
     await readText(response);
@@ -81,7 +75,7 @@ describe.skipIf(isMissing('nginx', 'openssl'))('the nginx samples', { timeout: 6
       200,
       'max-age=31536000',
     ]);
-    const socket = new WebSocket(`wss://127.0.0.1:${tlsPort}/graphql`, 'graphql-transport-ws', { ca });
+    const socket = new WebSocket(`wss://127.0.0.1:${tlsPort}/graphql`, 'graphql-transport-ws', tlsOptions);
     await once(socket, 'open');
     socket.send('{"type":"connection_init"}');
     const [message] = (await once(socket, 'message')) as [Buffer];

@@ -1,9 +1,11 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { request as send } from 'node:http';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { text as readText } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { isMissing } from '../harness/installed-programs.ts';
+import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 import type { Proxy } from '../harness/nginx.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
 import { connectLegacy } from '../../src/testing/index.ts';
@@ -11,6 +13,7 @@ import type { Entity, TestAccount } from '../../src/testing/index.ts';
 import { loadClient } from '../clients/load.ts';
 import { PROXIES, createConversationOf, sidOf, startCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
+import { DEPLOY } from './samples.ts';
 import { countingServer } from './counting-server.ts';
 
 // The nginx and Caddy samples in front of two nodes, with only ports and addresses replaced.
@@ -41,7 +44,10 @@ describe.for(['nginx', 'caddy'] as const)('%s', (name) => {
       await proxy[Symbol.asyncDispose]();
     });
 
-    const join = async (client: Awaited<ReturnType<typeof connectLegacy>>, account: TestAccount) => {
+    const joinConversation = async (
+      client: Awaited<ReturnType<typeof connectLegacy>>,
+      account: TestAccount,
+    ) => {
       await client.push('authenticate', { token: account.token });
       await client.push('join_conversation', { conversation_id: conversation.legacyId });
       return client;
@@ -57,7 +63,7 @@ describe.for(['nginx', 'caddy'] as const)('%s', (name) => {
           const client = stack.use(
             await connectLegacy(proxy.url, { io: loadClient(version) as never, transports: ['polling'] }),
           );
-          clients.push(await join(client, bob));
+          clients.push(await joinConversation(client, bob));
           nodes.add(sidOf(client).split('.', 1)[0] ?? '');
         }
         expect([...nodes].toSorted()).toEqual(['a', 'b']);
@@ -74,7 +80,7 @@ describe.for(['nginx', 'caddy'] as const)('%s', (name) => {
       const { engine } = (client.socket as unknown as { io: { engine: Engine } }).io;
       if (engine.transport.name !== 'websocket')
         await new Promise<void>((resolve) => engine.on('upgrade', () => resolve()));
-      await join(client, bob);
+      await joinConversation(client, bob);
       await sendMessage(ann, conversation, 'upgraded');
       expect(await client.expect('message')).toMatchObject({ message: { content: 'upgraded' } });
     });
@@ -197,6 +203,17 @@ describe.for(['nginx', 'caddy'] as const)('%s', (name) => {
         'POST /graphql?status=503': 1,
       });
     });
+  });
+});
+
+describe.skipIf(isMissing('caddy'))('the Caddyfile', () => {
+  test('is valid with a host name, for which Caddy gets a certificate', () => {
+    const { stderr, status } = spawnSync(
+      requireProgram('caddy'),
+      ['adapt', '--adapter', 'caddyfile', '--validate', '--config', join(DEPLOY, 'caddy', 'Caddyfile')],
+      { encoding: 'utf8', env: { SITE_ADDRESS: 'chat.example.com', HOME: '/nonexistent' } },
+    );
+    expect([stderr, status]).toEqual([expect.not.stringContaining('"level":"error"'), 0]);
   });
 });
 

@@ -5,6 +5,8 @@ import type { TestSpecification } from 'vitest/node';
 export const LONGEST = [
   'test/examples/outages.test.ts',
   'test/client/restarts.test.ts',
+  'test/deploy/rolling-restart.test.ts',
+  'test/deploy/proxies.test.ts',
   'test/fuzz/sequences.test.ts',
   'test/docs/readme.test.ts',
   'test/docs/secrets.test.ts',
