@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
+import { buildSchema, parse, validate } from 'graphql';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { openTestDatabase } from '../harness/database.ts';
+import { startLoggedApp } from '../harness/logged-app.ts';
 import { findCodeBlocks, readProjectFile } from './snippets.ts';
 
 const page = await readProjectFile('docs/operations/runbooks.md');
@@ -39,4 +41,18 @@ test('the commands of the run books are valid, and name what exists', async () =
   const sources = await Promise.all(globSync('src/**/*.ts').map((path) => readProjectFile(path)));
   for (const [, field = '', text = ''] of blocks.matchAll(/\.(msg|event|reason) == "([^"]+)"/g))
     expect(sources.join(), field).toContain(`'${text}'`);
+});
+
+test('the operations of the run books are valid in the schema of operators', async () => {
+  const schema = buildSchema(await readProjectFile('admin.graphql'));
+  const operations = [...page.matchAll(/^admin '(.*?)'$/gm)].map(([, operation = '']) => operation);
+  expect(operations.length).toBeGreaterThan(2);
+  for (const operation of operations) expect(validate(schema, parse(operation)), operation).toEqual([]);
+});
+
+test('the metrics of the run books and of sizing exist', async () => {
+  const text = page + (await readProjectFile('docs/operations/sizing.md'));
+  await using app = await startLoggedApp();
+  const metrics = await app.metrics();
+  for (const [name] of text.matchAll(/\b(?:parley|nodejs|process)_\w+/g)) expect(metrics).toContain(name);
 });
