@@ -17,7 +17,7 @@ export const DECLARED_DEAD = sql`timestamptz 'epoch'`;
 const NODE_MISSING_SQLSTATES = ['23503', '40P01'];
 
 /** How long an insertion waits for its node's row, as do other statements. */
-const SESSION_LOCK_WAIT_MS = 5_000;
+const PAST_LOCKS_WAIT_MS = 2_000;
 
 export interface LeaseRow {
   readonly id: number;
@@ -77,7 +77,7 @@ const addPastLocks = (db: Db, nodeId: string, leases: readonly NewLease[]): Prom
       ...lease,
       skipsPresence: lease.skipsPresence || keys.has(actorKey(lease.actor)),
     }));
-    return insertLeases(tx, nodeId, past, SESSION_LOCK_WAIT_MS);
+    return insertLeases(tx, nodeId, past, PAST_LOCKS_WAIT_MS);
   });
 
 /** Inserts nothing if the node was declared dead. */
