@@ -34,6 +34,7 @@ export const CLUSTER_FAULTS: readonly ClusterFault[] = [
     inject: suspendInTransaction,
     end: async ({ victim }) => victim.resume(),
   },
+  createPresenceLock(),
   {
     name: 'network of a node silent',
     network: 'Redis',
@@ -111,6 +112,24 @@ export const CLUSTER_FAULTS: readonly ClusterFault[] = [
     end: ({ victim }) => victim.start(),
   },
 ];
+
+/** Locks the presence of all accounts, as by a forgotten transaction, and kills a node, whose clients connect to others. */
+function createPresenceLock(): ClusterFault {
+  let lock: AsyncDisposable | undefined;
+  return {
+    name: 'presence locked, kill -9 of a node',
+    network: 'Redis',
+    lastsMs: 3_000,
+    async inject({ victim, postgres }) {
+      lock = await lockRows(postgres.url, 'select from presence for update');
+      await victim.kill();
+    },
+    async end({ victim }) {
+      await victim.start();
+      await lock?.[Symbol.asyncDispose]();
+    },
+  };
+}
 
 const POLL_MS = 10;
 const MAX_WAIT_MS = 10_000;

@@ -16,7 +16,7 @@ export const DECLARED_DEAD = sql`timestamptz 'epoch'`;
 /** SQLSTATEs when the node's row is missing (foreign key) or is being deleted concurrently (deadlock). */
 const NODE_MISSING_SQLSTATES = ['23503', '40P01'];
 
-/** How long an insertion waits for its node's row, as do other statements. */
+/** Longest wait of an insertion for the row of its node, and for an actor's presence that is being inserted. */
 const PAST_LOCKS_WAIT_MS = 2_000;
 
 export interface LeaseRow {
