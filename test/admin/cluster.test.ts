@@ -161,22 +161,24 @@ describe.skipIf(inject('database') !== 'postgres' || isMissing('redis-server'))(
       await expectClusterWide({ DATABASE_URL: 'postgres://given', REDIS_URL: redis.url });
     });
 
-    test('reports it while Redis is unavailable', async () => {
+    test.each(['stop', 'suspend'] as const)('reports it while Redis is unavailable (%s)', async (outage) => {
       await using redis = await startRedis();
       await using stack = new AsyncDisposableStack();
       const env = { DATABASE_URL: 'postgres://given', REDIS_URL: redis.url };
       const { operator } = await startTwoNodes(env, stack);
-      await redis.stop();
+      if (outage === 'stop') await redis.stop();
+      else redis.suspend();
       await expect
-        .poll(() => listNodes(operator))
+        .poll(() => listNodes(operator), { timeout: 20_000 })
         .toMatchObject([
           { name: 'one', isReachable: true, bus: 'DISCONNECTED' },
           { name: 'two', isReachable: false, bus: null },
         ]);
       expect((await listPage(operator)).unreachableNodes).toHaveLength(1);
-      await redis.start();
+      if (outage === 'stop') await redis.start();
+      else redis.resume();
       await expect
-        .poll(() => listNodes(operator), { timeout: 15_000 })
+        .poll(() => listNodes(operator), { timeout: 20_000 })
         .toMatchObject([
           { isReachable: true, bus: 'CONNECTED' },
           { isReachable: true, bus: 'CONNECTED' },
