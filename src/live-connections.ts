@@ -1,7 +1,15 @@
 import type { ActorKey } from './actor.ts';
+import type { ConnectionEnd } from './errors.ts';
 
 /** The transports of connections that last, as log lines and metrics name them. */
 export type ConnectionTransport = 'graphql-ws' | 'sse' | 'socket.io';
+
+/** The number of connections of a transport that ended for a reason, since the node started. */
+export interface EndCount {
+  readonly transport: ConnectionTransport;
+  readonly reason: ConnectionEnd;
+  readonly count: number;
+}
 
 /** A subscription of a connection, or a room that a Socket.IO client has joined. */
 export interface LiveSubscription {

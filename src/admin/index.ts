@@ -2,6 +2,7 @@ import './audit-log.ts';
 import './account.ts';
 import './live-connections.ts';
 import './nodes.ts';
+import './topics.ts';
 import { builder } from './builder.ts';
 import { withAudit } from './audited-mutations.ts';
 

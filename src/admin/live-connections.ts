@@ -45,7 +45,7 @@ const LiveSubscription = builder.objectRef<LiveSubscriptionView>('LiveSubscripti
     topic: t.exposeString('topic', {
       nullable: true,
       description:
-        'What it is about, as in log lines: `conversation:3`, `circle:3`, `user:3` or `device:3`. Null while it opens.',
+        'The topic, as in log lines: `conversation:3`, `circle:3`, `user:3` or `device:3`. Null while it opens.',
     }),
     operation: t.exposeString('operation', {
       nullable: true,
@@ -115,7 +115,7 @@ function globalIdOf(account: ActorKey): string {
 }
 
 const UNREACHABLE_DESCRIPTION =
-  'Ids of the nodes that have not answered within 2 s, or that cannot be asked because the bus is disconnected.';
+  'Ids of the nodes that have not replied within 2 s, or that cannot be reached because the bus is disconnected.';
 
 const LiveConnectionPage = builder.connectionObject(
   {
@@ -192,7 +192,7 @@ builder.queryFields((t) => ({
     type: LiveConnection,
     nullable: true,
     description:
-      'An open connection, with all its subscriptions. Null if there is none. Errors: UNAVAILABLE if it may be on a node that does not answer.',
+      'An open connection, with all its subscriptions. Null if there is none. Errors: UNAVAILABLE if it may be on a node that does not reply.',
     args: { id: t.arg.id({ required: true, description: 'Id of the connection, as log lines have it.' }) },
     resolve: (_root, { id }, { deps }) => requireConnection(deps, id).catch(nullIfNotFound),
   }),
@@ -218,7 +218,7 @@ const EndedConnections = builder
 const connectionId = 'Id of the connection, as log lines have it.';
 const reason = { description: 'The reason, for the audit log.' } as const;
 const ERRORS =
-  'Errors: NOT_FOUND, UNAVAILABLE if it may be on a node that does not answer; it may then still be ended.';
+  'Errors: NOT_FOUND, UNAVAILABLE if it may be on a node that does not reply; it may then still be ended.';
 
 builder.mutationFields((t) => ({
   endConnection: t.field({
@@ -247,7 +247,7 @@ builder.mutationFields((t) => ({
     },
   }),
   endSubscription: t.id({
-    description: `Ends a GraphQL subscription: its client receives an error with the reason OPERATOR. Returns the id of the subscription. ${ERRORS} INVALID_INPUT for a room of Socket.IO, whose client could not be told: end its connection.`,
+    description: `Ends a GraphQL subscription: its client receives an error with the reason OPERATOR. Returns the id of the subscription. ${ERRORS} INVALID_INPUT for a room of Socket.IO, whose client would not learn of it: end its connection.`,
     args: {
       connectionId: t.arg.id({ required: true, description: connectionId }),
       id: t.arg.id({ required: true, description: 'Id of the subscription in its connection.' }),

@@ -1,5 +1,9 @@
 import { listNodes } from '../domain/live-connections.ts';
-import type { ConnectionCount as ConnectionCountSource, NodeStatus } from '../domain/live-connections.ts';
+import type {
+  ConnectionCount as ConnectionCountSource,
+  EndCount as EndCountSource,
+  NodeStatus,
+} from '../domain/live-connections.ts';
 import { builder } from './builder.ts';
 import { Transport } from './live-connections.ts';
 
@@ -16,6 +20,17 @@ const ConnectionCount = builder.objectRef<ConnectionCountSource>('ConnectionCoun
   }),
 });
 
+const EndCount = builder.objectRef<EndCountSource>('EndCount').implement({
+  description: 'The number of connections of one transport that ended for one reason.',
+  fields: (t) => ({
+    transport: t.expose('transport', { type: Transport, description: 'Their transport.' }),
+    reason: t.exposeString('reason', {
+      description: 'Why they ended, as in the metric `parley_connection_ends_total`.',
+    }),
+    count: t.exposeInt('count', { description: 'Number of the connections.' }),
+  }),
+});
+
 const BusState = builder.enumType('BusState', {
   description: 'Whether a node receives the events of other nodes over the bus.',
   values: {
@@ -25,7 +40,7 @@ const BusState = builder.enumType('BusState', {
   } as const,
 });
 
-/** A node that has answered, or what is known of one that has not. */
+/** A node that has replied, or what is known of one that has not. */
 interface NodeSource {
   readonly id: string;
   readonly name: string | null;
@@ -34,16 +49,16 @@ interface NodeSource {
 }
 
 const GatewayNode = builder.objectRef<NodeSource>('GatewayNode').implement({
-  description: 'A node of the cluster. Of one that does not answer, most fields are null.',
+  description: 'A node of the cluster. Most fields of one that does not reply are null.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Identifies it. Log lines and connections have it.' }),
     name: t.exposeString('name', { nullable: true, description: 'Its `NODE_NAME`; null without one.' }),
     version: t.exposeString('version', {
       nullable: true,
-      description: 'Its version. Null for a node of an older version, which cannot answer.',
+      description: 'Its version. Null for a node of an older version, which cannot reply.',
     }),
     isReachable: t.boolean({
-      description: 'Whether it has answered within 2 s.',
+      description: 'Whether it has replied within 2 s.',
       resolve: ({ status }) => status !== undefined,
     }),
     address: t.string({
@@ -60,8 +75,14 @@ const GatewayNode = builder.objectRef<NodeSource>('GatewayNode').implement({
     connections: t.field({
       type: [ConnectionCount],
       description:
-        'Its open connections, counted by transport, protocol and library; empty if it does not answer.',
+        'Its open connections, counted by transport, protocol and library; empty if it does not reply.',
       resolve: ({ status }) => status?.connections ?? [],
+    }),
+    ends: t.field({
+      type: [EndCount],
+      description:
+        'Its connections that ended since it started, by transport and reason; empty if it does not reply.',
+      resolve: ({ status }) => status?.ends ?? [],
     }),
     eventLoopDelayMs: t.float({
       nullable: true,

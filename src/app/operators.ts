@@ -2,6 +2,7 @@ import type { Config } from '../config.ts';
 import type { Db } from '../db/database.ts';
 import type { Cluster } from '../events/cluster/cluster.ts';
 import type { Tails } from '../events/tail.ts';
+import type { EndCount } from '../live-connections.ts';
 import type { Logger } from '../log.ts';
 import { NodeConnections } from '../services/operators/node-connections.ts';
 import { watchEventLoopDelay } from '../services/operators/node-status.ts';
@@ -16,6 +17,8 @@ export interface OperatorServices {
   /** Undefined for a single process. */
   readonly cluster: Cluster | undefined;
   readonly tails: Tails;
+  /** Returns how many connections of this node ended, by transport and reason. */
+  readonly countEnds: () => Promise<readonly EndCount[]>;
   degradation(): string | undefined;
   readonly stack: AsyncDisposableStack;
 }
@@ -36,6 +39,7 @@ export async function openOperators({
   nodeId,
   cluster,
   tails,
+  countEnds,
   degradation,
   stack,
 }: OperatorServices): Promise<{ readonly operators: Operators; readonly ownNode: OwnNode }> {
@@ -49,6 +53,7 @@ export async function openOperators({
     node: { id: nodeId, name: name ?? null, version: VERSION },
     requests: cluster?.requests,
     connections,
+    countEnds,
     status: () => ({
       nodeId,
       name,

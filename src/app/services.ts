@@ -159,6 +159,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     nodeId,
     cluster,
     tails,
+    countEnds: metrics.countEnds,
     degradation,
     stack,
   });

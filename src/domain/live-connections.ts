@@ -8,11 +8,14 @@ import type {
   ConnectionView,
 } from '../services/operators/connection-page.ts';
 import type { NodeStatus } from '../services/operators/node-status.ts';
+import type { TopicCount } from '../services/operators/topic-counts.ts';
 import type { Operators } from '../services/operators/operators.ts';
 import type { Deps } from './deps.ts';
 
 export type { ConnectionOrder } from '../services/operators/connection-page.ts';
 export type { ConnectionCount } from '../services/operators/node-connections.ts';
+export type { EndCount } from '../live-connections.ts';
+export type { TopicCount } from '../services/operators/topic-counts.ts';
 export type { ConnectionPage, ConnectionPlace, ConnectionQuery, ConnectionView, NodeStatus };
 
 type OperatorDeps = Pick<Deps, 'operators'>;
@@ -28,6 +31,10 @@ export async function listNodes({ operators }: OperatorDeps): Promise<{
   const { replies, unreachable } = await operators.status();
   return { reachable: replies, unreachable };
 }
+
+/** Returns the topics with the most readers on all reachable nodes. */
+export const listTopics = ({ operators }: OperatorDeps, first: number): Promise<readonly TopicCount[]> =>
+  operators.topics(first);
 
 /** The next open connections of all reachable nodes. */
 export const listConnections = (

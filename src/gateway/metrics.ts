@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { getHeapStatistics } from 'node:v8';
 import { collectDefaultMetrics, Registry } from 'prom-client';
+import type { EndCount } from '../live-connections.ts';
 import { createCollectors } from './collectors.ts';
 
 type Update = () => void | Promise<void>;
@@ -9,6 +10,8 @@ type Update = () => void | Promise<void>;
 export interface Metrics extends ReturnType<typeof createCollectors> {
   /** Registers an update of metrics that runs on each scrape, so that keeping them costs nothing in between. */
   beforeScrape(update: Update): void;
+  /** Returns how many connections ended, by transport and reason, without those that none ended for. */
+  countEnds(): Promise<readonly EndCount[]>;
   /** Handles `GET /metrics`, in the text format of Prometheus. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
 }
@@ -23,6 +26,12 @@ export function createMetrics(version: string): Metrics {
   return {
     ...collectors,
     beforeScrape: (update) => void updates.push(update),
+    async countEnds() {
+      const { values } = await collectors.connectionEnds.get();
+      return values
+        .filter(({ value }) => value > 0)
+        .map(({ labels, value }) => ({ ...(labels as Omit<EndCount, 'count'>), count: value }));
+    },
     async handle(_request, response) {
       await Promise.all(updates.map(async (update) => update()));
       const text = await registry.metrics();

@@ -92,6 +92,15 @@ test('a browser receives GraphiQL where it is on', async () => {
   expect(await page.text()).toContain('"endpoint":"/admin/graphql"');
 });
 
+test('a browser is sent to the page of operators where GraphiQL is off', async () => {
+  await using without = await startTestApp({ env: { GRAPHIQL: 'off' } });
+  const response = await fetch(`${without.url}/admin/graphql`, {
+    headers: { accept: 'text/html' },
+    redirect: 'manual',
+  });
+  expect([response.status, response.headers.get('location')]).toEqual([303, '/admin']);
+});
+
 test('a client that a proxy forwards needs the token of operators', async () => {
   await using behindProxy = await startTestApp({ env: { ADMIN_TOKEN } });
   const { token } = await behindProxy.createAccount();

@@ -276,8 +276,7 @@ test.each(clientVersions)(
       });
       stack.defer(() => void socket.close());
       const events = createReceiveQueue<string>('events');
-      for (const name of ['connect', 'disconnect', 'success'])
-        socket.on(name, () => events.push(name));
+      for (const name of ['connect', 'disconnect', 'success']) socket.on(name, () => events.push(name));
       expect(await events.next()).toBe('connect');
       socket.emit('authenticate', { token: ann.token });
       expect(await events.next()).toBe('success');

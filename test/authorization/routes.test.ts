@@ -50,7 +50,7 @@ test.for(ROUTES.map((row) => [row.path, row] as const))('%s', async ([path, { st
 
 test('every route of the server has rows', () => {
   const sources = [
-    'app.ts',
+    'app/transports.ts',
     'app/operator-routes.ts',
     'gateway/http/static-files.ts',
     'gateway/http/media.ts',

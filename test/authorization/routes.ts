@@ -27,6 +27,12 @@ const forOperators = (path: string): RouteRow => ({
   statuses: { local: 200, remoteWithoutSetting: 404, remote: 401, remoteAccount: 401, remoteOperator: 200 },
 });
 
+/** The page itself has no data, and asks for the token. */
+const pageOfOperators = (path: string): RouteRow => ({
+  path,
+  statuses: { local: 200, remoteWithoutSetting: 404, remote: 200, remoteAccount: 200, remoteOperator: 200 },
+});
+
 export const ROUTES: readonly RouteRow[] = [
   forEveryone('/'),
   forEveryone('/channels'),
@@ -37,4 +43,5 @@ export const ROUTES: readonly RouteRow[] = [
   forOperators('/metrics'),
   forOperators('/legacy-report'),
   forOperators('/admin/graphql?query={__typename}'),
+  pageOfOperators('/admin'),
 ];

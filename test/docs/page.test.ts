@@ -1,7 +1,8 @@
 import { access, readFile, readdir } from 'node:fs/promises';
 import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
-import { DEFAULT_QUERY } from '../../src/gateway/http/graphiql-default-query.ts';
+import { schema as operatorSchema } from '../../src/admin/index.ts';
+import { DEFAULT_QUERY, OPERATOR_QUERY } from '../../src/gateway/http/graphiql-default-query.ts';
 import { schema } from '../../src/schema/index.ts';
 import { startTestApp } from '../harness/app.ts';
 
@@ -13,6 +14,7 @@ test('every operation that GraphiQL shows first is valid', () => {
   expect(validate(schema, document)).toEqual([]);
   // GraphiQL sends an operation with every fragment: an unused one is an error.
   expect(document.definitions.every(({ kind }) => kind === 'OperationDefinition')).toBe(true);
+  expect(validate(operatorSchema, parse(OPERATOR_QUERY))).toEqual([]);
 });
 
 test(
@@ -52,12 +54,16 @@ test('all files of the page are served, and no others', { timeout: 60_000 }, asy
     .filter((file) => file.isFile() && !/\.(LICENSE|md)$/.test(file.name))
     .map((file) => `${file.parentPath}/${file.name}`.slice(folder.pathname.length - 1).replace(/^\/+/, ''));
   expect(names).toContain('page.js');
-  for (const name of names) {
+  // Served at `/admin` only, to those who may know of it.
+  const operatorsPage = 'admin/index.html';
+  expect(names).toContain(operatorsPage);
+  for (const name of names.filter((file) => file !== operatorsPage)) {
     const response = await fetch(`${gateway.url}/page/${name}`);
     expect({ name, status: response.status }).toEqual({ name, status: 200 });
     expect(await response.text()).not.toBe('');
   }
   for (const name of [
+    operatorsPage,
     '',
     'constructor',
     'vendor/README.md',
@@ -77,6 +83,7 @@ test('the pages and the AsyncAPI document have their media types and a Content-S
   const types = {
     '/': 'text/html; charset=utf-8',
     '/channels': 'text/html; charset=utf-8',
+    '/admin': 'text/html; charset=utf-8',
     '/asyncapi.yaml': 'application/yaml; charset=utf-8',
   };
   for (const [path, type] of Object.entries(types)) {

@@ -49,6 +49,8 @@ test('every response of every route has the security headers', async () => {
     ['/page/nothing.js'],
     ['/asyncapi.yaml'],
     ['/nothing'],
+    ['/admin'],
+    ['/page/admin/main.js'],
     ['/admin/graphql'],
     ['/healthz'],
     ['/readyz'],
@@ -245,10 +247,8 @@ test('on another HOST, the routes of operators need ADMIN_TOKEN, and do not exis
   }
 });
 
-test('a missing or wrong token of an operator is reported', () => {
-  const refused: unknown[] = [];
-  const config = readConfig({ HOST: '0.0.0.0', ADMIN_TOKEN });
-  const policy = createHttpPolicy(config, (request) => refused.push(request));
+test('the token of operators is required outside the machine', () => {
+  const policy = createHttpPolicy(readConfig({ HOST: '0.0.0.0', ADMIN_TOKEN }));
   const accessWith = (authorization: string | undefined) =>
     policy.operatorAccess({ headers: { authorization } } as IncomingMessage);
   expect([undefined, 'Bearer wrong', `Bearer ${ADMIN_TOKEN}`].map(accessWith)).toEqual([
@@ -256,5 +256,4 @@ test('a missing or wrong token of an operator is reported', () => {
     'refused',
     'allowed',
   ]);
-  expect(refused).toHaveLength(2);
 });

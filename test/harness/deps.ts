@@ -75,6 +75,7 @@ export async function createTestDeps({
     nodeId,
     cluster: undefined,
     tails,
+    countEnds: async () => [],
     degradation: () => undefined,
     stack,
   });

@@ -7,15 +7,20 @@ import {
   isIntrospectionType,
   isObjectType,
 } from 'graphql';
-import type { GraphQLNamedType, GraphQLType } from 'graphql';
-import { expect, test } from 'vitest';
+import type { GraphQLNamedType, GraphQLSchema, GraphQLType } from 'graphql';
+import { describe, expect, test } from 'vitest';
+import { schema as operatorSchema } from '../../src/admin/index.ts';
 import { VARIABLES } from '../../src/config-variables.ts';
 import { ERROR_CODES } from '../../src/errors.ts';
 import { schema } from '../../src/schema/index.ts';
 
-const ownTypes = Object.values(schema.getTypeMap()).filter(
-  (type) => !isIntrospectionType(type) && !['String', 'Int', 'Float', 'Boolean', 'ID'].includes(type.name),
-);
+const ownTypesOf = (of: GraphQLSchema): GraphQLNamedType[] =>
+  Object.values(of.getTypeMap()).filter(
+    (type) => !isIntrospectionType(type) && !['String', 'Int', 'Float', 'Boolean', 'ID'].includes(type.name),
+  );
+
+const ERRORS = / Errors: ([A-Z_]+(?:, [A-Z_]+)*)\.$/;
+const CODES = Object.keys(ERROR_CODES);
 
 /** A schema coordinate, such as `Circle.name` or `Query.node(id:)`, with its description. */
 type Description = readonly [coordinate: string, description: string];
@@ -34,31 +39,66 @@ function* listDescriptions(type: GraphQLNamedType): Generator<Description> {
   }
 }
 
-const descriptions = ownTypes.flatMap((type) => [...listDescriptions(type)]);
+const descriptionsOf = (of: GraphQLSchema): readonly Description[] =>
+  ownTypesOf(of).flatMap((type) => [...listDescriptions(type)]);
 
-const findDescriptions = (isInvalid: (description: string) => boolean): readonly Description[] =>
-  descriptions.filter(([, description]) => isInvalid(description));
+const descriptions = descriptionsOf(schema);
 
-test('every type, field, argument and enum value is described in full sentences', () => {
-  expect(descriptions.length).toBeGreaterThan(400);
-  expect(findDescriptions((description) => !/^[A-Z`][^]*[.]$/.test(description))).toEqual([]);
+describe.each([
+  ['the schema', schema, 400],
+  ['the schema of operators', operatorSchema, 60],
+])('in %s', (_name, of, minCount) => {
+  const findDescriptions = (isInvalid: (description: string) => boolean): readonly Description[] =>
+    descriptionsOf(of).filter(([, description]) => isInvalid(description));
+
+  test('every type, field, argument and enum value is described in full sentences', () => {
+    expect(descriptionsOf(of).length).toBeGreaterThan(minCount);
+    expect(findDescriptions((description) => !/^[A-Z`][^]*[.]$/.test(description))).toEqual([]);
+  });
+
+  test('no sentence starts with What, Who, Whom, Whoever or Of', () => {
+    expect(
+      findDescriptions((description) => /(^|[.:] )(What|Who|Whom|Whoever|Of)\b/.test(description)),
+    ).toEqual([]);
+  });
+
+  test('descriptions use the terms of the API and of the field', () => {
+    const bannedWords =
+      /\b(answers?|answered|moment|told|tells|said|says|gone|kept|somebody|nobody|whoever|thing)\b/i;
+    expect(findDescriptions((text) => bannedWords.test(text))).toEqual([]);
+  });
+
+  test('every code that a description lists exists', () => {
+    const codes = descriptionsOf(of).flatMap(([, text]) => ERRORS.exec(text)?.[1]?.split(', ') ?? []);
+    expect(codes.length).toBeGreaterThan(5);
+    expect(codes.filter((code) => !CODES.includes(code))).toEqual([]);
+  });
+
+  test('every type is reachable from a root type', () => {
+    const reachable = new Set<string>();
+    const visit = (type: GraphQLNamedType): void => {
+      if (reachable.has(type.name)) return;
+      reachable.add(type.name);
+      if (isAbstractType(type)) for (const possible of of.getPossibleTypes(type)) visit(possible);
+      if (!isObjectType(type) && !isInterfaceType(type) && !isInputObjectType(type)) return;
+      for (const parent of isInputObjectType(type) ? [] : type.getInterfaces()) visit(parent);
+      for (const field of Object.values(type.getFields())) {
+        visit(getNamedType(field.type as GraphQLType));
+        for (const arg of 'args' in field ? field.args : []) visit(getNamedType(arg.type as GraphQLType));
+      }
+    };
+    for (const root of [of.getQueryType(), of.getMutationType(), of.getSubscriptionType()]) {
+      if (root) visit(root);
+    }
+    const names = ownTypesOf(of).map(({ name }) => name);
+    expect(names.filter((name) => !reachable.has(name))).toEqual([]);
+  });
 });
 
-test('no sentence starts with What, Who, Whom, Whoever or Of', () => {
-  expect(
-    findDescriptions((description) => /(^|[.:] )(What|Who|Whom|Whoever|Of)\b/.test(description)),
-  ).toEqual([]);
+test('descriptions of the schema use no terms of Socket.IO', () => {
+  const words = /\b(room|frame|privilege|writing)\b/;
+  expect(descriptions.filter(([, text]) => words.test(text))).toEqual([]);
 });
-
-test('descriptions use the terms of the API and of the field', () => {
-  expect(findDescriptions((text) => /\b(room|frame|privilege|writing)\b/.test(text))).toEqual([]);
-  const bannedWords =
-    /\b(answers?|answered|moment|told|tells|said|says|gone|kept|somebody|nobody|whoever|thing)\b/i;
-  expect(findDescriptions((text) => bannedWords.test(text))).toEqual([]);
-});
-
-const ERRORS = / Errors: ([A-Z_]+(?:, [A-Z_]+)*)\.$/;
-const CODES = Object.keys(ERROR_CODES);
 
 const operations = [schema.getMutationType(), schema.getSubscriptionType()].flatMap((type) =>
   Object.values(type?.getFields() ?? {}).map((field) => ({
@@ -122,23 +162,4 @@ test('every name in backticks is in the schema', () => {
   expect(mentions.filter(({ word }) => !names.has(word) && !external.test(word) && !isSetting(word))).toEqual(
     [],
   );
-});
-
-test('every type is reachable from a root type', () => {
-  const reachable = new Set<string>();
-  const visit = (type: GraphQLNamedType): void => {
-    if (reachable.has(type.name)) return;
-    reachable.add(type.name);
-    if (isAbstractType(type)) for (const possible of schema.getPossibleTypes(type)) visit(possible);
-    if (!isObjectType(type) && !isInterfaceType(type) && !isInputObjectType(type)) return;
-    for (const parent of isInputObjectType(type) ? [] : type.getInterfaces()) visit(parent);
-    for (const field of Object.values(type.getFields())) {
-      visit(getNamedType(field.type as GraphQLType));
-      for (const arg of 'args' in field ? field.args : []) visit(getNamedType(arg.type as GraphQLType));
-    }
-  };
-  for (const root of [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]) {
-    if (root) visit(root);
-  }
-  expect(ownTypes.map(({ name }) => name).filter((name) => !reachable.has(name))).toEqual([]);
 });

@@ -24,6 +24,8 @@ const cleanProject: Files = {
   'schema/context.ts':
     "import type { GraphQLSchema } from 'graphql'; export type Context = GraphQLSchema; export const c = 1;",
   'schema/index.ts': "import * as messages from '../domain/messages.ts'; export const schema = messages;",
+  'admin/index.ts':
+    "import { c } from '../schema/context.ts'; import '../domain/messages.ts'; export const a = c;",
   'gateway/execution/executor.ts':
     "import { createYoga } from 'graphql-yoga'; import type { Event } from '../../domain/messages.ts'; export type E = Event; export type Executor = 1; export const e = createYoga;",
   'gateway/websocket/server.ts':
@@ -85,6 +87,16 @@ const plantedImports: Readonly<Record<string, { file: string; code: string; repo
     file: 'schema/a.ts',
     code: "import type { Server } from 'socket.io';",
     report: /socket\.io is for bridge/,
+  },
+  'admin imports the gateway': {
+    file: 'admin/a.ts',
+    code: "import type { Executor } from '../gateway/execution/executor.ts';",
+    report: /admin may not import gateway/,
+  },
+  'the schema of clients imports admin': {
+    file: 'schema/a.ts',
+    code: "import '../admin/index.ts';",
+    report: /schema may not import admin/,
   },
   'gateway imports the bridge': {
     file: 'gateway/a.ts',
@@ -193,7 +205,7 @@ test('a project without violations passes, and every module is read', () => {
   const { modules, imports, violations } = checkProject(cleanProject, 1);
   expect(violations).toEqual([]);
   expect(modules).toBe(Object.keys(cleanProject).length - 1);
-  expect(imports).toBe(30);
+  expect(imports).toBe(32);
 });
 
 test.for(Object.entries(plantedImports))('%s is reported', ([, { file, code, report }]) => {

@@ -165,8 +165,46 @@ export const PERSISTED_ONLY = `# This server runs persisted operations only
 # without OPERATIONS=persisted.
 `;
 
-/** The operators' first query. */
-export const OPERATOR_QUERY = `query AuditLog {
+/** The operations that the operators' GraphiQL shows first. */
+export const OPERATOR_QUERY = `query Nodes {
+  nodes {
+    id
+    isReachable
+    degradation
+    connections {
+      transport
+      client
+      count
+    }
+  }
+}
+
+query SlowReaders {
+  connections(first: 10, orderBy: BEHIND) {
+    nodes {
+      id
+      account
+      transport
+      client
+      behind
+      waitingBytes
+    }
+  }
+}
+
+query Account($email: String! = "ann@example.com") {
+  accountByEmail(email: $email) {
+    id
+    isOnline
+    connectionCount
+    block {
+      until
+      reason
+    }
+  }
+}
+
+query AuditLog {
   auditLog(first: 20) {
     nodes {
       at

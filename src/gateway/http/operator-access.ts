@@ -12,12 +12,9 @@ const FORWARDING_HEADERS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 
 /**
  * Creates the check of requests for the routes of operators. Without a token it allows only requests of this machine, where
  * HOST is a loopback address: neither those that a proxy on this machine forwards, nor those of a page that was rebound to
- * the loopback address. Calls `onRefused` for a missing or wrong token.
+ * the loopback address.
  */
-export function createOperatorAccess(
-  config: Config,
-  onRefused: (request: IncomingMessage) => void,
-): (request: IncomingMessage) => OperatorAccess {
+export function createOperatorAccess(config: Config): (request: IncomingMessage) => OperatorAccess {
   const { ADMIN_TOKEN: token } = config;
   const isLocal = isLoopback(hostOf(config));
   const digest = token === undefined ? undefined : sha256(token);
@@ -32,9 +29,7 @@ export function createOperatorAccess(
     if (digest === undefined) return 'hidden';
     const sent = /^bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1];
     // Digests have one length, so the comparison takes the same time for any token.
-    if (sent !== undefined && timingSafeEqual(sha256(sent), digest)) return 'allowed';
-    onRefused(request);
-    return 'refused';
+    return sent !== undefined && timingSafeEqual(sha256(sent), digest) ? 'allowed' : 'refused';
   };
 }
 

@@ -15,6 +15,7 @@ import { createGraphiqlHandler } from './graphiql.ts';
 import { isUnpreflighted, PREFLIGHT_REQUIRED } from './preflight.ts';
 import { limitBody } from './request-body.ts';
 import { drainRequest, sendHttpError } from './respond.ts';
+import { OPERATORS_PAGE } from './static-files.ts';
 import type { ServerContext } from './yoga-plugin.ts';
 
 export interface OperatorGraphqlOptions {
@@ -27,7 +28,7 @@ export interface OperatorGraphqlOptions {
 }
 
 /**
- * Creates the handler of the operators' GraphQL, over HTTP, with GraphiQL for browsers. Operators are trusted: none of the
+ * Creates the handler of the operators' GraphQL, over HTTP, with GraphiQL for browsers where it is on. Operators are trusted: none of the
  * budgets of clients applies.
  */
 export function createOperatorGraphql(
@@ -56,6 +57,8 @@ export function createOperatorGraphql(
     if (error === undefined && sendGraphiql !== undefined && acceptsHtml(request))
       return sendGraphiql(request, response);
     response.setHeader('cache-control', 'no-store');
+    if (error === undefined && acceptsHtml(request))
+      return void response.writeHead(303, { location: OPERATORS_PAGE }).end();
     if (error === undefined) return yoga.handle(request, response, { req: request, res: response });
     drainRequest(request);
     sendHttpError(response, error);

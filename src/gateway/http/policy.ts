@@ -15,14 +15,17 @@ export interface HttpPolicy {
   readonly isHostAllowed: IsHostAllowed;
   readonly securityHeadersOf: SecurityHeadersOf;
   operatorAccess(request: IncomingMessage): OperatorAccess;
+  /** Called for each request of operators that has no token, or a wrong one. */
+  reportRefusedOperator(request: IncomingMessage): void;
 }
 
 export const createHttpPolicy = (
   config: Config,
-  onOperatorRefused: (request: IncomingMessage) => void = () => undefined,
+  reportRefusedOperator: (request: IncomingMessage) => void = () => undefined,
 ): HttpPolicy => ({
   cors: createCors(config.CORS_ORIGINS),
   isHostAllowed: createHostCheck(config),
   securityHeadersOf: createSecurityHeaders(config.TRUSTED_PROXIES),
-  operatorAccess: createOperatorAccess(config, onOperatorRefused),
+  operatorAccess: createOperatorAccess(config),
+  reportRefusedOperator,
 });

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { OperatorAccess } from './operator-access.ts';
 import type { HttpPolicy } from './policy.ts';
 import { encodingOf, normalizedPathOf, normalizeHead, pathOf } from './request-head.ts';
 import { sendRawError } from './raw-errors.ts';
@@ -20,8 +21,11 @@ export interface Route {
   isOfSession?(request: IncomingMessage): boolean;
   /** Whether the handler sets the CORS headers itself. */
   readonly ownCors?: boolean;
-  /** Whether only operators may request it (`createOperatorAccess`), and no page of another origin. */
-  readonly isForOperators?: boolean;
+  /**
+   * Whether only operators may request it (`createOperatorAccess`), and no page of another origin. `page`: it is without
+   * data, and so also served without the token, which a browser that opens a page cannot send; hidden as the others.
+   */
+  readonly isForOperators?: true | 'page';
   /** Whether it responds under any `Host`: load balancers check the health of nodes by names of their own. */
   readonly anyHost?: boolean;
   /** Whether pages of other origins may embed the responses without CORS, as scripts or images. */
@@ -58,6 +62,11 @@ export function createRouter(
         (route.path.endsWith('/') && route.path !== '/' && `${path}/`.startsWith(route.path)),
     );
   const find = (request: IncomingMessage): Route | undefined => findByPath(pathOf(request));
+  const accessOf = (route: Route | undefined, request: IncomingMessage): OperatorAccess => {
+    if (route?.isForOperators === undefined) return 'allowed';
+    const access = policy.operatorAccess(request);
+    return route.isForOperators === 'page' && access === 'refused' ? 'allowed' : access;
+  };
   const routeOf = (request: IncomingMessage): string => find(request)?.path ?? 'unknown';
   return {
     serves: (request) => findByPath(normalizedPathOf(request)) !== undefined,
@@ -72,7 +81,7 @@ export function createRouter(
         return sendHttpError(response, isWellFormed ? EXPECTATION_FAILED : MALFORMED_HOST);
       }
       const found = find(request);
-      const access = found?.isForOperators === true ? policy.operatorAccess(request) : 'allowed';
+      const access = accessOf(found, request);
       const route = access === 'hidden' ? undefined : found;
       const methods = route?.methods ?? ALL_METHODS;
       if (route?.isEmbeddable === true) response.setHeader('cross-origin-resource-policy', 'cross-origin');
@@ -80,9 +89,10 @@ export function createRouter(
         drainRequest(request);
         return sendHttpError(response, HOST_NOT_ALLOWED);
       }
-      if (route?.ownCors !== true && route?.isForOperators !== true)
+      if (route?.ownCors !== true && route?.isForOperators === undefined)
         cors.setHeaders(request, response, methods);
       if (access === 'refused') {
+        policy.reportRefusedOperator(request);
         drainRequest(request);
         return sendHttpError(response, OPERATOR_TOKEN_REQUIRED);
       }

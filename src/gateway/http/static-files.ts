@@ -39,6 +39,16 @@ const ASSETS: ReadonlyMap<string, string> = new Map(
     'conversation-picker.js': TYPES.js,
     'event-diagram.js': TYPES.js,
     'typing.js': TYPES.js,
+    'admin/admin.css': TYPES.css,
+    'admin/main.js': TYPES.js,
+    'admin/account.js': TYPES.js,
+    'admin/api.js': TYPES.js,
+    'admin/audit.js': TYPES.js,
+    'admin/cluster.js': TYPES.js,
+    'admin/confirm.js': TYPES.js,
+    'admin/connections.js': TYPES.js,
+    'admin/format.js': TYPES.js,
+    'admin/items.js': TYPES.js,
     'vendor/socket.io-1.3.6.js': TYPES.js,
     'vendor/fonts/atkinson-hyperlegible-next.woff2': TYPES.woff2,
     'vendor/fonts/atkinson-hyperlegible-mono.woff2': TYPES.woff2,
@@ -66,14 +76,18 @@ const SECURITY = contentSecurityPolicy([
   "connect-src 'self' ws: wss:",
 ]);
 
+/** Asks for the token of operators itself. */
+export const OPERATORS_PAGE = '/admin';
+
 /** Pages outside `/page/`, by path; file names are relative to the folder. */
 const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/': ['index.html', TYPES.html],
   '/channels': ['channels.html', TYPES.html],
   '/asyncapi.yaml': ['../../asyncapi.yaml', TYPES.yaml],
+  [OPERATORS_PAGE]: ['admin/index.html', TYPES.html],
 };
 
-/** Returns the routes of the pages `/` and `/channels` and of their files. */
+/** Returns the routes of the pages `/`, `/channels` and `/admin`, and of their files. */
 export function pageRoutes(): Route[] {
   const read = createReader();
   const modules = findModules();
@@ -81,6 +95,7 @@ export function pageRoutes(): Route[] {
   const pages = Object.entries(PAGES).map(([path, [file, type]]) => ({
     path,
     methods,
+    ...(path === OPERATORS_PAGE && { isForOperators: 'page' as const }),
     handle: async (request: IncomingMessage, response: ServerResponse) =>
       sendContent(request, response, await read(new URL(file, FOLDER), type)),
   }));

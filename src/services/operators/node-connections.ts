@@ -2,6 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 import type { ActorKey } from '../../actor.ts';
 import type { ConnectionTransport, ListConnections, LiveConnection } from '../../live-connections.ts';
 import { comparePlaces, placeOf } from './connection-page.ts';
+import { listForMerge } from './topic-counts.ts';
+import type { TopicCount } from './topic-counts.ts';
 import type {
   ConnectionFilter,
   ConnectionPage,
@@ -115,6 +117,16 @@ export class NodeConnections {
       counts.set(key, { transport, protocol, client: library, count: (counts.get(key)?.count ?? 0) + 1 });
     });
     return [...counts.values()];
+  }
+
+  /** Counts the subscriptions and rooms of each topic, for `mergeTopics`. */
+  async countTopics(first: number): Promise<readonly TopicCount[]> {
+    const counts = new Map<string, number>();
+    await this.#forEach({}, (connection) => {
+      for (const { topic } of connection.subscriptions())
+        if (topic !== undefined) counts.set(topic, (counts.get(topic) ?? 0) + 1);
+    });
+    return listForMerge(counts, first);
   }
 
   async #find(id: string): Promise<LiveConnection | undefined> {

@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { EndCount } from '../../live-connections.ts';
 import type { ConnectionCount } from './node-connections.ts';
 
 /** The event-loop delay is that of the last one to two of these intervals. */
@@ -14,6 +15,7 @@ export interface NodeStatus {
   /** The address that it listens on; undefined while it starts, and on the server of a host. */
   readonly url?: string | undefined;
   readonly connections: readonly ConnectionCount[];
+  readonly ends: readonly EndCount[];
   /** The 99th percentile of the last seconds. */
   readonly eventLoopDelayMs: number;
   /** Undefined for a single process, which has no bus. */

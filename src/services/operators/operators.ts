@@ -5,9 +5,12 @@ import type { LiveNode } from '../../db/live-nodes.ts';
 import type { NodeRequests } from '../../events/cluster/node-requests.ts';
 import { Semaphore } from '../../lib/semaphore.ts';
 import { waitAtMost, withTimeout } from '../../lib/timeout.ts';
+import type { EndCount } from '../../live-connections.ts';
 import type { Logger } from '../../log.ts';
 import { mergePages } from './connection-page.ts';
 import type { ConnectionPage, ConnectionQuery, ConnectionView } from './connection-page.ts';
+import { mergeTopics } from './topic-counts.ts';
+import type { TopicCount } from './topic-counts.ts';
 import type { NodeConnections, SubscriptionEnd } from './node-connections.ts';
 import type { NodeStatus } from './node-status.ts';
 
@@ -21,6 +24,7 @@ const MAX_CONCURRENT_REQUESTS = 8;
 /** A request to the other nodes of the cluster. JSON. */
 type OperatorRequest =
   | { readonly type: 'status' }
+  | { readonly type: 'topics'; readonly first: number }
   | { readonly type: 'page'; readonly query: ConnectionQuery }
   | { readonly type: 'find'; readonly id: string }
   | { readonly type: 'end'; readonly id: string }
@@ -48,7 +52,8 @@ export interface OperatorsOptions {
   /** Undefined for a single process. */
   readonly requests: NodeRequests | undefined;
   readonly connections: NodeConnections;
-  readonly status: () => Omit<NodeStatus, 'connections'>;
+  readonly status: () => Omit<NodeStatus, 'connections' | 'ends'>;
+  readonly countEnds: () => Promise<readonly EndCount[]>;
 }
 
 /** The operators' view of every node of the cluster. No method throws because a node does not answer. */
@@ -71,6 +76,12 @@ export class Operators implements AsyncDisposable {
 
   status(): Promise<Replies<NodeStatus>> {
     return this.#askAll({ type: 'status' });
+  }
+
+  /** Returns the topics with the most subscriptions and rooms, in descending order. */
+  async topics(first: number): Promise<readonly TopicCount[]> {
+    const { replies } = await this.#askAll<readonly TopicCount[]>({ type: 'topics', first });
+    return mergeTopics(replies, first);
   }
 
   async page(query: ConnectionQuery): Promise<ConnectionPage & Pick<Replies<never>, 'unreachable'>> {
@@ -102,10 +113,16 @@ export class Operators implements AsyncDisposable {
 
   /** Answers a request on this node. Null if it has nothing of what is asked for. */
   async #answer(request: OperatorRequest): Promise<unknown> {
-    const { connections } = this.#options;
+    const { connections, countEnds } = this.#options;
     switch (request.type) {
       case 'status':
-        return { ...this.#options.status(), connections: await connections.count() } satisfies NodeStatus;
+        return {
+          ...this.#options.status(),
+          connections: await connections.count(),
+          ends: await countEnds(),
+        } satisfies NodeStatus;
+      case 'topics':
+        return connections.countTopics(request.first);
       case 'page':
         return connections.page(request.query);
       case 'find':
