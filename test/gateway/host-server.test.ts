@@ -175,6 +175,6 @@ test('a server without the option of upgrades is refused', async () => {
       },
       server,
     ),
-  ).rejects.toThrow('needs Node 24.9 or newer');
+  ).rejects.toThrow('Node 24.9 or newer');
   server.close();
 });

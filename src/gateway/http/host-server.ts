@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Server as SecureServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
+import { ConfigError } from '../../config.ts';
 import type { ConnectionSlots } from '../connection-slots.ts';
 import { headerIncludes } from './request-head.ts';
 import { createRequests } from './requests.ts';
@@ -26,6 +27,18 @@ const hasUpgradeListeners = (host: HostServer): boolean =>
 
 type Arguments = [first: IncomingMessage, second: ServerResponse | Duplex, head: Buffer];
 
+/** Destroys the connection after a time without a byte, until the response has ended. */
+function limitIdleTime(
+  host: HostServer,
+  { socket }: IncomingMessage,
+  response: ServerResponse,
+  timeoutMs: number,
+): void {
+  socket.setTimeout(timeoutMs);
+  // Otherwise Node has set the timeout of an idle connection.
+  response.once('close', () => void (host.keepAliveTimeout === 0 && socket.setTimeout(0)));
+}
+
 /**
  * Serves the routes on an HTTP server that the host has created, and leaves all other requests and upgrades to its listeners,
  * whether those were added before or are added later. Closing leaves the server as it was, and open.
@@ -33,30 +46,36 @@ type Arguments = [first: IncomingMessage, second: ServerResponse | Duplex, head:
 export function serveOnHost(host: HostServer, { connectionSlots, ...options }: HostServerOptions): HttpDrain {
   const { shouldUpgradeCallback: hostUpgrades } = host;
   if (hostUpgrades === undefined)
-    throw new Error('A server of the host needs Node 24.9 or newer: http.Server.shouldUpgradeCallback');
+    throw new ConfigError(['server: must be a server of `node:http` or `node:https`, of Node 24.9 or newer']);
   const requests = createRequests(options);
   let isAttached = true;
   const receive = (request: IncomingMessage, response: ServerResponse): void => {
     // Otherwise a client that stops reading or sending would hold the request as long as the host's server allows.
-    if (host.timeout === 0) request.socket.setTimeout(options.timeouts.stalledMs);
+    if (host.timeout === 0) limitIdleTime(host, request, response, options.timeouts.stalledMs);
     requests.receive(request, response);
   };
-  const listeners: Readonly<Record<string, (...args: Arguments) => void>> = {
-    request: (request, response) => receive(request, response as ServerResponse),
-    checkExpectation: (request, response) => receive(request, response as ServerResponse),
-    checkContinue(request, response) {
-      (response as ServerResponse).writeContinue();
-      receive(request, response as ServerResponse);
-    },
-    upgrade(request, socket, head) {
-      // The connection is the gateway's from here. Others may carry requests of the host, too, and have no slot.
-      connectionSlots.add(socket as Socket);
-      requests.upgrade(request, socket as Duplex, head);
-    },
-  };
+  const listeners = new Map<string | symbol, (...args: Arguments) => void>([
+    ['request', (request, response) => receive(request, response as ServerResponse)],
+    ['checkExpectation', (request, response) => receive(request, response as ServerResponse)],
+    [
+      'checkContinue',
+      (request, response) => {
+        (response as ServerResponse).writeContinue();
+        receive(request, response as ServerResponse);
+      },
+    ],
+    [
+      'upgrade',
+      (request, socket, head) => {
+        // The connection is the gateway's from here. Others may carry requests of the host, too, and have no slot.
+        connectionSlots.add(socket as Socket);
+        requests.upgrade(request, socket as Duplex, head);
+      },
+    ],
+  ]);
   const emit = host.emit.bind(host) as (event: string | symbol, ...args: unknown[]) => boolean;
   const emitToOwner = (event: string | symbol, ...args: unknown[]): boolean => {
-    const listener = isAttached && typeof event === 'string' ? listeners[event] : undefined;
+    const listener = isAttached ? listeners.get(event) : undefined;
     if (listener === undefined || !requests.serves(args[0] as IncomingMessage)) return emit(event, ...args);
     listener(...(args as Arguments));
     return true;
