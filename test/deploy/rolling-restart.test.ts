@@ -17,7 +17,7 @@ import { sendMessage } from '../harness/ann-and-bob.ts';
 import { startCaddy } from '../harness/caddy.ts';
 import { isMissing } from '../harness/installed-programs.ts';
 import { startNginxWith } from '../harness/nginx.ts';
-import { SHELL_PATH } from '../harness/program.ts';
+import { SHELL_PATH, startProgram } from '../harness/program.ts';
 import { pause } from '../harness/waiting.ts';
 import { addressesOf, createConversationOf, startCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
@@ -150,28 +150,13 @@ describe.skipIf(isMissing('nginx'))('behind nginx', { timeout: 120_000 }, () => 
   test('rolling-restart.sh restarts the nodes without an interruption', async () => {
     await using stack = new AsyncDisposableStack();
     const cluster = stack.use(await startCluster(SETTINGS));
-    const { a, b } = cluster.nodes;
-    const folder = await mkdtemp(join(tmpdir(), 'parley-rolling-'));
-    stack.defer(() => rm(folder, { recursive: true }));
-    await mkdir(join(folder, 'nginx'));
+    const { folder, conf, nginx, reload } = await startSampleNginx(stack, cluster);
     await cp(join(DEPLOY, 'rolling-restart.sh'), join(folder, 'rolling-restart.sh'));
-    const conf = join(folder, 'nginx', 'parley.conf');
-    await writeFile(conf, readSample('nginx/parley.conf', addressesOf(a.port, b.port)));
-    const directives = async (): Promise<(port: number) => string> => {
-      const text = await readFile(conf, 'utf8');
-      return (port) =>
-        replaceAll(text, {
-          'listen 80 ': `listen 127.0.0.1:${port} `,
-          '/etc/nginx/parley.d/*': '/nonexistent/*',
-        });
-    };
-    const nginx = stack.use(await startNginxWith(await directives()));
-
     const commands: string[] = [];
     const engine = stack.use(
-      await startEngine(folder, async (command) => {
+      await startProgramOf(folder, 'docker', async (command) => {
         commands.push(command);
-        if (command.endsWith('-s reload')) await nginx.reload(await directives());
+        if (command.endsWith('-s reload')) await reload();
         const [, name] = / --wait parley-([ab])$/.exec(command) ?? [];
         if (name === undefined) return;
         expect(await readFile(conf, 'utf8')).toMatch(new RegExp(`max_fails=0 down; # ${name}$`, 'm'));
@@ -187,19 +172,75 @@ describe.skipIf(isMissing('nginx'))('behind nginx', { timeout: 120_000 }, () => 
       expect(await once(script, 'exit')).toEqual([0, null]);
     });
     expect(await readFile(conf, 'utf8')).toBe(before);
-    const reload = ['compose exec -T nginx nginx -t -q', 'compose exec -T nginx nginx -s reload'];
+    const reloaded = ['compose exec -T nginx nginx -t -q', 'compose exec -T nginx nginx -s reload'];
     const up = (node: string) => `compose up --detach --no-deps --force-recreate --wait parley-${node}`;
     expect(commands).toEqual([
       'compose build parley-a',
-      ...reload,
+      ...reloaded,
       up('a'),
-      ...reload,
-      ...reload,
+      ...reloaded,
+      ...reloaded,
       up('b'),
-      ...reload,
+      ...reloaded,
     ]);
   });
+
+  test.skipIf(isMissing('curl'))(
+    'check-nodes.sh keeps new clients from nodes that are not ready',
+    async () => {
+      await using stack = new AsyncDisposableStack();
+      const cluster = stack.use(await startCluster({ ...SETTINGS, DRAIN_DELAY_MS: '4000' }));
+      const { folder, conf, nginx, reload } = await startSampleNginx(stack, cluster);
+      const readConf = (): Promise<string> => readFile(conf, 'utf8');
+      const before = await readConf();
+      const marks: string[] = [];
+      const program = stack.use(
+        await startProgramOf(folder, 'nginx', async (args) => {
+          if (args !== '-s reload') return;
+          marks.push(/ down; # (\w+)$/m.exec(await readConf())?.[1] ?? 'none');
+          await reload();
+        }),
+      );
+      stack.use(
+        startProgram(['sh', join(DEPLOY, 'nginx', 'check-nodes.sh'), conf], {
+          PATH: `${program.folder}:${SHELL_PATH}`,
+        }),
+      );
+      await expectNothingLost(nginx.url, async () => {
+        for (const name of ['a', 'b'] as const) {
+          await restart(cluster, name);
+          await expect.poll(() => marks.at(-1)).toBe('none');
+          marks.push('');
+        }
+      });
+      expect(marks.filter((mark) => mark !== '')).toEqual(['a', 'none', 'b', 'none']);
+      expect(await readConf()).toBe(before);
+
+      await Promise.all([cluster.nodes.a.stop('SIGKILL'), cluster.nodes.b.stop('SIGKILL')]);
+      await cluster.nodes.a.start();
+      await expect.poll(() => marks.at(-1)).toBe('b');
+    },
+  );
 });
+
+/** Starts nginx with parley.conf in a folder, which `reload` reads again. */
+async function startSampleNginx(stack: AsyncDisposableStack, { nodes }: Cluster) {
+  const folder = await mkdtemp(join(tmpdir(), 'parley-rolling-'));
+  stack.defer(() => rm(folder, { recursive: true }));
+  await mkdir(join(folder, 'nginx'));
+  const conf = join(folder, 'nginx', 'parley.conf');
+  await writeFile(conf, readSample('nginx/parley.conf', addressesOf(nodes.a.port, nodes.b.port)));
+  const directives = async (): Promise<(port: number) => string> => {
+    const text = await readFile(conf, 'utf8');
+    return (port) =>
+      replaceAll(text, {
+        'listen 80 ': `listen 127.0.0.1:${port} `,
+        '/etc/nginx/parley.d/*': '/nonexistent/*',
+      });
+  };
+  const nginx = stack.use(await startNginxWith(await directives()));
+  return { folder, conf, nginx, reload: async () => nginx.reload(await directives()) };
+}
 
 describe.skipIf(isMissing('caddy'))('behind Caddy', { timeout: 120_000 }, () => {
   test('nodes restart one after the other without an interruption, as Caddy checks their readiness', async () => {
@@ -225,8 +266,12 @@ describe.skipIf(isMissing('caddy'))('behind Caddy', { timeout: 120_000 }, () => 
 const openSession = async (url: string): Promise<string> =>
   (await fetch(`${url}/socket.io/?EIO=4&transport=polling`)).text();
 
-/** Puts a `docker` into a folder whose commands the test carries out. */
-async function startEngine(parent: string, run: (command: string) => Promise<void>) {
+/** Puts a program of this name into a folder whose calls the test carries out. */
+async function startProgramOf(
+  parent: string,
+  name: string,
+  run: (args: string) => Promise<void>,
+): Promise<AsyncDisposable & { readonly folder: string }> {
   const server = createServer((request, response) => {
     readText(request)
       .then(run)
@@ -241,9 +286,9 @@ async function startEngine(parent: string, run: (command: string) => Promise<voi
   await mkdir(folder);
   const client = `const body = process.argv.slice(1).join(' ');
     fetch('http://127.0.0.1:${port}', { method: 'POST', body }).then(({ ok }) => process.exit(ok ? 0 : 1));`;
-  const docker = join(folder, 'docker');
-  await writeFile(docker, `#!/bin/sh\nexec '${process.execPath}' --eval "${client}" -- "$@"\n`);
-  await chmod(docker, 0o755);
+  const program = join(folder, name);
+  await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' --eval "${client}" -- "$@"\n`);
+  await chmod(program, 0o755);
   return {
     folder,
     async [Symbol.asyncDispose]() {

@@ -107,6 +107,10 @@ test('a node still serves while its balancer notices that it is not ready', () =
   const [interval, timeout] = ['interval', 'timeout'].map((name) =>
     Number(new RegExp(`health_${name} (\\d+)s`).exec(readSample('caddy/Caddyfile'))?.[1]),
   );
+  const ofNginx = Number(
+    /DRAIN_DELAY_MS of the nodes to (\d+)/.exec(readSample('nginx/check-nodes.sh'))?.[1],
+  );
+  expect(Number(unitSettings['DRAIN_DELAY_MS'])).toBeGreaterThanOrEqual(ofNginx);
   expect(Number(unitSettings['DRAIN_DELAY_MS'])).toBeGreaterThan(((interval ?? 0) + (timeout ?? 0)) * 1000);
 });
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -10,11 +10,11 @@ const UNIT = join(DEPLOY, 'systemd', 'parley.service');
 /** Of 100, which is a service without any restriction. */
 const MAX_EXPOSURE = 15;
 
-describe.skipIf(isMissing('systemd-analyze'))('the unit', () => {
+describe.skipIf(isMissing('systemd-analyze'))('the units', () => {
   const analyze = (...args: string[]) =>
     spawnSync(requireProgram('systemd-analyze'), args, { encoding: 'utf8' });
 
-  test('is valid', async () => {
+  test('are valid', async () => {
     await using stack = new AsyncDisposableStack();
     const folder = await mkdtemp(join(tmpdir(), 'parley-unit-'));
     stack.defer(() => rm(folder, { recursive: true }));
@@ -22,13 +22,17 @@ describe.skipIf(isMissing('systemd-analyze'))('the unit', () => {
     await mkdir(dirname(node), { recursive: true });
     await writeFile(node, '');
     await chmod(node, 0o755);
-    const unit = join(folder, 'parley.service');
-    await writeFile(unit, readSample('systemd/parley.service', { '/opt/parley': folder }));
-    const { stdout, stderr, status } = analyze('verify', '--man=no', '--recursive-errors=no', unit);
-    expect([stdout, stderr, status]).toEqual(['', '', 0]);
+    await mkdir(join(folder, 'deploy'));
+    await cp(join(DEPLOY, 'nginx'), join(folder, 'deploy', 'nginx'), { recursive: true });
+    for (const name of ['parley.service', 'parley-nginx-check.service']) {
+      const unit = join(folder, name);
+      await writeFile(unit, readSample(`systemd/${name}`, { '/opt/parley': folder }));
+      const { stdout, stderr, status } = analyze('verify', '--man=no', '--recursive-errors=no', unit);
+      expect([name, stdout, stderr, status]).toEqual([name, '', '', 0]);
+    }
   });
 
-  test('restricts what the program may do', () => {
+  test('restrict what the program may do', () => {
     const { stdout, status } = analyze('security', '--offline=true', `--threshold=${MAX_EXPOSURE}`, UNIT);
     expect([status, stdout]).toEqual([0, expect.stringContaining('Overall exposure level')]);
   });
