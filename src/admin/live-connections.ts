@@ -192,7 +192,7 @@ builder.queryFields((t) => ({
     type: LiveConnection,
     nullable: true,
     description:
-      'An open connection, with all its subscriptions. Null if there is none. Errors: UNAVAILABLE if it may be on a node that does not reply.',
+      'An open connection, with its subscriptions, as many as fit into 256 KB (`subscriptionCount` counts all). Null if there is none. Errors: UNAVAILABLE if it may be on a node that does not reply.',
     args: { id: t.arg.id({ required: true, description: 'Id of the connection, as log lines have it.' }) },
     resolve: (_root, { id }, { deps }) => requireConnection(deps, id).catch(nullIfNotFound),
   }),

@@ -42,7 +42,7 @@ export const listConnections = (
   query: ConnectionQuery,
 ): Promise<ConnectionPage & { readonly unreachable: readonly UnreachableNode[] }> => operators.page(query);
 
-/** Returns an open connection with all its subscriptions. Throws NOT_FOUND, UNAVAILABLE. */
+/** Returns an open connection with its subscriptions, as many as fit into 256 KB. Throws NOT_FOUND, UNAVAILABLE. */
 export async function requireConnection({ operators }: OperatorDeps, id: string): Promise<ConnectionView> {
   const { found, unreachable } = await operators.find(id);
   return found ?? throwMissing(unreachable);

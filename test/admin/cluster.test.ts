@@ -4,7 +4,13 @@ import type { GatewayOptions } from '../../src/testing/index.ts';
 import { openTestDatabase } from '../harness/database.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { isMissing } from '../harness/installed-programs.ts';
-import { END_SUBSCRIPTION, endConnection, listConnections, listPage } from '../harness/live-connections.ts';
+import {
+  END_SUBSCRIPTION,
+  endConnection,
+  findConnection,
+  listConnections,
+  listPage,
+} from '../harness/live-connections.ts';
 import { indexes } from '../harness/numbers.ts';
 import { createOperator } from '../harness/operator.ts';
 import type { Operator } from '../harness/operator.ts';
@@ -96,6 +102,25 @@ async function expectClusterWide(env: GatewayOptions['env']): Promise<void> {
 describe.skipIf(inject('database') !== 'postgres')('a node that is asked about another one', () => {
   test('answers over LISTEN and NOTIFY', async () => {
     await expectClusterWide({});
+  });
+
+  test('answers about a connection with many long texts', async () => {
+    await using stack = new AsyncDisposableStack();
+    const { two, ann, operator } = await startTwoNodes({}, stack);
+    const socket = stack.use(await openGraphqlSocket(two.url, { token: ann.token }));
+    // Six bytes of each on the bus.
+    const id = (index: number): string => `${index}`.padEnd(250, 'é');
+    for (const index of indexes(1_000)) socket.send({ ...INBOX, id: id(index) });
+    for (const _index of indexes(1_000)) await socket.nextOf('next');
+    const { nodes, unreachableNodes } = await listPage(operator);
+    expect(unreachableNodes).toEqual([]);
+    expect(nodes).toMatchObject([{ nodeName: 'two', subscriptionCount: 1_000 }]);
+    const connectionId = nodes[0]?.id ?? '';
+    expect(await findConnection(operator, connectionId)).toMatchObject({ subscriptionCount: 1_000 });
+    expect(await operator.run(END_SUBSCRIPTION, { connectionId, id: id(7) })).toEqual({
+      endSubscription: id(7),
+    });
+    expect(await endConnection(operator, connectionId)).toMatchObject({ subscriptionCount: 999 });
   });
 
   test('answers without a node that has stopped', async () => {

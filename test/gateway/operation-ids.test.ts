@@ -1,5 +1,21 @@
 import { expect, test } from 'vitest';
+import { startTestApp } from '../harness/app.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { OperationTracker } from '../../src/gateway/websocket/operation-ids.ts';
+
+test('a longer id than 256 characters closes the connection, with a code and a record', async () => {
+  await using app = await startTestApp();
+  await using socket = await openGraphqlSocket(app.url, {});
+  const send = (length: number) =>
+    socket.send({ id: 'é'.repeat(length), type: 'subscribe', payload: { query: '{ __typename }' } });
+  send(256);
+  await socket.nextOf('complete');
+  send(257);
+  expect(await socket.waitForClose()).toEqual({ code: 4400, reason: 'LIMIT_EXCEEDED' });
+  expect(await (await fetch(`${app.url}/metrics`)).text()).toContain(
+    'parley_refusals_total{limit="operation ids"} 1',
+  );
+});
 
 test('frames queued for an id that is still in use are bounded', async () => {
   let endFirst = (): void => undefined;

@@ -2,6 +2,8 @@ import { DomainError } from '../../errors.ts';
 import { hasDocumentId } from '../execution/document-resolver.ts';
 import type { ResultStream } from '../execution/result-stream.ts';
 
+/** Longer ids are refused: lists of operators have them. Those of stock clients are numbers and UUIDs. */
+const MAX_ID_LENGTH = 256;
 /** Bounds the queued frames whose id is still in use. Each counts `FRAME_OVERHEAD_BYTES` more than its text. */
 const MAX_QUEUED_BYTES = 1024 * 1024;
 const FRAME_OVERHEAD_BYTES = 1_000;
@@ -67,12 +69,16 @@ export class OperationTracker {
 
   /**
    * Passes a frame of the client, of so many bytes, to graphql-ws, a `subscribe` frame once its id is free. Resolves when
-   * its operation has finished. Throws RATE_LIMITED.
+   * its operation has finished. Throws RATE_LIMITED, LIMIT_EXCEEDED.
    */
   receive(text: string, bytes: number, progress: FrameProgress): Promise<void> {
     const frame = parseFrame(text);
     const { type, id } = frame;
     if (typeof id === 'string' && type === 'subscribe') {
+      if (id.length > MAX_ID_LENGTH) {
+        progress.settled(bytes);
+        return Promise.reject(idTooLong());
+      }
       const operation: TrackedOperation = {
         onFinished: undefined,
         isStarted: false,
@@ -178,6 +184,11 @@ export class OperationTracker {
     this.#queuedBytes -= bytes;
   }
 }
+
+const idTooLong = (): DomainError =>
+  new DomainError('LIMIT_EXCEEDED', `The id of an operation has at most ${MAX_ID_LENGTH} characters.`, {
+    limit: 'operation ids',
+  });
 
 interface Frame {
   readonly type?: unknown;

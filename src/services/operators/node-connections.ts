@@ -1,6 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import type { ActorKey } from '../../actor.ts';
-import type { ConnectionTransport, ListConnections, LiveConnection } from '../../live-connections.ts';
+import { asciiJson } from '../../lib/ascii-json.ts';
+import type {
+  ConnectionTransport,
+  ListConnections,
+  LiveConnection,
+  LiveSubscription,
+} from '../../live-connections.ts';
 import { comparePlaces, placeOf } from './connection-page.ts';
 import { listForMerge } from './topic-counts.ts';
 import type { TopicCount } from './topic-counts.ts';
@@ -16,8 +22,11 @@ import type {
 const TURN_MS = 5;
 /** Subscriptions of a connection in a list. */
 const MAX_LISTED_SUBSCRIPTIONS = 20;
-/** Characters of a page, about as many bytes. It has at least one connection, and fewer than asked for if they are long. */
-const MAX_PAGE_LENGTH = 256 * 1024;
+/**
+ * Bytes of a page on the bus, which carries it in ASCII, and of the subscriptions of a connection. A page has at least one
+ * connection, and fewer than asked for if they are long.
+ */
+const MAX_LENGTH = 256 * 1024;
 
 /** Open connections with the same transport and protocol, and of the same Socket.IO library. */
 export interface ConnectionCount {
@@ -62,19 +71,19 @@ export class NodeConnections {
       next.splice(index < 0 ? next.length : index, 0, { place, connection });
       next.length = Math.min(next.length, first + 1);
     });
-    const { maxPageLength = MAX_PAGE_LENGTH } = this.#options;
+    const { maxPageLength = MAX_LENGTH } = this.#options;
     const connections: ConnectionView[] = [];
     let length = 0;
     for (const { place, connection } of next.slice(0, first)) {
       const view = this.#describe(connection, place, { topic: filter.topic });
-      length += JSON.stringify(view).length;
+      length += lengthOf(view);
       if (length > maxPageLength && connections.length > 0) break;
       connections.push(view);
     }
     return { connections, hasMore: next.length > connections.length };
   }
 
-  /** Returns a connection with all its subscriptions. */
+  /** Returns a connection with its subscriptions, as many as fit. */
   async find(id: string): Promise<ConnectionView | undefined> {
     const connection = await this.#find(id);
     return connection && this.#describe(connection, placeOf(connection, 'SINCE'), { max: Infinity });
@@ -179,10 +188,24 @@ export class NodeConnections {
       openedAt,
       waitingBytes,
       behind,
-      subscriptions: subscriptions.slice(0, max),
+      subscriptions: takeFitting(subscriptions, max),
       subscriptionCount: subscriptions.length,
     };
   }
+}
+
+const lengthOf = (value: ConnectionView | LiveSubscription): number =>
+  asciiJson(JSON.stringify(value)).length;
+
+/** Returns the first subscriptions: so many, or those that fit into `MAX_LENGTH`. */
+function takeFitting(subscriptions: readonly LiveSubscription[], max: number): readonly LiveSubscription[] {
+  let length = 0;
+  const end = subscriptions.findIndex((subscription, index) => {
+    if (index >= max) return true;
+    length += lengthOf(subscription);
+    return length > MAX_LENGTH;
+  });
+  return end < 0 ? subscriptions : subscriptions.slice(0, end);
 }
 
 function hasTopic(connection: LiveConnection, topic: string): boolean {

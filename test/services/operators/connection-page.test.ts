@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ActorKey } from '../../../src/actor.ts';
 import type { LiveConnection } from '../../../src/live-connections.ts';
+import { asciiJson } from '../../../src/lib/ascii-json.ts';
 import { comparePlaces, mergePages } from '../../../src/services/operators/connection-page.ts';
 import type { ConnectionPlace, ConnectionQuery } from '../../../src/services/operators/connection-page.ts';
 import { NodeConnections } from '../../../src/services/operators/node-connections.ts';
@@ -13,9 +14,11 @@ interface Values {
   readonly behind: number;
   readonly subscriptions?: number;
   readonly account?: ActorKey;
+  /** Before the number of a subscription. */
+  readonly prefix?: string;
 }
 
-const createConnection = ({ subscriptions = 0, ...values }: Values): LiveConnection => ({
+const createConnection = ({ subscriptions = 0, prefix = '', ...values }: Values): LiveConnection => ({
   transport: 'graphql-ws',
   protocol: 'graphql-transport-ws',
   client: undefined,
@@ -25,7 +28,7 @@ const createConnection = ({ subscriptions = 0, ...values }: Values): LiveConnect
   ...values,
   subscriptions: () =>
     indexes(subscriptions).map((id) => ({
-      id: String(id),
+      id: `${prefix}${id}`,
       topic: `circle:${id}`,
       operation: 'subscription',
       behind: id,
@@ -98,6 +101,28 @@ test('a list has the subscriptions of the topic, and then those that are furthes
   expect(connections[0]?.subscriptions.map(({ id }) => id).slice(0, 3)).toEqual(['3', '29', '28']);
   expect(connections[0]?.subscriptions).toHaveLength(20);
   expect((await node.find('a'))?.subscriptions).toHaveLength(30);
+});
+
+test('replies are bounded by what the bus carries, whatever texts clients have chosen', async () => {
+  const prefix = 'é'.repeat(250);
+  const values = indexes(100).map((index) => ({
+    id: `c${index}`,
+    openedAt: index,
+    behind: 0,
+    subscriptions: 1_000,
+    prefix,
+  }));
+  const node = createNode('one', values);
+  const maxLength = 300 * 1024;
+  const page = await node.page({ first: 100, orderBy: 'SINCE', after: undefined });
+  expect(asciiJson(JSON.stringify(page)).length).toBeLessThan(maxLength);
+  expect(page.hasMore).toBe(true);
+  expect(page.connections[0]?.subscriptions).toHaveLength(20);
+  const found = await node.find('c3');
+  expect(asciiJson(JSON.stringify(found)).length).toBeLessThan(maxLength);
+  expect(found?.subscriptions.length).toBeGreaterThan(100);
+  expect(found?.subscriptionCount).toBe(1_000);
+  expect(await readAll([node], { first: 100, orderBy: 'SINCE' })).toHaveLength(100);
 });
 
 test('a search through many connections leaves the event loop to others', async () => {
