@@ -209,16 +209,18 @@ function releaseIfClosed(connection: WebSocketConnection): void {
 /**
  * Closes the connection once its queries and mutations have their results. If the reason ends streams, they send it first;
  * otherwise they send nothing, so that the client's own retry resumes them. It is closed after a timeout in any case.
+ * A reason that ends streams replaces one that does not: a session may end while its client is being moved.
  */
 export function endConnection(connection: WebSocketConnection, reason: EndReason): void {
-  if (connection.closeReason !== undefined) return;
+  const { closeReason } = connection;
+  if (closeReason !== undefined && (endsStreams(closeReason) || !endsStreams(reason))) return;
   connection.closeReason = reason;
   connection.endReason = reason;
   if (endsStreams(reason)) connection.controller.abort(reason);
   closeWhenSettled(connection);
   const isMoved = reason === 'DRAINING' || reason === 'OPERATOR';
   const timeoutMs = isMoved ? IN_FLIGHT_TIMEOUT_MS : LAST_FRAMES_TIMEOUT_MS;
-  setTimeout(() => closeSocket(connection, reason), timeoutMs).unref();
+  setTimeout(() => closeSocket(connection, connection.closeReason ?? reason), timeoutMs).unref();
 }
 
 /** Closes the connection without waiting for its client, which frees what it holds. */
