@@ -117,7 +117,7 @@ builder.queryField('nodes', (t) =>
   t.field({
     type: [GatewayNode],
     description:
-      'The nodes of the cluster, by name and id. One without a heartbeat for 15 s is no longer among them.',
+      'The nodes of the cluster, by name and id. One that has crashed is among them until another removes it, about 20 s later.',
     resolve: async (_root, _args, { deps }) => {
       const { reachable, unreachable } = await listNodes(deps);
       const nodes: NodeSource[] = [

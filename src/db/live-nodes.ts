@@ -1,9 +1,7 @@
-import { sql } from 'kysely';
 import type { Db } from './database.ts';
-import { DEAD_AFTER } from './leases.ts';
 import { now } from './sql.ts';
 
-/** A node that is alive: it has registered, and has not stopped. */
+/** A node that has registered, and has not stopped. */
 export interface LiveNode {
   readonly id: string;
   /** Null without `NODE_NAME`, and for nodes of older versions. */
@@ -22,12 +20,12 @@ export async function markStopped(db: Db, nodeId: string): Promise<void> {
   await db.updateTable('nodes').set({ stoppedAt: now }).where('id', '=', nodeId).execute();
 }
 
+/** Includes nodes whose heartbeats are late, as after an outage of the database, and dead ones until others remove them. */
 export async function listLiveNodes(db: Db): Promise<LiveNode[]> {
   return db
     .selectFrom('nodes')
     .select(['id', 'name', 'version'])
     .where('stoppedAt', 'is', null)
-    .where(sql<boolean>`seen_at >= clock_timestamp() - ${DEAD_AFTER}`)
     .orderBy('id')
     .execute();
 }

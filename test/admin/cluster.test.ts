@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { describe, expect, inject, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
 import type { GatewayOptions } from '../../src/testing/index.ts';
@@ -33,7 +34,7 @@ async function startTwoNodes(env: GatewayOptions['env'], stack: AsyncDisposableS
   const start = async (name: string) =>
     stack.use(await createGateway({ database, env: { AUTH_SECRET, NODE_NAME: name, ...env } }));
   const [one, two] = [await start('one'), await start('two')];
-  return { one, two, ann: await one.createAccount(), operator: createOperator(one.url) };
+  return { database, one, two, ann: await one.createAccount(), operator: createOperator(one.url) };
 }
 
 interface Node {
@@ -130,6 +131,30 @@ describe.skipIf(inject('database') !== 'postgres')('a node that is asked about a
     await two[Symbol.asyncDispose]();
     expect(await listNodes(operator)).toMatchObject([{ name: 'one' }]);
     expect(await operator.expectError('mutation { endConnection(id: "ws-0-1") { id } }')).toBe('NOT_FOUND');
+  });
+
+  test('answers with nodes whose heartbeats are late, and with those that are gone as unreachable', async () => {
+    await using stack = new AsyncDisposableStack();
+    const { two, ann, operator, database } = await startTwoNodes({}, stack);
+    const socket = stack.use(await openGraphqlSocket(two.url, { token: ann.token }));
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    stack.defer(() => client.end());
+    // As after an outage of the database, and as before the survivors of a crash have removed a node.
+    await client.query("insert into nodes (id, seen_at, log_version) values ('gone', now(), 1)");
+    await client.query("update nodes set seen_at = seen_at - interval '16 seconds'");
+    expect(await listPage(operator)).toMatchObject({
+      nodes: [{ nodeName: 'two' }],
+      unreachableNodes: ['gone'],
+    });
+    await client.query("delete from nodes where id = 'gone'");
+    await client.query("update nodes set seen_at = seen_at - interval '16 seconds'");
+    expect(
+      await operator.run(
+        `mutation { endAccountConnections(accountId: "${ann.id}") { count unreachableNodes } }`,
+      ),
+    ).toEqual({ endAccountConnections: { count: 1, unreachableNodes: [] } });
+    expect(await socket.waitForClose()).toEqual({ code: 1012, reason: 'OPERATOR' });
   });
 
   test('reports one that does not run, within a bounded time', async () => {
