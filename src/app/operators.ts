@@ -32,7 +32,7 @@ export interface OwnNode {
 }
 
 /** Opens the operators' view of the cluster. From now on this node answers the requests of other nodes. */
-export async function openOperators({
+export function openOperators({
   config: { NODE_NAME: name },
   control,
   log,
@@ -42,12 +42,12 @@ export async function openOperators({
   countEnds,
   degradation,
   stack,
-}: OperatorServices): Promise<{ readonly operators: Operators; readonly ownNode: OwnNode }> {
+}: OperatorServices): { readonly operators: Operators; readonly ownNode: OwnNode } {
   const connections = new NodeConnections({ nodeId, nodeName: name });
   const ownNode: OwnNode = { connections, url: undefined };
   const eventLoopDelay = stack.use(watchEventLoopDelay());
   const startedAt = performance.timeOrigin;
-  const operators = await Operators.start({
+  const operators = Operators.start({
     control,
     log,
     node: { id: nodeId, name: name ?? null, version: VERSION },

@@ -115,6 +115,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       bus,
       log,
       nodeId,
+      nodeName: config.NODE_NAME,
       graceMs: config.PRESENCE_GRACE_MS,
       isOnlyProcess: kind === 'pglite',
       onLastConnection: typing.endAll,
@@ -152,7 +153,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   initializeLabels(metrics);
   stack.defer(reportServices(metrics, { database, cluster, retention, clock, tails, degradation }));
   const { MAIL_URL, MAIL_FROM } = config;
-  const { operators, ownNode } = await openOperators({
+  const { operators, ownNode } = openOperators({
     config,
     control,
     log,

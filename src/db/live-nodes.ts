@@ -1,18 +1,13 @@
 import type { Db } from './database.ts';
 import { now } from './sql.ts';
 
-/** A node that has registered, and has not stopped. */
+/** A node that has registered, and has not stopped, as operators see it even when it does not answer. */
 export interface LiveNode {
   readonly id: string;
   /** Null without `NODE_NAME`, and for nodes of older versions. */
   readonly name: string | null;
   /** Null for nodes of older versions. */
   readonly version: string | null;
-}
-
-/** Records what operators see of a registered node even when it does not answer. */
-export async function describeNode(db: Db, { id, name, version }: LiveNode): Promise<void> {
-  await db.updateTable('nodes').set({ name, version }).where('id', '=', id).execute();
 }
 
 /** Records that a node stops. Its leases last for a grace period, and its row with them. */

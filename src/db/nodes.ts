@@ -4,6 +4,7 @@ import { toActorRef } from './actors.ts';
 import type { Db } from './database.ts';
 import { closeFreeLeases, DEAD_AFTER, DECLARED_DEAD, deleteFreeLeases } from './leases.ts';
 import type { LeaseRow } from './leases.ts';
+import type { LiveNode } from './live-nodes.ts';
 import { lockPresence, LOCK_WAIT_MS, transactPastLocks, updatePresence } from './presence.ts';
 import type { PresenceChanges } from './presence.ts';
 import { now } from './sql.ts';
@@ -12,13 +13,16 @@ import { now } from './sql.ts';
 const LOG_VERSION = 1;
 
 /** Registers a node. If no other process uses the database, removes former nodes, and sets all actors offline. */
-export async function addNode(db: Db, nodeId: string, isOnlyProcess: boolean): Promise<void> {
+export async function addNode(db: Db, node: LiveNode, isOnlyProcess: boolean): Promise<void> {
   await db.transaction().execute(async (tx) => {
     if (isOnlyProcess) {
       await tx.deleteFrom('nodes').execute();
       await tx.updateTable('presence').set({ online: false }).where('online', '=', true).execute();
     }
-    await tx.insertInto('nodes').values({ id: nodeId, seenAt: now, logVersion: LOG_VERSION }).execute();
+    await tx
+      .insertInto('nodes')
+      .values({ ...node, seenAt: now, logVersion: LOG_VERSION })
+      .execute();
   });
 }
 
@@ -59,10 +63,14 @@ export async function retireNode(db: Db, nodeId: string, graceMs: number): Promi
 }
 
 /** Registers a node again that was declared dead, with its leases. */
-export async function restoreNode(db: Db, nodeId: string, leases: readonly LeaseRow[]): Promise<void> {
+export async function restoreNode(
+  db: Db,
+  { id: nodeId, name, version }: LiveNode,
+  leases: readonly LeaseRow[],
+): Promise<void> {
   await db.transaction().execute(async (tx) => {
     await sql`
-      insert into nodes (id, log_version) values (${nodeId}, ${LOG_VERSION})
+      insert into nodes (id, name, version, log_version) values (${nodeId}, ${name}, ${version}, ${LOG_VERSION})
       on conflict (id) do update set seen_at = clock_timestamp()
     `.execute(tx);
     await sql`

@@ -3,6 +3,7 @@ import type { ActorKey, ActorRef } from '../actor.ts';
 import type { Db } from '../db/database.ts';
 import * as leaseRows from '../db/leases.ts';
 import type { LeaseRow } from '../db/leases.ts';
+import type { LiveNode } from '../db/live-nodes.ts';
 import * as nodeRows from '../db/nodes.ts';
 import { findActorsWithCircles, findOnline } from '../db/presence.ts';
 import type { PresenceChanges } from '../db/presence.ts';
@@ -10,6 +11,7 @@ import type { LeaseKind } from '../db/tables.ts';
 import type { Bus, Notice } from '../events/bus.ts';
 import { circleTopic } from '../events/event.ts';
 import { createBatcher } from '../lib/batcher.ts';
+import { VERSION } from '../version.ts';
 import { createLeaseExpiry } from './lease-expiry.ts';
 import type { LeaseExpiryOptions } from './lease-expiry.ts';
 import { startHeartbeat } from './node-heartbeat.ts';
@@ -50,6 +52,7 @@ export interface Presence extends AsyncDisposable {
 
 export interface PresenceOptions extends HeartbeatOptions, LeaseExpiryOptions {
   readonly bus: Bus;
+  readonly nodeName: string | undefined;
   /** Called when an actor's last connection to this node closes. */
   readonly onLastConnection?: (actor: ActorRef) => void;
   /** No other process uses the database: all nodes and leases found at startup are stale, and removed. */
@@ -62,7 +65,8 @@ export interface PresenceOptions extends HeartbeatOptions, LeaseExpiryOptions {
  */
 export async function createPresence(options: PresenceOptions): Promise<Presence> {
   const { db, nodeId, graceMs, log } = options;
-  await nodeRows.addNode(db, nodeId, options.isOnlyProcess);
+  const node: LiveNode = { id: nodeId, name: options.nodeName ?? null, version: VERSION };
+  await nodeRows.addNode(db, node, options.isOnlyProcess);
   const openLeases = new Map<number, LeaseRow>();
   const connectionCounts = new Map<ActorKey, number>();
   const addToCount = (actor: ActorRef, change: 1 | -1): void => {
@@ -78,7 +82,7 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
 
   const restoreNode = async (): Promise<void> => {
     const leases = [...openLeases.values()];
-    await nodeRows.restoreNode(db, nodeId, leases);
+    await nodeRows.restoreNode(db, node, leases);
     await updates.update(leases.map(({ actor }) => actor));
     const closed = leases.filter((lease) => !openLeases.has(lease.id));
     await Promise.all(closed.map((lease) => leaseExpiry.end(lease)));

@@ -61,6 +61,7 @@ export async function createTestDeps({
       log,
       graceMs: 0,
       nodeId,
+      nodeName: undefined,
       isOnlyProcess: kind === 'pglite',
     }),
   );
@@ -68,7 +69,7 @@ export async function createTestDeps({
   const tails = createTails({ eventLog: createEventLog(plainDb), epoch, bus, log });
   const operationLimits = createOperationLimits({ enabled: rateLimits, maxPauseMs: 0 });
   const topicLocks = new TopicLocks({ maxWaits: 5 });
-  const { operators } = await openOperators({
+  const { operators } = openOperators({
     config,
     control,
     log,

@@ -5,8 +5,10 @@ import type { Deps } from '../../src/domain/deps.ts';
 import * as devices from '../../src/domain/devices.ts';
 import { openPresence } from '../../src/domain/presence.ts';
 import type { PresenceChange } from '../../src/domain/presence.ts';
+import { listLiveNodes } from '../../src/db/live-nodes.ts';
 import { findReachability } from '../../src/db/leases.ts';
 import { removeDeadNodes } from '../../src/db/nodes.ts';
+import { VERSION } from '../../src/version.ts';
 import { createPresence } from '../../src/services/presence.ts';
 import type { Presence } from '../../src/services/presence.ts';
 import { createBus } from '../../src/events/bus.ts';
@@ -70,6 +72,7 @@ async function startTestNodes({ graceMs = 0 } = {}) {
       log,
       graceMs,
       nodeId: id,
+      nodeName: 'one',
       isOnlyProcess: false,
       startTimer,
     });
@@ -333,6 +336,10 @@ test('a node that was declared dead registers again with all its connections', a
   fixture.advance(INTERVAL_MS);
   await expect.poll(() => fixture.isOnline(ann.actor), POLL_OPTIONS).toBe(true);
   expect(await nodes[1].presence.newestLegacyLease(ann.actor)).toBe(lease.leaseId);
+  expect((await listLiveNodes(deps.db)).find(({ id }) => id === nodes[0].id)).toMatchObject({
+    name: 'one',
+    version: VERSION,
+  });
   await lease.close();
   expect(await fixture.isOnline(ann.actor)).toBe(false);
   const key = actorKey(ann.actor);
@@ -360,6 +367,7 @@ test('the only process of a database starts with no one online', async () => {
     log,
     graceMs: 0,
     nodeId: crypto.randomUUID(),
+    nodeName: undefined,
   };
   await using presence = await createPresence({ ...options, isOnlyProcess: true });
   expect(await fixture.isOnline(ann.actor)).toBe(false);

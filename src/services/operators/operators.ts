@@ -1,6 +1,6 @@
 import type { ActorKey } from '../../actor.ts';
 import type { Db } from '../../db/database.ts';
-import { describeNode, listLiveNodes, markStopped } from '../../db/live-nodes.ts';
+import { listLiveNodes, markStopped } from '../../db/live-nodes.ts';
 import type { LiveNode } from '../../db/live-nodes.ts';
 import type { NodeRequests } from '../../events/cluster/node-requests.ts';
 import { Semaphore } from '../../lib/semaphore.ts';
@@ -67,9 +67,8 @@ export class Operators implements AsyncDisposable {
   }
 
   /** Starts to answer requests of other nodes. */
-  static async start(options: OperatorsOptions): Promise<Operators> {
+  static start(options: OperatorsOptions): Operators {
     const operators = new Operators(options);
-    await describeNode(options.control, options.node);
     options.requests?.handle((request) => operators.#answer(request as OperatorRequest));
     return operators;
   }
