@@ -6,6 +6,8 @@ import { isOnline } from './actors.ts';
 import type { ActorRow } from './actors.ts';
 import { CONVERSATION_COLUMNS, DEVICE_COLUMNS, USER_COLUMNS } from './columns.ts';
 import type { Db } from './database.ts';
+import { isActiveToken, TOKEN_COLUMNS, tokenArrays } from './sessions.ts';
+import type { TokenCheck } from './sessions.ts';
 import { anyOf } from './sql.ts';
 import type { Conversation, ConversationRole, Participant, Timestamp } from './tables.ts';
 
@@ -140,7 +142,14 @@ export interface ActorWithAccess {
   readonly participantId: ParticipantId | null;
 }
 
+/** A request with the session that must still be active; undefined if the actor needs none. */
+export interface SendRequest extends AccessRequest {
+  readonly session?: TokenCheck | undefined;
+}
+
 export interface Sender extends ActorWithAccess {
+  /** Whether the session of the request is active. */
+  readonly isActive: boolean;
   /** Reserved for the sender's message. */
   readonly messageId: MessageId;
   /** Time of the query: the message's `sentAt`. */
@@ -164,10 +173,7 @@ export async function findActorsWithAccess(
  * Returns the sender for each request, in their order; undefined without access. Message ids and times ascend in the
  * order of the requests, whatever order PostgreSQL evaluates the rows in.
  */
-export async function findSenders(
-  db: Db,
-  requests: readonly AccessRequest[],
-): Promise<(Sender | undefined)[]> {
+export async function findSenders(db: Db, requests: readonly SendRequest[]): Promise<(Sender | undefined)[]> {
   const found = await findSendersByIndex(db, requests, NEXT_MESSAGE_ID);
   const ids = [...found.values()].map(({ messageId }) => messageId).sort((a, b) => a - b);
   const times = [...found.values()].map(({ at }) => at).sort();
@@ -182,7 +188,7 @@ export async function findSenders(
 /** Maps the index of a request to its sender, in any order. */
 async function findSendersByIndex(
   db: Db,
-  requests: readonly AccessRequest[],
+  requests: readonly SendRequest[],
   messageId: RawBuilder<MessageId>,
 ): Promise<Map<number, Sender>> {
   const found = new Map<number, Sender>();
@@ -193,20 +199,20 @@ async function findSendersByIndex(
     const rows = await selectUserSenders(db, userRequests)
       .select([messageId.as('messageId'), CURRENT_TIME])
       .execute();
-    for (const { index, messageId, at, participantId, online, ...user } of rows)
-      found.set(index, { actor: { kind: 'user', user, online }, participantId, messageId, at });
+    for (const { index, isActive, messageId, at, participantId, online, ...user } of rows)
+      found.set(index, { actor: { kind: 'user', user, online }, participantId, isActive, messageId, at });
   }
   if (deviceRequests.length > 0) {
     const rows = await selectDeviceSenders(db, deviceRequests)
       .select([messageId.as('messageId'), CURRENT_TIME])
       .execute();
-    for (const { index, messageId, at, participantId, online, ...device } of rows)
-      found.set(index, { actor: { kind: 'device', device, online }, participantId, messageId, at });
+    for (const { index, isActive, messageId, at, participantId, online, ...device } of rows)
+      found.set(index, { actor: { kind: 'device', device, online }, participantId, isActive, messageId, at });
   }
   return found;
 }
 
-type IndexedRequest = AccessRequest & { readonly index: number };
+type IndexedRequest = SendRequest & { readonly index: number };
 
 /** Selects the requests with access, all by actors of one kind, and their participants. */
 const selectActorsWithAccess = (db: Db, kind: ActorRef['kind'], requests: readonly IndexedRequest[]) =>
@@ -215,8 +221,9 @@ const selectActorsWithAccess = (db: Db, kind: ActorRef['kind'], requests: readon
       sql<{ index: number; actorId: number; conversationId: ConversationId }>`unnest(
         ${requests.map(({ index }) => index)}::int[],
         ${requests.map(({ actor }) => actor.id)}::int[],
-        ${requests.map(({ conversationId }) => conversationId)}::int[]
-      )`.as<'input'>(sql`input(index, actor_id, conversation_id)`),
+        ${requests.map(({ conversationId }) => conversationId)}::int[],
+        ${tokenArrays(requests.map(({ session }) => session))}
+      )`.as<'input'>(sql`input(index, actor_id, conversation_id, ${TOKEN_COLUMNS})`),
     )
     .innerJoin(accessTable(kind), (join) =>
       join
@@ -231,7 +238,7 @@ const selectUserSenders = (db: Db, requests: readonly IndexedRequest[]) =>
     .leftJoin('presence', (join) =>
       join.on('presence.actorKind', '=', 'user').onRef('presence.actorId', '=', 'users.id'),
     )
-    .select([...USER_COLUMNS, isOnline]);
+    .select([...USER_COLUMNS, isOnline, isActiveToken.user.as('isActive')]);
 
 const selectDeviceSenders = (db: Db, requests: readonly IndexedRequest[]) =>
   selectActorsWithAccess(db, 'device', requests)
@@ -239,4 +246,4 @@ const selectDeviceSenders = (db: Db, requests: readonly IndexedRequest[]) =>
     .leftJoin('presence', (join) =>
       join.on('presence.actorKind', '=', 'device').onRef('presence.actorId', '=', 'devices.id'),
     )
-    .select([...DEVICE_COLUMNS, isOnline]);
+    .select([...DEVICE_COLUMNS, isOnline, isActiveToken.device.as('isActive')]);

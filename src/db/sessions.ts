@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
 import { DEVICE_IS_ALLOWED, USER_IS_ALLOWED } from './account-blocks.ts';
 import type { Db, Tx } from './database.ts';
 import type { Timestamp } from './tables.ts';
 import { now } from './sql.ts';
-import type { ActorRef, Session } from '../actor.ts';
+import type { ActorKind, ActorRef, Session } from '../actor.ts';
 
 /** More than the clock of a node may differ before it uses the database's (`services/wall-clock.ts`). */
 const MAX_CLOCK_OFFSET = sql`interval '30 seconds'`;
@@ -14,44 +15,55 @@ export type TokenCheck = Pick<
   'actor' | 'tokenId' | 'issuedAt' | 'family' | 'generation' | 'isExternal'
 >;
 
+/** Arrays for `unnest`, of what is checked of each token, in the order of `TOKEN_COLUMNS`; null where there is none. */
+export const tokenArrays = (tokens: readonly (TokenCheck | undefined)[]) => sql`
+  ${tokens.map((token) => token?.tokenId ?? null)}::text[],
+  ${tokens.map((token) => token?.issuedAt ?? null)}::float8[],
+  ${tokens.map((token) => token?.family?.id ?? null)}::text[],
+  ${tokens.map((token) => token?.generation ?? null)}::int[],
+  ${tokens.map((token) => token?.isExternal === true)}::bool[]`;
+
+export const TOKEN_COLUMNS = sql`token_id, issued_at, family_id, generation, is_external`;
+
+const IS_NOT_REVOKED = sql<boolean>`not exists (
+  select from revoked_tokens where revoked_tokens.token_id in (input.token_id, input.family_id)
+)`;
+
+const KEEPS_USER_SESSION = sql<boolean>`${USER_IS_ALLOWED} and case
+  when input.is_external then
+    users.external_tokens_since is null or users.external_tokens_since <= to_timestamp(input.issued_at / 1000)
+  when users.kept_token_id = input.token_id then true
+  when input.generation is null then
+    users.sessions_since is null or users.sessions_since <= to_timestamp(input.issued_at / 1000)
+  else input.generation >= users.session_generation
+end`;
+
+const KEEPS_DEVICE_SESSION = sql<boolean>`devices.activated and ${DEVICE_IS_ALLOWED} and (
+  devices.kept_token_id = input.token_id or coalesce(input.generation, 0) >= devices.session_generation
+)`;
+
+/** SQL conditions: the token of `input`, if there is one, is active. For statements that join the row of its account. */
+export const isActiveToken: Readonly<Record<ActorKind, RawBuilder<boolean>>> = {
+  user: sql`(input.token_id is null or coalesce(${IS_NOT_REVOKED} and ${KEEPS_USER_SESSION}, false))`,
+  device: sql`(input.token_id is null or coalesce(${IS_NOT_REVOKED} and ${KEEPS_DEVICE_SESSION}, false))`,
+};
+
 /**
  * Checks for each token that its account is active and not blocked, and that neither the token nor its family is revoked, nor all
  * sessions of the account were ended since. Returns the results in the same order.
  */
 export async function areActive(db: Db, tokens: readonly TokenCheck[]): Promise<boolean[]> {
   const { rows } = await sql<{ active: boolean }>`
-    select not exists (
-        select from revoked_tokens where revoked_tokens.token_id in (input.token_id, input.family_id)
-      )
+    select ${IS_NOT_REVOKED}
       and case actor_kind
-        when 'user' then exists (
-          select from users
-          where users.id = actor_id and ${USER_IS_ALLOWED}
-            and case
-              when is_external then
-                external_tokens_since is null or external_tokens_since <= to_timestamp(issued_at / 1000)
-              when users.kept_token_id = input.token_id then true
-              when generation is null then
-                sessions_since is null or sessions_since <= to_timestamp(issued_at / 1000)
-              else generation >= session_generation
-            end
-        )
-        else exists (
-          select from devices
-          where devices.id = actor_id and activated and ${DEVICE_IS_ALLOWED}
-            and (devices.kept_token_id = input.token_id or coalesce(generation, 0) >= session_generation)
-        )
+        when 'user' then exists (select from users where users.id = actor_id and ${KEEPS_USER_SESSION})
+        else exists (select from devices where devices.id = actor_id and ${KEEPS_DEVICE_SESSION})
       end as active
     from unnest(
       ${tokens.map(({ actor }) => actor.kind)}::text[],
       ${tokens.map(({ actor }) => actor.id)}::int[],
-      ${tokens.map(({ tokenId }) => tokenId)}::text[],
-      ${tokens.map(({ issuedAt }) => issuedAt)}::float8[],
-      ${tokens.map(({ family }) => family?.id ?? null)}::text[],
-      ${tokens.map(({ generation }) => generation ?? null)}::int[],
-      ${tokens.map(({ isExternal }) => isExternal === true)}::bool[]
-    ) with ordinality
-      as input (actor_kind, actor_id, token_id, issued_at, family_id, generation, is_external, ordinal)
+      ${tokenArrays(tokens)}
+    ) with ordinality as input (actor_kind, actor_id, ${TOKEN_COLUMNS}, ordinal)
     order by ordinal
   `.execute(db);
   return rows.map(({ active }) => active);

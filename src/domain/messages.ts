@@ -14,7 +14,7 @@ import { indexById } from '../lib/group-rows.ts';
 import type { Send, SentMessage } from './send-transaction.ts';
 import { looksEmpty, MAX_FILE_IDENTIFIER_LENGTH, MAX_MESSAGE_LENGTH, parseText } from '../lib/text.ts';
 import { removeUnusedFiles } from '../services/retention.ts';
-import type { ActorRef } from '../actor.ts';
+import type { ActorRef, Session } from '../actor.ts';
 
 export type { SentMessage } from './send-transaction.ts';
 
@@ -28,18 +28,21 @@ export interface SendInput {
   readonly files?: readonly string[] | null | undefined;
   /** A repeated send with the same key returns the first message. */
   readonly idempotencyKey?: string | null | undefined;
+  /** The session of the actor, whose end refuses the send; undefined for a send of the server itself. */
+  readonly session?: Session | undefined;
   /** Rejects a text without visible characters; the legacy channel accepts one. */
   readonly rejectBlank?: boolean;
 }
 
 /**
- * Sends a message. Throws NOT_FOUND unless the actor takes part in the conversation, INVALID_INPUT, RATE_LIMITED,
- * and CONFLICT if the key was used in another conversation or its message was deleted.
+ * Sends a message. Throws NOT_FOUND unless the actor takes part in the conversation, UNAUTHENTICATED if the session has
+ * ended, INVALID_INPUT, RATE_LIMITED, and CONFLICT if the key was used in another conversation or its message was deleted.
  */
 export async function sendMessage(deps: Deps, actor: ActorRef, input: SendInput): Promise<SentMessage> {
   await deps.rateLimits.consume('send', { account: actor });
-  const { conversationId } = input;
-  return deps.sendBatcher.send({ actor, conversationId, ...(await requireContent(deps, actor, input)) });
+  const { conversationId, session } = input;
+  const content = await requireContent(deps, actor, input);
+  return deps.sendBatcher.send({ actor, session, conversationId, ...content });
 }
 
 /** Throws INVALID_INPUT; NOT_FOUND takes precedence, so that errors do not reveal a conversation. */

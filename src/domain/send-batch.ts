@@ -27,7 +27,7 @@ const SEND_OVERHEAD_BYTES = 1_000;
 
 /** Sends messages; concurrent sends share a transaction. */
 export interface SendBatcher {
-  /** Throws NOT_FOUND, CONFLICT, and RATE_LIMITED when the queue is full. */
+  /** Throws NOT_FOUND, UNAUTHENTICATED if the session has ended, CONFLICT, and RATE_LIMITED when the queue is full. */
   send(send: Send): Promise<SentMessage>;
 }
 

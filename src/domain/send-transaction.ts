@@ -5,12 +5,12 @@ import * as rows from '../db/messages.ts';
 import { findSenders } from '../db/conversation-access.ts';
 import type { Sender } from '../db/conversation-access.ts';
 import type { Media, Message } from '../db/tables.ts';
-import { conflict, notFound } from '../errors.ts';
+import { conflict, notFound, unauthenticated } from '../errors.ts';
 import { accountTopic, conversationTopic } from '../events/event.ts';
 import type { ActorView, Topic } from '../events/event.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { ConversationId, MessageId } from '../ids.ts';
-import type { ActorRef } from '../actor.ts';
+import type { ActorRef, Session } from '../actor.ts';
 import type { TraceParent } from '../tracing.ts';
 import { actorKey } from '../actor.ts';
 
@@ -24,6 +24,8 @@ export interface SentMessage {
 /** A validated request to send a message. */
 export interface Send {
   readonly actor: ActorRef;
+  /** The session of the actor, whose end refuses the send; undefined for a send of the server itself. */
+  readonly session?: Session | undefined;
   readonly conversationId: ConversationId;
   readonly text: string;
   readonly files: readonly string[];
@@ -43,8 +45,8 @@ export function unwrap(outcome: Outcome | undefined): SentMessage {
 /** Sends messages in one transaction. Returns an outcome for each. */
 export async function sendAll(unit: UnitOfWork, sends: readonly Send[]): Promise<Outcome[]> {
   await unit.lock(...sends.flatMap(topicsOf));
-  const requests = sends.map(({ actor, conversationId }) => ({ actor, conversationId }));
-  const senders = await findSenders(unit.tx, requests);
+  // After the locks, for which the sends may have waited while a session ended.
+  const senders = await findSenders(unit.tx, sends);
   const accepted = await claimKeys(unit.tx, sends, senders);
   const traces = tracesOf(accepted);
   const sent = new Map<MessageId, SentMessage>();
@@ -57,6 +59,7 @@ export async function sendAll(unit: UnitOfWork, sends: readonly Send[]): Promise
     const sender = senders[index];
     const sentMessage = sender && sent.get(sender.messageId);
     if (sender === undefined) outcomes.push({ error: notFound('The conversation') });
+    else if (!sender.isActive) outcomes.push({ error: unauthenticated() });
     else if (sentMessage === undefined) outcomes.push(await findFirstSend(unit.tx, send, sender));
     else outcomes.push({ sent: sentMessage });
   }
@@ -82,7 +85,7 @@ interface Accepted {
   readonly sender: Sender;
 }
 
-/** Returns the sends with access whose idempotency key was not used before. */
+/** Returns the sends with access and an active session whose idempotency key was not used before. */
 async function claimKeys(
   tx: Tx,
   sends: readonly Send[],
@@ -90,7 +93,7 @@ async function claimKeys(
 ): Promise<Accepted[]> {
   const allowed = sends.flatMap((send, index): Accepted[] => {
     const sender = senders[index];
-    return sender === undefined ? [] : [{ send, sender }];
+    return sender?.isActive === true ? [{ send, sender }] : [];
   });
   const claims = allowed.flatMap(({ send: { actor, key }, sender: { messageId } }) =>
     key === null ? [] : [{ account: actorKey(actor), key, messageId }],

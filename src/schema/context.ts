@@ -13,6 +13,11 @@ export interface Context {
   readonly deps: Deps;
   /** The caller's session; null without a valid token. */
   readonly session: Session | null;
+  /**
+   * Sets `session` to null if it has ended since the operation began. That of a connection is followed, and its end has
+   * aborted the signal; that of a request is checked again.
+   */
+  dropEndedSession(): Promise<void>;
   /** The address of the caller's client; undefined where an execution is shared by several callers. */
   readonly address: string | undefined;
   /** Aborted when the caller's connection or request ends, with an `EndReason` when the server ends it. */
@@ -81,7 +86,7 @@ class OperationContext implements Context {
   usesSnapshot = false;
   lacksLogin = false;
   readonly #deps: Deps;
-  readonly #session: ContextOptions['session'];
+  #session: ContextOptions['session'];
   #snapshot: Snapshot | undefined;
   #loaders: Loaders | undefined;
 
@@ -117,6 +122,15 @@ class OperationContext implements Context {
   get session(): Session | null {
     if (this.#session === 'shared') throw new MissingPerActorMarkError();
     return this.#session;
+  }
+
+  async dropEndedSession(): Promise<void> {
+    const { presentedToken, session, signal } = this;
+    if (session === null) return;
+    const hasEnded =
+      typeof signal?.reason === 'string' ||
+      (presentedToken !== undefined && !(await this.#deps.batchedReads.isActive(session)));
+    if (hasEnded) this.#session = null;
   }
 
   /** Created on first use: the subscription of a stream needs none. */

@@ -131,7 +131,7 @@ function resolveByHost(
     }
     return resolveHost(parent as never, args as never, createExtensionContext(context), info);
   };
-  const snapshotRead = withSnapshotRead(schema, type, field.type, resolve);
+  const snapshotRead = withSnapshotRead(schema, type, field, resolve);
   field.resolve = snapshotRead as typeof field.resolve;
   markPerActor(field, !isShareable);
   setComplexity(field, complexity);

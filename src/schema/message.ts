@@ -3,7 +3,7 @@ import { setTyping } from '../domain/typing.ts';
 import { DomainError } from '../errors.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
-import { requireActor } from './context.ts';
+import { requireActor, requireSession } from './context.ts';
 import { requireId } from './global-id.ts';
 import { LONG_TEXT_COST, MAX_TEXT_LENGTH } from './complexity.ts';
 import { loadAuthor } from './loaders.ts';
@@ -138,17 +138,22 @@ builder.mutationFields((t) => ({
           'A key of your choice for this message, 1 to 200 characters. Repeating the mutation with the same key sends nothing and returns the first message, so it is safe to retry. CONFLICT if that message is in another conversation or was deleted.',
       }),
     },
-    resolve: (_root, args, context) =>
-      messages
-        .sendMessage(context.deps, requireActor(context), {
+    // Its own transaction checks the session.
+    extensions: { checksSession: true },
+    resolve: (_root, args, context) => {
+      const session = requireSession(context);
+      return messages
+        .sendMessage(context.deps, session.actor, {
           ...args,
+          session,
           rejectBlank: !context.legacy,
           conversationId: requireId('Conversation', 'conversationId', args.conversationId),
         })
         .then(({ message, author, media }) => ({
           message: { ...message, author: actorSource(author), media },
           media,
-        })),
+        }));
+    },
   }),
   updateMessage: t.field({
     type: Message,

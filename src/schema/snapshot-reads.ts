@@ -1,5 +1,11 @@
 import { defaultFieldResolver, getNullableType, isObjectType } from 'graphql';
-import type { GraphQLFieldResolver, GraphQLObjectType, GraphQLOutputType, GraphQLSchema } from 'graphql';
+import type {
+  GraphQLField,
+  GraphQLFieldResolver,
+  GraphQLObjectType,
+  GraphQLOutputType,
+  GraphQLSchema,
+} from 'graphql';
 import type { Circle, Conversation, Message } from '../domain/models.ts';
 import type { Context } from './context.ts';
 
@@ -24,27 +30,34 @@ export function withSnapshotReads(schema: GraphQLSchema): GraphQLSchema {
     if (!isObjectType(type)) continue;
     for (const field of Object.values(type.getFields())) {
       const resolve: Resolve = field.resolve ?? defaultFieldResolver;
-      field.resolve = withSnapshotRead(schema, type, field.type, resolve) as typeof field.resolve;
+      field.resolve = withSnapshotRead(schema, type, field, resolve) as typeof field.resolve;
     }
   }
   return schema;
 }
 
-/** Wraps the resolver of one field, which returns `fieldType`. That of a query reads in the snapshot anyway. */
+/** Wraps the resolver of a field. That of a query reads in the snapshot anyway. */
 export function withSnapshotRead(
   schema: GraphQLSchema,
   type: GraphQLObjectType,
-  fieldType: GraphQLOutputType,
+  field: Pick<GraphQLField<unknown, unknown>, 'type' | 'extensions'>,
   resolve: Resolve,
 ): Resolve {
   if (type === schema.getQueryType()) return resolve;
-  return withReread(type === schema.getMutationType() ? outsideSnapshot(resolve) : resolve, fieldType);
+  return withReread(type === schema.getMutationType() ? asMutation(resolve, field) : resolve, field.type);
 }
 
-/** Runs a mutation outside the snapshot, which is read-only, and enters a new one for its result. */
-function outsideSnapshot(resolve: Resolve): Resolve {
+/**
+ * Runs a mutation with the session of its caller only while that is active: it may have waited, behind others of its
+ * operation too. Runs it outside the snapshot, which is read-only, and enters a new one for its result.
+ */
+function asMutation(
+  resolve: Resolve,
+  { extensions }: Pick<GraphQLField<unknown, unknown>, 'extensions'>,
+): Resolve {
   return async (parent, args, context, info) => {
     await context.leaveSnapshot();
+    if (extensions['checksSession'] !== true) await context.dropEndedSession();
     const result: unknown = await resolve(parent, args, context, info);
     if (context.usesSnapshot) await context.enterSnapshot();
     return result;
