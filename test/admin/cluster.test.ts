@@ -133,7 +133,7 @@ describe.skipIf(inject('database') !== 'postgres')('a node that is asked about a
     expect(await operator.expectError('mutation { endConnection(id: "ws-0-1") { id } }')).toBe('NOT_FOUND');
   });
 
-  test('answers with nodes whose heartbeats are late, and with those that are gone as unreachable', async () => {
+  test('answers with nodes whose heartbeats are late, and with missing ones as unreachable', async () => {
     await using stack = new AsyncDisposableStack();
     const { two, ann, operator, database } = await startTwoNodes({}, stack);
     const socket = stack.use(await openGraphqlSocket(two.url, { token: ann.token }));
@@ -141,13 +141,13 @@ describe.skipIf(inject('database') !== 'postgres')('a node that is asked about a
     await client.connect();
     stack.defer(() => client.end());
     // As after an outage of the database, and as before the survivors of a crash have removed a node.
-    await client.query("insert into nodes (id, seen_at, log_version) values ('gone', now(), 1)");
+    await client.query("insert into nodes (id, seen_at, log_version) values ('missing', now(), 1)");
     await client.query("update nodes set seen_at = seen_at - interval '16 seconds'");
     expect(await listPage(operator)).toMatchObject({
       nodes: [{ nodeName: 'two' }],
-      unreachableNodes: ['gone'],
+      unreachableNodes: ['missing'],
     });
-    await client.query("delete from nodes where id = 'gone'");
+    await client.query("delete from nodes where id = 'missing'");
     await client.query("update nodes set seen_at = seen_at - interval '16 seconds'");
     expect(
       await operator.run(
