@@ -98,13 +98,13 @@ function createLedgers({ reportRefusal }: Deps, metrics: Metrics): ByteLedgers {
 }
 
 /** Creates what the bridge may call: it sees neither the schema nor the domain. */
-export function createBridgePorts(
-  { addressOf, connectionSlots, turnClock, ledgers, deps, engine, metrics, authenticate }: Ports,
-  cors: Cors,
-): Omit<BridgeDeps, 'usage'> {
+export function createBridgePorts(ports: Ports, cors: Cors): Omit<BridgeDeps, 'usage'> {
+  const { addressOf, nextConnectionId, connectionSlots, turnClock, ledgers } = ports;
+  const { deps, engine, metrics, authenticate } = ports;
   const { config, log, tails, epoch, presence, tracing } = deps;
   return {
     addressOf,
+    nextConnectionId,
     turnClock,
     identifyConnection: (socket, account) => connectionSlots.identify(socket, account),
     ledgers,

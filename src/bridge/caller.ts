@@ -53,6 +53,11 @@ export class ConnectionCaller implements Caller, RoomMember {
     return this.#login?.actor;
   }
 
+  /** The id of the connection. */
+  get connection(): string {
+    return this.#options.connection;
+  }
+
   get topics(): readonly Topic[] {
     return this.#options.rooms.listTopics(this);
   }

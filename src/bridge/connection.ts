@@ -33,6 +33,7 @@ export interface ConnectionOptions {
 
 /** A legacy socket, from the connect until all events that it sent before its close have run. */
 export class LegacyConnection {
+  /** As logs and operators see it. Never the session id of Engine.IO: who knows that can act as the client. */
   readonly id: string;
   readonly address: string;
   readonly #socket: Socket;
@@ -48,13 +49,13 @@ export class LegacyConnection {
 
   /** Subscribes synchronously, before Socket.IO emits the first packet. */
   constructor({ socket, deps, rooms, limits, onAuthenticated, onReleased }: ConnectionOptions) {
-    this.id = socket.id;
+    this.id = deps.nextConnectionId('sio');
     this.address = deps.addressOf(socket.request);
     this.#socket = socket;
     const kind = detectClient(socket.handshake.query, socket.handshake.headers);
     const onSlow = (cause: string) => this.disconnectSlow(cause);
     const usage = createUsageCounter(deps, kind);
-    const log = new ConnectionLog(deps, socket.id, kind);
+    const log = new ConnectionLog(deps, this.id, kind);
     const outbound = new OutboundQueue({
       socket,
       limits,
@@ -62,7 +63,7 @@ export class LegacyConnection {
       onSlow: () => onSlow('send queue full'),
     });
     const caller = new ConnectionCaller({
-      connection: socket.id,
+      connection: this.id,
       address: this.address,
       deps,
       rooms,

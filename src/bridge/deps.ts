@@ -48,6 +48,8 @@ export interface BridgeDeps {
   readonly config: Pick<Config, 'LEGACY_FORWARD_CHANNELS'> & Partial<Pick<Config, 'NODE_NAME'>>;
   /** Returns the address of the client that sent the request. */
   addressOf(request: IncomingMessage): string;
+  /** Returns a new id of a connection, unique in the cluster. */
+  nextConnectionId(kind: 'sio'): string;
   readonly turnClock: TurnClock;
   readonly ledgers: ByteLedgers;
   /** Reports a client that a limit has refused. */

@@ -51,14 +51,14 @@ export class EventHandler {
   }
 
   #run(channel: Channel, argument: unknown): Promise<Outcome> {
-    const { deps, socket } = this.#options;
+    const { caller, deps } = this.#options;
     if (deps.tracing === undefined) return this.#dispatch(channel, argument);
     const attributes = {
       'messaging.system': 'socket.io',
       'messaging.operation.name': 'process',
       'messaging.operation.type': 'process',
       'messaging.destination.name': channel.name,
-      'parley.connection.id': socket.id,
+      'parley.connection.id': caller.connection,
     };
     return deps.tracing.run(`process ${channel.name}`, { kind: 'consumer', attributes }, async (span) => {
       const outcome = await this.#dispatch(channel, argument);

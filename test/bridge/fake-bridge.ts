@@ -12,6 +12,7 @@ import { topicOf } from '../../src/events/event.ts';
 import type { DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
 import type { Follower } from '../../src/events/tail-source.ts';
 import { findToken, findTokenInRequest } from '../../src/gateway/bearer-token.ts';
+import { createConnectionIds } from '../../src/gateway/connection-ids.ts';
 import { createByteLedgers } from '../../src/lib/byte-ledger.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
 import { createLogger } from '../../src/log.ts';
@@ -152,6 +153,7 @@ export async function startFakeBridge(
     },
     epoch: { current: EPOCH },
     addressOf: () => '127.0.0.1',
+    nextConnectionId: createConnectionIds('1f3a9c02'),
     identifyConnection: () => undefined,
     // Tests count turns of the event loop: work must not be put off to later ones because the machine is busy.
     turnClock: new TurnClock(Number.POSITIVE_INFINITY),

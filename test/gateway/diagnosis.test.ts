@@ -16,12 +16,16 @@ import type { Receiver } from '../../src/gateway/execution/fan-out.ts';
 import { createMetrics } from '../../src/gateway/metrics.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
 import { createLogger } from '../../src/log.ts';
+import { loadClient } from '../clients/load.ts';
+import type { ClientVersion, LegacySocket } from '../clients/load.ts';
 import { openTestDatabase } from '../harness/database.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { openEventStream } from '../harness/event-stream.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import type { GraphqlSocket } from '../harness/graphql-socket.ts';
+import { listConnections } from '../harness/live-connections.ts';
 import { startLoggedApp } from '../harness/logged-app.ts';
+import { createOperator } from '../harness/operator.ts';
 
 // docs/diagnosis.md names these log lines and metrics, and how to follow a connection by its id.
 
@@ -179,6 +183,29 @@ test('operations over HTTP have the id of their TCP connection in the log', asyn
     { transport: 'http', connection: expect.stringMatching(/^http-[0-9a-f]{8}-\d+$/) as unknown },
   ]);
 });
+
+test.for<ClientVersion>(['1.3.6', '4.8.4'])(
+  'no line, and no answer to operators, contains the session id of socket.io-client %s',
+  async (version) => {
+    await using app = await startLoggedApp();
+    const ann = await app.createAccount();
+    await using client = await app.connectLegacy({ io: loadClient(version) as never });
+    await client.push('authenticate', { token: ann.token });
+    const { id, io } = client.socket as unknown as LegacySocket;
+    const sessionIds = [io.engine.id, ...(id === undefined ? [] : [id])];
+    const connections = await listConnections(createOperator(app.url));
+    const report = await (await fetch(`${app.url}/legacy-report`)).text();
+    client.close();
+    const closed = { msg: 'connection closed', transport: 'socket.io' };
+    await expect.poll(() => app.lines(closed)).toHaveLength(1);
+    const [{ connection } = {}] = app.lines(closed);
+    expect(connection).toMatch(/^sio-[0-9a-f]{8}-\d+$/);
+    expect(connections).toMatchObject([{ id: connection, account: ann.id }]);
+    expect(app.lines({ connection, msg: 'connection authenticated' })).toHaveLength(1);
+    const shown = app.text() + JSON.stringify(connections) + report + (await app.metrics());
+    for (const sessionId of sessionIds) expect(shown).not.toContain(sessionId);
+  },
+);
 
 test('the log contains no token, literal of a document, variable or message', async () => {
   await using app = await startLoggedApp();

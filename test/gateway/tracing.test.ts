@@ -160,7 +160,9 @@ describe.runIf(inject('database') === 'postgres')('traces', () => {
     const legacySpans = await waitForTrace(collector, ({ name }) => name === 'process message');
     const path = ['process message', 'mutation', 'deliver conversation'];
     expect(pathOf(legacySpans, legacySpans.find(isDeliveryOnTwo))).toEqual(path);
-    expect(legacySpans.find(({ name }) => name === 'process message')?.parentSpanId ?? '').toBe('');
+    const root = legacySpans.find(({ name }) => name === 'process message');
+    expect(root?.parentSpanId ?? '').toBe('');
+    expect(root?.attributes['parley.connection.id']).toMatch(/^sio-[0-9a-f]{8}-\d+$/);
     expect(legacySpans.map(({ name }) => name)).toContain('COMMIT');
 
     await using socket = await openGraphqlSocket(one.url, { token: ann.token });
