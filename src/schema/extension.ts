@@ -21,6 +21,7 @@ import { DEFAULT_LIST_SIZE, findComplexityCheck } from './complexity.ts';
 import { requireActor } from './context.ts';
 import type { Context } from './context.ts';
 import type { ExtensionContext, ExtensionField, SchemaExtension } from './extension-types.ts';
+import { readForHost, resolveForHost } from './host-errors.ts';
 import { readNode } from './node.ts';
 import { withSnapshotRead } from './snapshot-reads.ts';
 
@@ -129,7 +130,9 @@ function resolveByHost(
       check(context, info);
       if (!isPublic) requireActor(context);
     }
-    return resolveHost(parent as never, args as never, createExtensionContext(context), info);
+    return resolveForHost(field.type, () =>
+      resolveHost(parent as never, args as never, createExtensionContext(context), info),
+    );
   };
   const snapshotRead = withSnapshotRead(schema, type, field, resolve);
   field.resolve = snapshotRead as typeof field.resolve;
@@ -140,7 +143,9 @@ function resolveByHost(
 /** The value comes from the resolver above. Methods receive the same context as resolvers. */
 function resolveByProperty(field: GraphQLField<unknown, unknown>): void {
   const resolve: Resolve = (parent, args, context, info) =>
-    defaultFieldResolver(parent, args, createExtensionContext(context), info);
+    resolveForHost(field.type, () =>
+      defaultFieldResolver(parent, args, createExtensionContext(context), info),
+    );
   field.resolve = resolve as typeof field.resolve;
   setComplexity(field, 1);
 }
@@ -164,5 +169,5 @@ const createExtensionContext = (context: Context): ExtensionContext => ({
   address: context.address,
   signal: context.signal,
   requireActor: () => requireActor(context),
-  node: (id) => readNode(context, 'id', id),
+  node: (id) => readForHost(readNode(context, 'id', id)),
 });

@@ -1,9 +1,11 @@
-import { GraphQLError } from 'graphql';
+import { GraphQLError, GraphQLInt } from 'graphql';
 import { expect, test } from 'vitest';
 import { ConfigError } from '../../src/config.ts';
 import { extendWithFields } from '../../src/schema/extension.ts';
+import { readForHost, resolveForHost } from '../../src/schema/host-errors.ts';
 import type { SchemaExtension } from '../../src/schema/extension-types.ts';
 import { schema } from '../../src/schema/index.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { startHostApp } from '../harness/host-app.ts';
 
 const startExtended = (extension: SchemaExtension) =>
@@ -67,6 +69,95 @@ test('errors of a host keep their code, and others are masked', async () => {
   expect((await ann.send('{ broken }')).errors).toMatchObject([
     { message: 'Unexpected error.', extensions: { code: 'INTERNAL' } },
   ]);
+});
+
+const createOutage = () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+
+/** Errors of a host's services that are outages if the gateway's own database throws them. */
+const OUTAGES = [
+  createOutage(),
+  Object.assign(new Error('shutting down'), { code: '57P01' }),
+  Object.assign(new Error('deadlock detected'), { code: '40P01' }),
+  new Error('Connection terminated unexpectedly'),
+];
+
+test.for(OUTAGES)('an outage of a host is an error of its own: %s', async (outage) => {
+  const fail = () => {
+    throw outage;
+  };
+  const reject = () => Promise.reject(outage);
+  await using host = await startExtended({
+    typeDefs: `
+      type Shop { property: Int method: Int asyncMethod: Int }
+      extend type Query {
+        sync: Int async: Int list: [Int] asyncList: [Int] nestedList: [[Int]] items: [Int] wrapped: Int shop: Shop
+      }`,
+    resolvers: {
+      Query: {
+        sync: fail,
+        async: reject,
+        list: () => [1, reject()],
+        asyncList: async () => new Set([reject()]),
+        nestedList: () => [[reject()]],
+        async *items() {
+          yield 1;
+          fail();
+        },
+        wrapped: () => {
+          throw new GraphQLError('Closed.', { originalError: outage, extensions: { code: 'CONFLICT' } });
+        },
+        shop: () => ({
+          get property() {
+            return fail();
+          },
+          method: fail,
+          asyncMethod: reject,
+        }),
+      },
+    },
+  });
+  const ann = await host.createClient();
+  const fields = ['sync', 'async', 'list', 'asyncList', 'nestedList', 'items'];
+  const shopFields = ['property', 'method', 'asyncMethod'].map((name) => `shop { ${name} }`);
+  for (const field of [...fields, ...shopFields])
+    expect({ field, code: await ann.expectError(`{ ${field} }`) }).toEqual({ field, code: 'INTERNAL' });
+  expect(await ann.expectError('{ wrapped }')).toBe('CONFLICT');
+});
+
+test('an outage of the gateway in a read for a host stays one', async () => {
+  const outage = createOutage();
+  const resolve = () => readForHost(Promise.reject(outage));
+  await expect(resolveForHost(GraphQLInt, resolve)).rejects.toBe(outage);
+});
+
+test.for([false, true])('an outage of a host holds up no events, shareable: %s', async (isShareable) => {
+  let calls = 0;
+  const resolve = async () => {
+    calls += 1;
+    throw createOutage();
+  };
+  await using host = await startExtended({
+    typeDefs: 'extend type Circle { label: String }',
+    resolvers: { Circle: { label: { isShareable, resolve } } },
+  });
+  const ann = await host.createClient();
+  const { createCircle } = await ann.run<{ createCircle: { id: string } }>(
+    'mutation { createCircle(name: "A") { id } }',
+  );
+  await using socket = await openGraphqlSocket(host.url, { token: ann.token });
+  const query = `subscription { circleEvents(circleId: "${createCircle.id}") { __typename ... on CircleUpdated { circle { name label } } } }`;
+  socket.send({ id: '1', type: 'subscribe', payload: { query } });
+  await socket.nextOf('next');
+  for (const name of ['B', 'C']) {
+    await ann.run(`mutation { updateCircle(circleId: "${createCircle.id}", name: "${name}") { id } }`);
+    expect(await socket.nextOf('next')).toMatchObject({
+      payload: {
+        data: { circleEvents: { circle: { name, label: null } } },
+        errors: [{ extensions: { code: 'INTERNAL' } }],
+      },
+    });
+  }
+  expect(calls).toBe(2);
 });
 
 /** Subscribes with two accounts to a circle, and returns what each receives of the field in one event, and all calls. */

@@ -3,6 +3,7 @@ import { GraphQLError } from 'graphql';
 import { DomainError, ERROR_CODES, isOutage } from '../../errors.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
+import { isGraphQLError } from '../../schema/graphql-error.ts';
 import { fieldsOf } from './operation-fields.ts';
 import type { LoggedOperation } from './operation-fields.ts';
 
@@ -74,7 +75,3 @@ function withLocation(
 }
 
 const isDomainError = (error: unknown): error is DomainError => error instanceof DomainError;
-
-/** Compares the shape, as a test runner can load two copies of graphql, and `instanceof` fails between them. */
-const isGraphQLError = (error: unknown): error is GraphQLError =>
-  error instanceof Error && error.name === 'GraphQLError' && 'extensions' in error;
