@@ -1,5 +1,5 @@
-// Points git at .githooks; npm runs it as `prepare` of tools/checkout. It uses no dependency, because `npm ci --omit=dev` runs it too, and never
-// fails an installation: a tarball and a Docker build have no .git, and some machines have no git.
+// Points git at .githooks; npm runs it as a part of `prepare`. It uses no dependency, because `npm ci --omit=dev` runs it too, and
+// never fails an installation: a tarball and a Docker build have no .git, and some machines have no git.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,5 +1,7 @@
 // Plain JavaScript, because it runs on the Node that runs npm. Parley needs Node 24, which npm installs as an optional
-// platform package. Workaround for npm 9 to 11.0: with several such packages they create no .bin entry.
+// platform package. Workaround for npm 9 to 11.0: with several such packages they create no .bin entry, and remove one that
+// exists before the installation ends. So npm runs this as a part of `prepare` of the root, which comes last, and is not run
+// where the package is installed.
 import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';

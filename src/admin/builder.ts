@@ -1,7 +1,7 @@
 import SchemaBuilder from '@pothos/core';
 import RelayPlugin from '@pothos/plugin-relay';
 import { PAGE_OPTIONS } from '../schema/relay-options.ts';
-import { DATE_TIME, JSON_VALUE } from '../schema/scalar-options.ts';
+import { JSON_VALUE, OPERATOR_DATE_TIME } from '../schema/scalar-options.ts';
 import type { AdminContext } from './context.ts';
 
 export interface AdminSchemaTypes {
@@ -28,7 +28,7 @@ export const builder = new SchemaBuilder<AdminSchemaTypes>({
   },
 });
 
-builder.scalarType('DateTime', DATE_TIME);
+builder.scalarType('DateTime', OPERATOR_DATE_TIME);
 builder.scalarType('JSON', JSON_VALUE);
 
 builder.queryType({
