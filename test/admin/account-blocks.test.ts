@@ -196,3 +196,14 @@ test('operators find accounts by id and by e-mail address', async () => {
   for (const query of ['{ account(id: "Circle:1") { id } }', '{ accountByEmail(email: "ann") { id } }'])
     expect(await operator.expectError(query)).toBe('INVALID_INPUT');
 });
+
+test.for([
+  ['2100-01-01T00:00:00Z', '2100-01-01T00:00:00.000Z'],
+  ['2100-01-01T02:00:00+02:00', '2100-01-01T00:00:00.000Z'],
+  ['2100-01-01T00:00:00.250Z', '2100-01-01T00:00:00.250Z'],
+] as const)('a block until %s ends at %s', async ([until, stored]) => {
+  await using gateway = await createGateway();
+  const { id } = await gateway.createAccount();
+  const blocked = await createOperator(gateway.url).run(BLOCK, { id, until });
+  expect(blocked).toMatchObject({ blockAccount: { block: { until: stored } } });
+});
