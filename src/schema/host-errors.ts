@@ -27,9 +27,9 @@ export async function readForHost<Value>(read: Promise<Value>): Promise<Value> {
 }
 
 /**
- * Returns the value of a host's resolver, for a field of this type. Whatever the host throws, in the call or in a promise of
- * the value, is thrown as its `GraphQLError` with a code, or as a failure of the host: its own outage is none of the gateway,
- * which would repeat events.
+ * Returns the value of a host's resolver, for a field of this type. What the host throws, in the call or in a promise of
+ * the value, is thrown as its `GraphQLError` with a code, or as a failure of the host. An outage of its own is then none
+ * of the gateway, which would repeat the event.
  */
 export function resolveForHost(type: GraphQLOutputType, resolve: () => unknown): unknown {
   try {
