@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { getHeapStatistics } from 'node:v8';
 import { collectDefaultMetrics, Registry } from 'prom-client';
+import type { Metric } from 'prom-client';
 import type { EndCount } from '../live-connections.ts';
 import { createCollectors } from './collectors.ts';
 
@@ -16,10 +17,22 @@ export interface Metrics extends ReturnType<typeof createCollectors> {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
 }
 
+let ofProcess: Registry | undefined;
+
+/** Returns the metrics of the process, which its gateways share: prom-client never frees what it observes them with. */
+function processMetrics(): Registry {
+  if (ofProcess === undefined) {
+    ofProcess = new Registry();
+    collectDefaultMetrics({ register: ofProcess });
+  }
+  return ofProcess;
+}
+
 export function createMetrics(version: string): Metrics {
   const registry = new Registry();
   const updates: Update[] = [];
-  collectDefaultMetrics({ register: registry });
+  for (const metric of processMetrics().getMetricsAsArray())
+    registry.registerMetric(metric as unknown as Metric);
   const collectors = createCollectors(registry);
   collectors.buildInfo.set({ version, node_version: process.version }, 1);
   collectors.heapLimit.set(getHeapStatistics().heap_size_limit);

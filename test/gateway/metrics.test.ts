@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import perfHooks from 'node:perf_hooks';
+import { expect, test, vi } from 'vitest';
+import { createMetrics } from '../../src/gateway/metrics.ts';
 import { startTestApp } from '../harness/app.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
@@ -117,3 +119,10 @@ function readDocumentedMetrics(): ReadonlyMap<string, string> {
   const rows = page.matchAll(/^\| `(parley_\w+)` .*$/gm);
   return new Map([...rows].map(([row, name = '']) => [name, row]));
 }
+
+test('gateways of one process share the observers of its metrics', () => {
+  const observers = vi.spyOn(perfHooks, 'monitorEventLoopDelay');
+  for (const version of ['1', '2', '3']) createMetrics(version);
+  expect(observers.mock.calls.length).toBeLessThanOrEqual(1);
+  observers.mockRestore();
+});
