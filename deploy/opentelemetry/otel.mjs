@@ -34,4 +34,7 @@ const provider = new TracerProvider({
 });
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
 trace.setGlobalTracerProvider(provider);
-process.on('SIGTERM', () => void provider.forceFlush());
+// A drain continues without the collector: a rejection that nothing handles would end the process.
+process.on('SIGTERM', () => {
+  provider.forceFlush().catch((error) => process.emitWarning(`traces are not sent: ${error}`));
+});

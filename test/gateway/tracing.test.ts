@@ -5,11 +5,13 @@ import { createLogger } from '../../src/log.ts';
 import { createCircle, createConversation, createGraphqlClient } from '../../src/testing/index.ts';
 import { createTestAccount } from '../../src/testing/account.ts';
 import { createTracing } from '../../src/tracing.ts';
+import { createDataFolder } from '../harness/data-folder.ts';
 import { createOwnPostgres } from '../harness/database.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { range } from '../harness/numbers.ts';
 import { isMissing } from '../harness/installed-programs.ts';
-import { ROOT } from '../harness/program.ts';
+import { findFreePort } from '../harness/ports.ts';
+import { PROGRAM_ENV, ROOT, SERVER_COMMAND, startProgram, waitUntilListening } from '../harness/program.ts';
 import { startRedis } from '../harness/redis.ts';
 import { startServer } from '../harness/server.ts';
 import { startTraceCollector } from '../harness/trace-collector.ts';
@@ -26,6 +28,14 @@ interface NodesOptions {
   readonly withRedis?: boolean;
 }
 
+/** Returns the environment of a node that loads the documented SDK. */
+const sdkFor = (collector: string) => ({
+  NODE_OPTIONS: `--import ${join(ROOT, 'deploy/opentelemetry/otel.mjs')}`,
+  OTEL_EXPORTER_OTLP_ENDPOINT: collector,
+  OTEL_TRACES_SAMPLER_ARG: '1',
+  OTEL_BSP_SCHEDULE_DELAY: '50',
+});
+
 /** Starts the program twice, over one database; the traced nodes load the documented SDK. */
 async function startNodes({ collector, traced, withRedis = false }: NodesOptions) {
   await using stack = new AsyncDisposableStack();
@@ -37,12 +47,7 @@ async function startNodes({ collector, traced, withRedis = false }: NodesOptions
     LOG_LEVEL: 'debug',
     ...(redis && { REDIS_URL: redis.url }),
   };
-  const sdk = {
-    NODE_OPTIONS: `--import ${join(ROOT, 'deploy/opentelemetry/otel.mjs')}`,
-    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
-    OTEL_TRACES_SAMPLER_ARG: '1',
-    OTEL_BSP_SCHEDULE_DELAY: '50',
-  };
+  const sdk = sdkFor(collector.url);
   const start = async (name: 'one' | 'two') =>
     stack.use(await startServer({ ...env, NODE_NAME: name, ...(traced.includes(name) && sdk) }));
   const one = await start('one');
@@ -91,6 +96,26 @@ function pathOf(spans: readonly CollectedSpan[], span: CollectedSpan | undefined
 
 test('nothing is traced without an SDK', () => {
   expect(createTracing()).toBeUndefined();
+});
+
+test('a traced node drains without its collector', async () => {
+  await using data = await createDataFolder();
+  await using node = startProgram(SERVER_COMMAND, {
+    ...PROGRAM_ENV,
+    ...sdkFor(`http://127.0.0.1:${await findFreePort()}`),
+    // The first attempt to send is that of the drain, and fails before its end.
+    OTEL_BSP_SCHEDULE_DELAY: '600000',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '100',
+    DRAIN_DELAY_MS: '3000',
+    DATA_DIR: data.path,
+    PORT: '0',
+  });
+  const url = await waitUntilListening(node.child);
+  // Has a span.
+  await (await fetch(`${url}/graphql?query={__typename}`)).text();
+  node.child.kill('SIGTERM');
+  expect(await node.exited).toEqual([0, null]);
+  expect(node.printed.stdout).toContain('traces are not sent');
 });
 
 describe.runIf(inject('database') === 'postgres')('traces', () => {
