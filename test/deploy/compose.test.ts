@@ -24,6 +24,10 @@ interface Service {
   readonly ulimits?: { nofile: number };
   readonly stop_grace_period?: string;
   readonly read_only?: boolean;
+  readonly user?: string;
+  readonly group_add?: readonly string[];
+  readonly cap_drop?: readonly string[];
+  readonly cap_add?: readonly string[];
 }
 
 /** Runs generate-env.sh in a copy of the folder, and returns the file that it wrote. */
@@ -35,11 +39,12 @@ async function generateEnv(...args: string[]) {
   await cp(join(DEPLOY, 'generate-env.sh'), script);
   execFileSync('sh', [script, ...args]);
   const text = await readFile(join(folder, '.env'), 'utf8');
-  const { mode } = await stat(join(folder, '.env'));
+  const modeOf = async (name: string) => (await stat(join(folder, name))).mode & 0o777;
+  const modes = { env: await modeOf('.env'), certificates: await modeOf('certificates') };
   const again = spawnSync('sh', [script, ...args], { encoding: 'utf8' });
   return {
     text,
-    mode: mode & 0o777,
+    modes,
     again: again.status,
     after: await readFile(join(folder, '.env'), 'utf8'),
   };
@@ -89,13 +94,29 @@ test('compose.yaml is valid', () => {
 });
 
 test('generate-env.sh writes secrets that differ, for its owner alone, and never twice', async () => {
-  const { text, mode, again, after } = await generateEnv('chat.example.com');
+  const { text, modes, again, after } = await generateEnv('chat.example.com');
   const secrets = Object.values(parseEnv(text)).filter((value) => /^[0-9a-f]{64}$/.test(value));
   expect(new Set(secrets).size).toBe(6);
-  expect(mode).toBe(0o600);
+  expect(modes.env).toBe(0o600);
   expect(again).not.toBe(0);
   expect(after).toBe(text);
   expect(spawnSync('sh', [join(DEPLOY, 'generate-env.sh')]).status).toBe(2);
+});
+
+test('a service without capabilities has those without which its image does not start', () => {
+  const needed: Readonly<Record<string, readonly string[]>> = {
+    // A master process as root, which owns the folders of its workers, and starts these as another user.
+    nginx: ['CHOWN', 'NET_BIND_SERVICE', 'SETGID', 'SETUID'],
+    // A capability of the file `turnserver`.
+    coturn: ['NET_BIND_SERVICE'],
+  };
+  const restricted = Object.entries(services).filter(
+    ([, service]) => service.cap_drop?.includes('ALL') === true,
+  );
+  expect(restricted.map(([name]) => name)).toEqual(['parley-a', 'parley-b', 'nginx', 'redis', 'coturn']);
+  for (const [name, service] of restricted) expect([name, service.cap_add]).toEqual([name, needed[name]]);
+  // The image begins as root only to change to this user.
+  expect(services['redis']?.user).toBe('redis');
 });
 
 test('each node has settings that Parley accepts, and they differ by the name alone', () => {
