@@ -26,5 +26,7 @@ ADMIN_TOKEN=$(secret)
 TURN_SECRET=$(secret)
 TURN_SECRET_OTHER=$(secret)
 END
+# nginx and coturn run as other users.
 mkdir -p certificates
+chmod 755 certificates
 echo 'Wrote .env. Keep it secret, and back it up: AUTH_SECRET signs the tokens of all accounts.'

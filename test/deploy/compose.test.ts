@@ -103,6 +103,15 @@ test('generate-env.sh writes secrets that differ, for its owner alone, and never
   expect(spawnSync('sh', [join(DEPLOY, 'generate-env.sh')]).status).toBe(2);
 });
 
+test('nginx and coturn may read the key of the certificate, as the README installs it', async () => {
+  const { modes } = await generateEnv('chat.example.com');
+  expect(modes.certificates).toBe(0o755);
+  const [, group = ''] =
+    /--mode 0640 --group (\d+) privkey\.pem certificates/.exec(readSample('README.md')) ?? [];
+  expect(services['nginx']?.group_add).toEqual([group]);
+  expect(services['coturn']?.user).toBe(`${group}:${group}`);
+});
+
 test('a service without capabilities has those without which its image does not start', () => {
   const needed: Readonly<Record<string, readonly string[]>> = {
     // A master process as root, which owns the folders of its workers, and starts these as another user.
