@@ -1,8 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { get } from 'node:https';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { get } from 'node:https';
+import { connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text as readText } from 'node:stream/consumers';
@@ -13,7 +16,9 @@ import { createCertificate } from '../harness/certificate.ts';
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 import { startNginxWith } from '../harness/nginx.ts';
 import { findFreePort } from '../harness/ports.ts';
+import { SHELL_PATH, startProgram, waitForOutput } from '../harness/program.ts';
 import { addressesOf } from './cluster.ts';
+import { countingServer } from './counting-server.ts';
 import { DEPLOY, readSample } from './samples.ts';
 
 describe.skipIf(isMissing('nginx', 'openssl'))('the nginx samples', { timeout: 60_000 }, () => {
@@ -83,6 +88,47 @@ describe.skipIf(isMissing('nginx', 'openssl'))('the nginx samples', { timeout: 6
     socket.terminate();
   });
 });
+
+describe.skipIf(isMissing('curl'))('check-nodes.sh', { timeout: 60_000 }, () => {
+  test('marks a node that accepts no connections, and not one that is slow to respond', async () => {
+    await using stack = new AsyncDisposableStack();
+    const folder = await createFolder(stack);
+    const ready = stack.use(await countingServer());
+    const slow = createServer(() => undefined).listen(0, '127.0.0.1');
+    stack.defer(() => slow.close().closeAllConnections());
+    await once(slow, 'listening');
+    const silent = await startSilentNode(stack);
+    const line = (port: number, name: string, mark = ''): string =>
+      `  server 127.0.0.1:${port} max_fails=0${mark}; # ${name}\n`;
+    const slowLine = line((slow.address() as AddressInfo).port, 'slow');
+    const readyLine = line(ready.port, 'ready');
+    const conf = join(folder, 'parley.conf');
+    await writeFile(conf, slowLine + line(silent, 'silent') + readyLine);
+    await writeFile(join(folder, 'nginx'), '#!/bin/sh\n', { mode: 0o755 });
+    stack.use(
+      startProgram(['sh', join(DEPLOY, 'nginx', 'check-nodes.sh'), conf], {
+        PATH: `${folder}:${SHELL_PATH}`,
+      }),
+    );
+    await expect
+      .poll(() => readFile(conf, 'utf8'), { timeout: 30_000 })
+      .toBe(slowLine + line(silent, 'silent', ' down') + readyLine);
+  });
+});
+
+/** Starts a process that is as silent as a machine without power: its queue of new connections is full. Returns its port. */
+async function startSilentNode(stack: AsyncDisposableStack): Promise<number> {
+  const script = `const server = require('node:net').createServer().listen(0, '127.0.0.1', 1, () => {
+    require('node:fs').writeSync(1, 'port ' + server.address().port + ' ');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  });`;
+  const program = stack.use(startProgram([process.execPath, '--eval', script], {}));
+  const port = Number((await waitForOutput(program.child, /port (\d+) /))[1]);
+  const sockets = [1, 2, 3].map(() => connect(port, '127.0.0.1').on('error', () => undefined));
+  stack.defer(() => sockets.forEach((socket) => socket.destroy()));
+  await Promise.all(sockets.slice(0, 2).map((socket) => once(socket, 'connect')));
+  return port;
+}
 
 async function createFolder(stack: AsyncDisposableStack): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-nginx-sample-'));
