@@ -8,11 +8,12 @@ export interface CountingServer extends AsyncDisposable {
   readonly counts: Readonly<Record<string, number>>;
 }
 
-export async function countingServer(): Promise<CountingServer> {
+/** Starts one. While it is not ready, it responds to /readyz with 503, and counts these requests, too. */
+export async function countingServer({ isReady = true } = {}): Promise<CountingServer> {
   const counts: Record<string, number> = {};
   const server = createServer((request, response) => {
     const { method = '', url = '', socket } = request;
-    if (url.startsWith('/readyz')) {
+    if (isReady && url === '/readyz') {
       response.end();
       return;
     }
@@ -20,7 +21,7 @@ export async function countingServer(): Promise<CountingServer> {
     counts[name] = (counts[name] ?? 0) + 1;
     request.resume().once('end', () => {
       if (url.includes('close')) socket.destroy();
-      else response.writeHead(Number(/status=(\d+)/.exec(url)?.[1] ?? 200)).end();
+      else response.writeHead(Number(/status=(\d+)/.exec(url)?.[1] ?? (url === '/readyz' ? 503 : 200))).end();
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');

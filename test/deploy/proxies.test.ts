@@ -5,15 +5,16 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text as readText } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startCaddy } from '../harness/caddy.ts';
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 import type { Proxy } from '../harness/nginx.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
 import { connectLegacy } from '../../src/testing/index.ts';
 import type { Entity, TestAccount } from '../../src/testing/index.ts';
 import { loadClient } from '../clients/load.ts';
-import { PROXIES, createConversationOf, sidOf, startCluster } from './cluster.ts';
+import { PROXIES, addressesOf, createConversationOf, sidOf, startCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
-import { DEPLOY } from './samples.ts';
+import { DEPLOY, readSample } from './samples.ts';
 import { countingServer } from './counting-server.ts';
 
 // The nginx and Caddy samples in front of two nodes, with only ports and addresses replaced.
@@ -207,6 +208,25 @@ describe.for(['nginx', 'caddy'] as const)('%s', (name) => {
 });
 
 describe.skipIf(isMissing('caddy'))('the Caddyfile', () => {
+  test('passes new clients to nodes that are all not ready, as the database restarts', async () => {
+    await using backend = await countingServer({ isReady: false });
+    const sample = readSample('caddy/Caddyfile', {
+      'health_interval 2s': 'health_interval 100ms',
+      'lb_try_duration 5s': 'lb_try_duration 100ms',
+      ...addressesOf(backend.port, backend.port),
+    });
+    await using caddy = await startCaddy(sample);
+    // The first check has had its effect.
+    await expect.poll(() => backend.counts['GET /readyz']).toBeGreaterThan(4);
+    for (const [method, path] of [
+      ['GET', '/graphql'],
+      ['POST', '/graphql?status=400'],
+    ] as const)
+      await fetch(`${caddy.url}${path}`, { method, ...(method === 'POST' && { body: 'a body' }) });
+    expect(backend.counts).toMatchObject({ 'GET /graphql': 1, 'POST /graphql?status=400': 1 });
+    expect((await fetch(`${caddy.url}/metrics`)).status).toBe(404);
+  });
+
   test('is valid with a host name, for which Caddy gets a certificate', () => {
     const { stderr, status } = spawnSync(
       requireProgram('caddy'),
