@@ -171,7 +171,7 @@ test('operators find accounts by id and by e-mail address', async () => {
       byEmail: accountByEmail(email: "aNN@example.com") ${fields}
       device: account(id: $device) { id kind login name block { reason } }
       unknown: account(id: "User:99999") { id }
-      nobody: accountByEmail(email: "nobody@example.com") { id }
+      missing: accountByEmail(email: "missing@example.com") { id }
     }`,
     { device: device.id },
   );
@@ -190,7 +190,7 @@ test('operators find accounts by id and by e-mail address', async () => {
     byEmail: expected,
     device: { id: device.id, kind: 'DEVICE', login: device.login, name: 'Kitchen', block: null },
     unknown: null,
-    nobody: null,
+    missing: null,
   });
   expect(legacy.pending()).toEqual([]);
   for (const query of ['{ account(id: "Circle:1") { id } }', '{ accountByEmail(email: "ann") { id } }'])

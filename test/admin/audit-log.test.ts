@@ -71,10 +71,10 @@ test('an action is recorded with its arguments, reason, operator and outcome', a
   const before = Date.now();
   await operator.run(REVOKE, { accountId: account.id, reason: 'stolen phone' });
   await operator.expectError(REVOKE, { accountId: 'User:9999' });
-  await operator.expectError(REVOKE, { accountId: 'nobody' });
+  await operator.expectError(REVOKE, { accountId: 'malformed' });
   const { nodes } = await readPage();
   expect(nodes).toMatchObject([
-    { arguments: { accountId: 'nobody' }, reason: null, outcome: 'INVALID_INPUT' },
+    { arguments: { accountId: 'malformed' }, reason: null, outcome: 'INVALID_INPUT' },
     { arguments: { accountId: 'User:9999' }, reason: null, outcome: 'NOT_FOUND' },
     {
       action: 'revokeSessions',

@@ -372,7 +372,7 @@ test('the subscription of signals ends in the same way, and that of an event str
   expect(await stream.readUntil(/event: complete/)).toMatch(/"reason":"OPERATOR".*\n\nevent: complete/s);
 });
 
-test('the end of a subscription whose client does not read is told once it does', async () => {
+test('the end of a subscription whose client does not read is sent once it does', async () => {
   const { app, operator, ann, bob, conversation } = await createFixture();
   await using _app = app;
   await using slow = await openGraphqlSocket(app.url, { token: ann.token });

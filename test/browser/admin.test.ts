@@ -129,7 +129,7 @@ describe.skipIf(isMissing('chromium'))('the page of operators', BROWSER_TIMEOUT,
     await page.locator('#filters button').click();
     await page.locator('#connections-problem').getByText('topic is not of the form').waitFor();
     for (const [text, problem] of [
-      ['nobody@example.com', 'No account has the e-mail nobody@example.com.'],
+      ['missing@example.com', 'No account has the e-mail missing@example.com.'],
       ['User:99999', 'There is no account User:99999.'],
       ['Circle:1', 'id is not a global id'],
     ] as const) {

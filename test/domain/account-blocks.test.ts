@@ -123,10 +123,10 @@ test('a block that has ended already, without a reason or of an unknown account,
   expect(await block({ until: null, reason: ' ' })).toBe('INVALID_INPUT');
   expect(await block({ until: null, reason: 'x'.repeat(501) })).toBe('INVALID_INPUT');
   expect(await codeOf(deps, token)).toBe('done');
-  const nobody = { ...ann, id: 999_999 } as ActorRef;
-  expect(await readErrorCode(control.blockAccount(deps, nobody, FOREVER))).toBe('NOT_FOUND');
-  expect(await readErrorCode(control.unblockAccount(deps, nobody))).toBe('NOT_FOUND');
-  expect(await readErrorCode(control.revokeSessions(deps, nobody))).toBe('NOT_FOUND');
+  const missing = { ...ann, id: 999_999 } as ActorRef;
+  expect(await readErrorCode(control.blockAccount(deps, missing, FOREVER))).toBe('NOT_FOUND');
+  expect(await readErrorCode(control.unblockAccount(deps, missing))).toBe('NOT_FOUND');
+  expect(await readErrorCode(control.revokeSessions(deps, missing))).toBe('NOT_FOUND');
 });
 
 test('a device can be blocked, its circle stays as it is', async () => {

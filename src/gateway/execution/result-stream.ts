@@ -51,7 +51,7 @@ class Results implements ResultStream {
   readonly #permit: ResultPermit;
   readonly #events: AsyncIterator<unknown>;
   #isOver = false;
-  /** The error that `end` has closed it with, until the client is told. */
+  /** The error that `end` has closed it with, until the client receives it. */
   #ending: GraphQLError | undefined;
 
   constructor(options: ResultsOptions) {

@@ -50,7 +50,7 @@ export function createConnections({ onAccount, onChange }) {
   const endSubscription = ({ connection, subscription }) =>
     confirmAction({
       title: 'End the subscription',
-      effect: `Ends ${subscription.operation ?? 'the subscription'} to ${subscription.topic ?? 'its topic'} with an error. Its client does not subscribe again by itself.`,
+      effect: `Ends ${subscription.operation ?? 'the subscription'} to ${subscription.topic ?? 'its topic'} with an error. Its client does not subscribe again on its own.`,
       label: 'End',
       async run({ reason }) {
         await send(END_SUBSCRIPTION, { connectionId: connection.id, id: subscription.id, reason });
