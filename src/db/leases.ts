@@ -13,10 +13,12 @@ import type { LeaseKind } from './tables.ts';
 export const DEAD_AFTER = sql`interval '15 seconds'`;
 /** The last heartbeat of a node that was declared dead, while the rows of some of its leases are locked. */
 export const DECLARED_DEAD = sql`timestamptz 'epoch'`;
-/** SQLSTATEs when the node's row is missing (foreign key) or is being deleted concurrently (deadlock). */
-const NODE_MISSING_SQLSTATES = ['23503', '40P01'];
+/** The last heartbeat of a row of `nodes`. While another program locks the row, the node records it in `heartbeats`. */
+export const LAST_SEEN = sql<Date>`
+  greatest(nodes.seen_at, (select max(seen_at) from heartbeats where heartbeats.node_id = nodes.id))
+`;
 
-/** Longest wait of an insertion for the row of its node, and for an actor's presence that is being inserted. */
+/** Longest wait of an insertion for an actor's presence that is being inserted. */
 const PAST_LOCKS_WAIT_MS = 2_000;
 
 export interface LeaseRow {
@@ -50,22 +52,11 @@ export async function addLeases(
   nodeId: string,
   leases: readonly NewLease[],
 ): Promise<readonly AddedLease[] | undefined> {
-  try {
-    const added = await insertLeases(db, nodeId, leases, LOCK_WAIT_MS).catch((error: unknown) => {
-      if (isLockTimeout(error)) return addPastLocks(db, nodeId, leases);
-      throw error;
-    });
-    return added.length === leases.length ? added : undefined;
-  } catch (error) {
-    if (
-      error instanceof Error &&
-      'code' in error &&
-      NODE_MISSING_SQLSTATES.some((code) => code === error.code)
-    ) {
-      return undefined;
-    }
+  const added = await insertLeases(db, nodeId, leases, LOCK_WAIT_MS).catch((error: unknown) => {
+    if (isLockTimeout(error)) return addPastLocks(db, nodeId, leases);
     throw error;
-  }
+  });
+  return added.length === leases.length ? added : undefined;
 }
 
 const addPastLocks = (db: Db, nodeId: string, leases: readonly NewLease[]): Promise<AddedLease[]> =>
@@ -233,7 +224,7 @@ const liveLeases = ({ kind, id }: ActorRef) => sql`
   select leases.id, leases.kind, leases.node_id
   from leases join nodes on nodes.id = leases.node_id
   where actor_kind = ${kind} and actor_id = ${id} and closed_at is null
-    and nodes.seen_at >= least(clock_timestamp(), (select max(seen_at) from nodes)) - ${DEAD_AFTER}
+    and ${LAST_SEEN} >= least(clock_timestamp(), (select max(seen_at) from nodes)) - ${DEAD_AFTER}
 `;
 
 const anyOfLeases = (ids: readonly number[]) => sql<number>`any(${ids}::bigint[])`;

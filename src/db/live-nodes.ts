@@ -1,5 +1,5 @@
+import { sql } from 'kysely';
 import type { Db } from './database.ts';
-import { now } from './sql.ts';
 
 /** A node that has registered, and has not stopped, as operators see it even when it does not answer. */
 export interface LiveNode {
@@ -10,10 +10,14 @@ export interface LiveNode {
   readonly version: string | null;
 }
 
-/** Records that a node stops. Its leases last for a grace period, and its row with them. */
+/** Records that a node stops, unless its row is locked. Its leases last for a grace period, and its row with them. */
 export async function markStopped(db: Db, nodeId: string): Promise<void> {
-  await db.updateTable('nodes').set({ stoppedAt: now }).where('id', '=', nodeId).execute();
+  await sql`update nodes set stopped_at = clock_timestamp() where id in (${freeNode(nodeId)})`.execute(db);
 }
+
+/** Selects the id of a node unless its row is locked. */
+export const freeNode = (nodeId: string) =>
+  sql`select id from nodes where id = ${nodeId} for update skip locked`;
 
 /** Includes nodes whose heartbeats are late, as after an outage of the database, and dead ones until others remove them. */
 export async function listLiveNodes(db: Db): Promise<LiveNode[]> {

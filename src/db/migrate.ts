@@ -17,6 +17,7 @@ import { validatedLog } from './migrations/0009-validated-log.ts';
 import { partitionedLog } from './migrations/0010-partitioned-log.ts';
 import { operators } from './migrations/0011-operators.ts';
 import { nodeNames } from './migrations/0012-node-names.ts';
+import { lockedNodes } from './migrations/0013-locked-nodes.ts';
 import type { Tables } from './tables.ts';
 
 export interface Migration extends KyselyMigration {
@@ -41,6 +42,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0010-partitioned-log': partitionedLog,
   '0011-operators': operators,
   '0012-node-names': nodeNames,
+  '0013-locked-nodes': lockedNodes,
 };
 
 /** The lock that Kysely's migrator takes, with which earlier releases migrated. */

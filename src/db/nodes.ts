@@ -1,9 +1,12 @@
 import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
 import type { ActorKind } from '../actor.ts';
+import { isLockTimeout } from '../errors.ts';
 import { toActorRef } from './actors.ts';
 import type { Db } from './database.ts';
-import { closeFreeLeases, DEAD_AFTER, DECLARED_DEAD, deleteFreeLeases } from './leases.ts';
+import { closeFreeLeases, DEAD_AFTER, DECLARED_DEAD, deleteFreeLeases, LAST_SEEN } from './leases.ts';
 import type { LeaseRow } from './leases.ts';
+import { freeNode } from './live-nodes.ts';
 import type { LiveNode } from './live-nodes.ts';
 import { lockPresence, LOCK_WAIT_MS, transactPastLocks, updatePresence } from './presence.ts';
 import type { PresenceChanges } from './presence.ts';
@@ -27,20 +30,54 @@ export async function addNode(db: Db, node: LiveNode, isOnlyProcess: boolean): P
 }
 
 /**
- * Records a heartbeat. Returns the milliseconds since the one before, by the database's clock. Undefined when the node
- * was declared dead: its leases are removed.
+ * Records a heartbeat, also while another program has locked the row of the node. Returns the milliseconds since the one
+ * before, by the database's clock. Undefined when the node was declared dead: its leases are removed.
  */
-export async function touchNode(db: Db, nodeId: string): Promise<number | undefined> {
-  const { rows } = await sql<{ elapsedMs: number }>`
-    update nodes set seen_at = clock_timestamp()
-    from (
-      select id, seen_at from nodes where id = ${nodeId} and seen_at > ${DECLARED_DEAD} for update
-    ) as former
-    where nodes.id = former.id
-    returning (extract(epoch from nodes.seen_at - former.seen_at) * 1000)::float8 as elapsed_ms
+export const touchNode = (db: Db, nodeId: string): Promise<number | undefined> =>
+  touchRow(db, nodeId).catch((error: unknown) => {
+    if (isLockTimeout(error)) return touchLockedNode(db, nodeId);
+    throw error;
+  });
+
+async function touchRow(db: Db, nodeId: string): Promise<number | undefined> {
+  const { rows } = await sql<Beat>`
+    with wait as materialized (
+      select set_config('lock_timeout', ${String(LOCK_WAIT_MS)}, true) as ms
+    ), former as (
+      select nodes.id, ${LAST_SEEN} as seen_at from wait, nodes
+      where wait.ms is not null and nodes.id = ${nodeId} and nodes.seen_at > ${DECLARED_DEAD}
+      for update of nodes
+    ), removed as (
+      delete from heartbeats where id in (${formerHeartbeats(nodeId)}) and exists (select from former)
+    )
+    update nodes set seen_at = clock_timestamp() from former where nodes.id = former.id
+    returning ${milliseconds(sql`nodes.seen_at - former.seen_at`)} as elapsed_ms
   `.execute(db);
   return rows[0]?.elapsedMs;
 }
+
+async function touchLockedNode(db: Db, nodeId: string): Promise<number | undefined> {
+  const { rows } = await sql<Beat>`
+    with former as materialized (
+      select id, ${LAST_SEEN} as seen_at from nodes where id = ${nodeId} and seen_at > ${DECLARED_DEAD}
+    ), removed as (
+      delete from heartbeats where id in (${formerHeartbeats(nodeId)})
+    ), beat as (
+      insert into heartbeats (node_id) select id from former returning seen_at
+    )
+    select ${milliseconds(sql`beat.seen_at - former.seen_at`)} as elapsed_ms from beat, former
+  `.execute(db);
+  return rows[0]?.elapsedMs;
+}
+
+interface Beat {
+  readonly elapsedMs: number;
+}
+
+const milliseconds = (interval: RawBuilder<unknown>) => sql`(extract(epoch from ${interval}) * 1000)::float8`;
+
+const formerHeartbeats = (nodeId: string) =>
+  sql`select id from heartbeats where node_id = ${nodeId} for update skip locked`;
 
 /** Whether a node runs that relies on the record of removed events in `topics`. */
 export async function hasNodesOfOldLog(db: Db): Promise<boolean> {
@@ -50,14 +87,14 @@ export async function hasNodesOfOldLog(db: Db): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** Closes the leases of a stopping node, and makes the others declare it dead after the grace period. */
+/** Closes the leases of a stopping node, and makes the others declare it dead after the grace period. Skips rows that are locked. */
 export async function retireNode(db: Db, nodeId: string, graceMs: number): Promise<void> {
   await db.transaction().execute(async (tx) => {
-    await sql`select set_config('lock_timeout', ${String(LOCK_WAIT_MS)}, true)`.execute(tx);
     await closeFreeLeases(tx, sql`node_id = ${nodeId}`);
+    await sql`delete from heartbeats where id in (${formerHeartbeats(nodeId)})`.execute(tx);
     await sql`
       update nodes set seen_at = clock_timestamp() - ${DEAD_AFTER} + ${graceMs} * interval '1 millisecond'
-      where id = ${nodeId}
+      where id in (${freeNode(nodeId)})
     `.execute(tx);
   });
 }
@@ -71,7 +108,7 @@ export async function restoreNode(
   await db.transaction().execute(async (tx) => {
     await sql`
       insert into nodes (id, name, version, log_version) values (${nodeId}, ${name}, ${version}, ${LOG_VERSION})
-      on conflict (id) do update set seen_at = clock_timestamp()
+      on conflict (id) do update set seen_at = clock_timestamp(), stopped_at = null
     `.execute(tx);
     await sql`
       insert into leases (id, node_id, kind, actor_kind, actor_id)
@@ -100,11 +137,12 @@ export async function removeDeadNodes(db: Db, graceMs: number): Promise<Presence
       for update skip locked
     )
   `.execute(db);
+  await adoptLeases(db);
   return transactPastLocks(db, async (tx, mode) => {
     const dead = await tx
       .selectFrom('nodes')
       .select('id')
-      .where(sql<boolean>`seen_at < clock_timestamp() - ${DEAD_AFTER}`)
+      .where(sql<boolean>`${LAST_SEEN} < clock_timestamp() - ${DEAD_AFTER}`)
       .forUpdate()
       .skipLocked()
       .execute();
@@ -124,6 +162,24 @@ export async function removeDeadNodes(db: Db, graceMs: number): Promise<Presence
     }
     return updatePresence(tx, free);
   });
+}
+
+/**
+ * Adds the nodes, as declared dead, of leases without one: a connection opened while another node removed its node, which
+ * then ended without registering again.
+ */
+async function adoptLeases(db: Db): Promise<void> {
+  await sql`
+    with recursive owner as (
+      (select min(node_id) as id from leases)
+      union all
+      select (select min(node_id) from leases where node_id > owner.id) from owner where id is not null
+    )
+    insert into nodes (id, seen_at, stopped_at)
+    select id, ${DECLARED_DEAD}, clock_timestamp() from owner
+    where id is not null and not exists (select from nodes where nodes.id = owner.id)
+    on conflict do nothing
+  `.execute(db);
 }
 
 const anyOfNodes = (ids: readonly string[]) => sql<string>`any(${ids}::text[])`;

@@ -272,6 +272,13 @@ export interface NodesTable {
   logVersion: number;
 }
 
+/** The heartbeats of nodes whose rows were locked by another program. */
+export interface HeartbeatsTable {
+  id: GeneratedAlways<number>;
+  nodeId: string;
+  seenAt: Generated<Timestamp>;
+}
+
 export interface LeasesTable {
   /** Ascends across all nodes: the newest lease of an account has the greatest id. */
   id: GeneratedAlways<number>;
@@ -359,6 +366,7 @@ export interface Tables {
   deletedSubjects: DeletedSubjectsTable;
   loginFailures: LoginFailuresTable;
   knownClients: KnownClientsTable;
+  heartbeats: HeartbeatsTable;
   nodes: NodesTable;
   leases: LeasesTable;
   presence: PresenceTable;

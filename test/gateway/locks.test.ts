@@ -100,6 +100,20 @@ describe.skipIf(inject('database') !== 'postgres')('while a conversation is lock
     expect(await events.next()).toMatchObject({ message: { text: 'last' } });
   });
 
+  test('clients connect to a node whose row is locked', async () => {
+    const database = await openTestDatabase();
+    const { url = '' } = database;
+    await using app = await startTestApp({ database, env: { RATE_LIMITS: 'off' } });
+    const { ann, bob, conversation } = await createAnnAndBob(app);
+    await using _lock = await lockRows(url, 'select 1 from nodes for update');
+    await using events = await bob.subscribeToConversation(conversation.id);
+    await using legacy = await ann.connectLegacy();
+    await legacy.push('join_conversation', { conversation_id: conversation.legacyId });
+    await sendMessage(ann, conversation, 'delivered');
+    expect(await events.next()).toMatchObject({ message: { text: 'delivered' } });
+    expect((await fetch(`${app.url}/readyz`)).status).toBe(200);
+  });
+
   test('a lock of another row of one conversation does not fail the sends of its batch', async () => {
     const database = await openTestDatabase();
     const { url = '' } = database;

@@ -118,6 +118,10 @@ const setSilence = (deps: Deps, nodeId: string, seconds: number) =>
     deps.db,
   );
 
+/** Counts the heartbeats that a node has recorded outside its row. */
+const countHeartbeats = async (deps: Deps, nodeId: string): Promise<number> =>
+  (await deps.db.selectFrom('heartbeats').select('id').where('nodeId', '=', nodeId).execute()).length;
+
 const hasSignals = async (deps: Deps, actor: ActorRef) => (await findReachability(deps.db, actor)).signals;
 
 /** Advances the timers until each node has finished `count` more heartbeats. */
@@ -356,6 +360,29 @@ test('a node that was declared dead registers again before it opens a connection
   expect(await nodes[1].presence.newestLegacyLease(ann.actor)).not.toBeNull();
 });
 
+test('the actors of a lease whose node does not exist go offline', async () => {
+  await using fixture = await startTestNodes();
+  const { deps, ann, nodes, published } = fixture;
+  await (await nodes[0].presence.open('legacy', ann.actor)).close();
+  await deps.db
+    .insertInto('leases')
+    .values({
+      nodeId: 'removed',
+      kind: 'legacy',
+      actorKind: ann.actor.kind,
+      actorId: ann.actor.id,
+      closedAt: null,
+    })
+    .execute();
+  await sql`update presence set online = true where actor_id = ${ann.actor.id}`.execute(deps.db);
+  await runHeartbeats(fixture, 4);
+  await expect
+    .poll(() => published, POLL_OPTIONS)
+    .toEqual(['+', '-', '-'].map((sign) => `${sign}${actorKey(ann.actor)}`));
+  expect(await deps.db.selectFrom('leases').select('id').execute()).toEqual([]);
+  expect((await listLiveNodes(deps.db)).map(({ id }) => id)).not.toContain('removed');
+});
+
 test('the only process of a database starts with no one online', async () => {
   await using fixture = await startTestNodes();
   const { deps, ann, bob, nodes, published } = fixture;
@@ -488,6 +515,28 @@ describe.skipIf(inject('database') !== 'postgres')(
         }, POLL_OPTIONS)
         .toBe(true);
     };
+
+    test('a node whose row is locked opens connections, is not declared dead, and can stop', async () => {
+      const { url, fixture } = await startNodesWithUrl();
+      await using _fixture = fixture;
+      const { deps, ann, bob, nodes, published, addNode } = fixture;
+      const lockedNode = await addNode();
+      await setSilence(deps, lockedNode.id, 10);
+      await using lock = await lockRows(url, `select from nodes where id = '${lockedNode.id}' for update`);
+      await lockedNode.presence.open('legacy', ann.actor);
+      await advanceUntil(fixture, async () => (await countHeartbeats(deps, lockedNode.id)) === 1);
+      await lock.release();
+      await setSilence(deps, lockedNode.id, 16);
+      await removeDeadNodes(deps.db, 0);
+      expect(published).toEqual([`+${actorKey(ann.actor)}`]);
+      expect(await nodes[0].presence.newestLegacyLease(ann.actor)).not.toBeNull();
+
+      await advanceUntil(fixture, async () => (await countHeartbeats(deps, lockedNode.id)) === 0);
+      await using _again = await lockRows(url, `select from nodes where id = '${lockedNode.id}' for update`);
+      await lockedNode.presence.open('legacy', bob.actor);
+      await lockedNode[Symbol.asyncDispose]();
+      expect(await nodes[0].presence.newestLegacyLease(bob.actor)).toBeNull();
+    });
 
     test('it can connect, and is online once they are free; others connect and are online', async () => {
       const { url, fixture } = await startNodesWithUrl();
