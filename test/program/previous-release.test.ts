@@ -15,10 +15,9 @@ import { findFreePort } from '../harness/ports.ts';
 import { startPostgres } from '../harness/postgres.ts';
 import { PROGRAM_ENV, ROOT, startProgram, waitUntilListening } from '../harness/program.ts';
 
-// Runs the code of the release before this one, which `npm run keep-release` has kept, with the packages of this one. It shows
-// that its nodes run on beside this release. They cannot start again, as they refuse migrations that they do not know; those of this
-// release can (test/db/migrate.test.ts): when it is the one that is kept, restart it here. The test does not show that the
-// former release runs with its own versions of packages.
+// Runs the code of the release before this one, which `npm run keep-release` has kept, with the packages of this one: before
+// and beside this release, started again beside it, and alone after a roll-back. The test does not show that the former release
+// runs with its own versions of packages.
 
 const SECRET = 'a secret that both releases share';
 const SEND = `mutation ($id: ID!, $text: String!) {
@@ -83,7 +82,7 @@ async function readTexts(
   return texts;
 }
 
-test('nodes of the previous release run on beside this one on its database, but cannot start again', async () => {
+test('nodes of the previous release run and start beside this one on its database, and alone after a roll-back', async () => {
   await using server = await startPostgres();
   await using stack = new AsyncDisposableStack();
   const on = (url: string, token?: string) => stack.use(createGraphqlClient(url, token));
@@ -103,17 +102,27 @@ test('nodes of the previous release run on beside this one on its database, but 
   await using onPrevious = bob.graphql.subscribe(EVENTS, variables);
   await send(ann.graphql, id, ...next('before 1', 'before 2'));
 
-  await using current = await startCurrent(server.url);
-  await using onCurrent = on(current.url, bob.token).subscribe(EVENTS, variables);
-  await send(ann.graphql, id, ...next('beside, of the previous release'));
-  await send(on(current.url, ann.token), id, ...next('beside, of this release'));
-  expect(await readTexts(onPrevious, texts.length)).toEqual(texts);
-  expect(await readTexts(onCurrent, texts.length)).toEqual(texts);
-  expect(previous.program.printed.stdout).not.toMatch(/"level":50/);
+  {
+    await using current = await startCurrent(server.url);
+    await using onCurrent = on(current.url, bob.token).subscribe(EVENTS, variables);
+    await send(ann.graphql, id, ...next('beside, of the previous release'));
+    await send(on(current.url, ann.token), id, ...next('beside, of this release'));
+    expect(await readTexts(onPrevious, texts.length)).toEqual(texts);
+    expect(await readTexts(onCurrent, texts.length)).toEqual(texts);
+    expect(previous.program.printed.stdout).not.toMatch(/"level":50/);
 
-  await previous[Symbol.asyncDispose]();
-  await expect(startPrevious(server.url)).rejects.toThrow('corrupted migrations');
-  await using afterwards = on(current.url, bob.token).subscribe(EVENTS, variables);
-  await send(on(current.url, ann.token), id, ...next('after'));
+    await previous[Symbol.asyncDispose]();
+    await using restarted = await startPrevious(server.url);
+    await using onRestarted = on(restarted.url, bob.token).subscribe(EVENTS, variables);
+    await send(on(restarted.url, ann.token), id, ...next('restarted, of the previous release'));
+    await send(on(current.url, ann.token), id, ...next('restarted, of this release'));
+    expect(await readTexts(onRestarted, texts.length)).toEqual(texts);
+    expect(await readTexts(onCurrent, 2)).toEqual(texts.slice(-2));
+    expect(restarted.program.printed.stdout).not.toMatch(/"level":50/);
+  }
+
+  await using rolledBack = await startPrevious(server.url);
+  await using afterwards = on(rolledBack.url, bob.token).subscribe(EVENTS, variables);
+  await send(on(rolledBack.url, ann.token), id, ...next('rolled back'));
   expect(await readTexts(afterwards, texts.length)).toEqual(texts);
 }, 120_000);
