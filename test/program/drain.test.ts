@@ -137,6 +137,43 @@ test('the process exits after the last close, with 0', { timeout: 60_000 }, asyn
   expect(await program.exited).toEqual([0, null]);
 });
 
+test(
+  'a download in flight ends before the process does',
+  { timeout: 60_000 },
+  async () => {
+    await using node = await startNode({ DRAIN_DELAY_MS: '1', DRAIN_SPREAD_MS: '1' });
+    const { program, url, token } = node;
+    const { media, content } = await storeFile(url, token);
+    const headers = { authorization: `Bearer ${token}` };
+    const response = await fetch(media, { headers });
+    program.child.kill('SIGTERM');
+    await expect.poll(() => program.printed.stdout).toContain('"draining"');
+    expect(Buffer.from(await response.arrayBuffer()).equals(content)).toBe(true);
+    expect(await program.exited).toEqual([0, null]);
+    expect(program.printed.stderr).toBe('');
+  },
+);
+
+/** Stores a file that does not fit into the buffers of a socket. */
+async function storeFile(url: string, token: string) {
+  const content = Buffer.alloc(20_000_000, 'file');
+  const query = `mutation { sendMessage(conversationId: "${CONVERSATION_ID}", files: ["file.bin"]) {
+    media { id } } }`;
+  const headers = { authorization: `Bearer ${token}` };
+  const sent = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: JSON.stringify({ query }),
+  });
+  const { data } = (await sent.json()) as { data: { sendMessage: { media: { id: string }[] } } };
+  const id = data.sendMessage.media[0]?.id.replace('Media:', '') ?? '';
+  const form = new FormData();
+  form.set('file', new File([content], 'file.bin'));
+  const uploaded = await fetch(`${url}/media/upload/${id}`, { method: 'POST', headers, body: form });
+  expect(uploaded.status).toBe(200);
+  return { media: `${url}/media/${id}`, content };
+}
+
 async function openPolling(url: string) {
   const response = await fetch(`${url}/socket.io/?EIO=4&transport=polling`);
   const { sid } = JSON.parse((await response.text()).slice(1)) as { sid: string };

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ByteLedgers } from '../../lib/byte-ledger.ts';
@@ -107,11 +106,22 @@ export function createRequests({
   let isDraining = false;
   /** When each request in flight was received. */
   const receivedAt = new Map<ServerResponse, number>();
+  /** Those that wait until requests have their responses, each with the responses that it lacks. */
+  const waits = new Map<() => void, Set<ServerResponse>>();
+  const endWaits = (response: ServerResponse): void => {
+    for (const [resolve, responses] of waits) {
+      responses.delete(response);
+      if (responses.size > 0) continue;
+      waits.delete(resolve);
+      resolve();
+    }
+  };
   const requests = new SerialRequests((request, response) => {
     if (isDraining) closeAfter(response);
     receivedAt.set(response, performance.now());
     response.once('close', () => {
       receivedAt.delete(response);
+      endWaits(response);
       onResponse(router.routeOf(request), response.headersSent ? response.statusCode : undefined);
     });
     handleInTurn(request, response).catch((error: unknown) => {
@@ -176,8 +186,11 @@ export function createRequests({
     endKeepAlive() {
       for (const response of receivedAt.keys()) response.shouldKeepAlive = false;
     },
-    async whenIdle() {
-      await Promise.all([...receivedAt.keys()].map((response) => once(response, 'close')));
+    whenIdle() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      if (receivedAt.size === 0) resolve();
+      else waits.set(resolve, new Set(receivedAt.keys()));
+      return promise;
     },
     destroy() {
       for (const response of receivedAt.keys()) response.destroy();
