@@ -27,6 +27,10 @@ const AuditEntry = builder.objectRef<AuditEntryRow>('AuditEntry').implement({
     }),
     address: t.exposeString('address', { description: 'The network address of the operator.' }),
     node: t.exposeString('nodeId', { description: 'The id of the node that received the request.' }),
+    nodeName: t.exposeString('nodeName', {
+      nullable: true,
+      description: 'The `NODE_NAME` of that node; null without one.',
+    }),
     outcome: t.exposeString('outcome', {
       nullable: true,
       description:

@@ -5,7 +5,10 @@ import type { AuditLogTable, Timestamp } from './tables.ts';
 
 export type AuditEntry = Selectable<AuditLogTable>;
 
-export type NewAuditEntry = Pick<AuditEntry, 'action' | 'arguments' | 'reason' | 'address' | 'nodeId'>;
+export type NewAuditEntry = Pick<
+  AuditEntry,
+  'action' | 'arguments' | 'reason' | 'address' | 'nodeId' | 'nodeName'
+>;
 
 export async function insert(db: Db, entry: NewAuditEntry): Promise<AuditEntryId> {
   const { id } = await db

@@ -18,6 +18,7 @@ import { partitionedLog } from './migrations/0010-partitioned-log.ts';
 import { operators } from './migrations/0011-operators.ts';
 import { nodeNames } from './migrations/0012-node-names.ts';
 import { lockedNodes } from './migrations/0013-locked-nodes.ts';
+import { auditNodeNames } from './migrations/0014-audit-node-names.ts';
 import type { Tables } from './tables.ts';
 
 export interface Migration extends KyselyMigration {
@@ -43,6 +44,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0011-operators': operators,
   '0012-node-names': nodeNames,
   '0013-locked-nodes': lockedNodes,
+  '0014-audit-node-names': auditNodeNames,
 };
 
 /** The lock that Kysely's migrator takes, with which earlier releases migrated. */

@@ -320,6 +320,8 @@ export interface AuditLogTable {
   address: string;
   /** The node that received it. */
   nodeId: string;
+  /** Null without `NODE_NAME`, and for nodes of an older version. */
+  nodeName: Generated<string | null>;
   /** `OK` or an error code; null until the action has ended. */
   outcome: ColumnType<string | null, never, string>;
 }

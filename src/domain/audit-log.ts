@@ -11,6 +11,7 @@ export interface Operator {
   readonly address: string;
   /** The node that received the request. */
   readonly nodeId: string;
+  readonly nodeName: string | null;
 }
 
 /** A mutation with its arguments. */

@@ -6,7 +6,7 @@ const DELAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 const WAIT_BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 10];
 const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128];
 const CONNECTION_TRANSPORTS = ['graphql-ws', 'sse', 'socket.io'];
-const ERROR_TRANSPORTS = ['http', 'graphql-ws', 'socket.io'];
+const ERROR_TRANSPORTS = ['http', 'graphql-ws', 'socket.io', 'admin'];
 
 /** Reasons why a subscription leaves shared delivery and reads the event log on its own. */
 const FALLBACK_REASONS = ['SLOW', 'GAP', 'QUEUE_FULL', 'EXECUTION_FAILED', 'WRITE_FAILED'] as const;

@@ -12,6 +12,7 @@ interface Entry {
   readonly reason: string | null;
   readonly address: string;
   readonly node: string;
+  readonly nodeName: string | null;
   readonly outcome: string | null;
 }
 
@@ -33,6 +34,7 @@ const AUDIT_LOG = /* GraphQL */ `
         reason
         address
         node
+        nodeName
         outcome
       }
       pageInfo {
@@ -55,7 +57,7 @@ let app: TestGateway;
 let operator: Operator;
 
 beforeAll(async () => {
-  app = await startTestApp();
+  app = await startTestApp({ env: { NODE_NAME: 'node-1' } });
   operator = createOperator(app.url);
 });
 
@@ -81,6 +83,7 @@ test('an action is recorded with its arguments, reason, operator and outcome', a
       arguments: { accountId: account.id },
       reason: 'stolen phone',
       address: '127.0.0.1',
+      nodeName: 'node-1',
       outcome: 'OK',
     },
   ]);

@@ -30,6 +30,16 @@ test('introspection is on, whatever INTROSPECTION is', async () => {
   expect(found.types.map(({ name }) => name)).toContain('AuditEntry');
 });
 
+test('errors are counted', async () => {
+  const count = async (): Promise<number> => {
+    const text = await (await fetch(`${app.url}/metrics`)).text();
+    return Number(/parley_errors_total\{transport="admin",code="INVALID_INPUT"\} (\d+)/.exec(text)?.[1]);
+  };
+  const before = await count();
+  for (const query of ['{ unknown }', '{ account(id: "no id") { id } }']) await operator.send(query);
+  expect(await count()).toBe(before + 2);
+});
+
 test('queries may be sent by GET, mutations only by POST', async () => {
   const query = await fetch(`${app.url}/admin/graphql?query={auditLog{nodes{id}}}`);
   expect([query.status, await query.json()]).toMatchObject([200, { data: { auditLog: { nodes: [] } } }]);

@@ -179,7 +179,7 @@ test('entries of the audit log are removed after 400 days', async () => {
   const act = (name: string) =>
     runAudited(
       deps,
-      { address: '192.0.2.1', nodeId: 'node-1' },
+      { address: '192.0.2.1', nodeId: 'node-1', nodeName: null },
       { name, arguments: {} },
       async () => undefined,
     );

@@ -7,7 +7,9 @@ import { isGraphiqlOn } from '../../config.ts';
 import type { Config } from '../../config.ts';
 import type { Logger } from '../../log.ts';
 import type { FormatError } from '../execution/format-error.ts';
+import { countErrors } from '../count-errors.ts';
 import { parseDocument } from '../execution/parse-document.ts';
+import type { Metrics } from '../metrics.ts';
 import { acceptsHtml, negotiate } from './content-negotiation.ts';
 import { withCodes, withStatus } from './error-status.ts';
 import { OPERATOR_QUERY } from './graphiql-default-query.ts';
@@ -23,6 +25,7 @@ export interface OperatorGraphqlOptions {
   readonly schema: GraphQLSchema;
   readonly contextOf: (request: IncomingMessage) => object;
   readonly formatError: FormatError;
+  readonly metrics: Metrics;
   readonly config: Config;
   readonly log: Logger;
 }
@@ -65,8 +68,12 @@ export function createOperatorGraphql(
   };
 }
 
-/** Creates the plugin that limits requests, as for clients, and gives every error its code. */
-function createPlugin({ contextOf, formatError }: OperatorGraphqlOptions): Plugin<object, ServerContext> {
+/** Creates the plugin that limits requests, as for clients, and gives every error its code and counts it. */
+function createPlugin({
+  contextOf,
+  formatError,
+  metrics,
+}: OperatorGraphqlOptions): Plugin<object, ServerContext> {
   const format = (errors: readonly GraphQLError[]): GraphQLError[] =>
     errors.map((error) => formatError(error));
   return {
@@ -90,7 +97,9 @@ function createPlugin({ contextOf, formatError }: OperatorGraphqlOptions): Plugi
       }),
     onResultProcess({ result, setResult }) {
       if (Array.isArray(result) || Symbol.asyncIterator in result) return;
-      setResult(withCodes(result, formatError, false));
+      const coded = withCodes(result, formatError, false);
+      countErrors(metrics, 'admin', coded.errors);
+      setResult(coded);
     },
   };
 }

@@ -4,7 +4,7 @@ import { createTable, setText } from './items.js';
 
 const AUDIT_LOG = `query AuditLog($first: Int!) {
   auditLog(first: $first) {
-    nodes { id at action arguments reason address node outcome }
+    nodes { id at action arguments reason address node nodeName outcome }
     pageInfo { hasNextPage }
   }
 }`;
@@ -37,7 +37,7 @@ export function createAudit() {
         },
       },
       { title: 'Operator', text: ({ address }) => address },
-      { title: 'Node', text: ({ node }) => node.slice(0, 8) },
+      { title: 'Node', text: ({ node, nodeName }) => nodeName ?? node.slice(0, 8) },
     ],
   });
   const refresh = async () => {
