@@ -132,7 +132,7 @@ test('each node has settings that Parley accepts, and they differ by the name al
   const [a, b] = nodes.map(({ environment }) => readConfig({ HOST: '0.0.0.0', ...environment }));
   expect(a).toMatchObject({
     DATABASE_URL: `postgres://parley:${env['POSTGRES_PASSWORD']}@postgres:5432/parley`,
-    REDIS_URL: `redis://:${env['REDIS_PASSWORD']}@redis:6379`,
+    REDIS_URL: `redis://default:${env['REDIS_PASSWORD']}@redis:6379`,
     NODE_NAME: 'a',
     TURN_SECRET: [env['TURN_SECRET']],
     TURN_URLS: ['turn:chat.example.com:3478?transport=udp', 'turn:chat.example.com:3478?transport=tcp'],
@@ -195,7 +195,7 @@ describe.skipIf(isMissing('redis-server'))('the script of Redis', () => {
       tmpdir(),
     );
     await waitForOutput(server.child, /Ready to accept connections/);
-    const url = `redis://:${env['REDIS_PASSWORD']}@127.0.0.1:${port}`;
+    const url = `redis://default:${env['REDIS_PASSWORD']}@127.0.0.1:${port}`;
     const client = createClient({ url });
     await client.connect();
     expect(await client.configGet(['save', 'appendonly'])).toEqual({ save: '', appendonly: 'no' });

@@ -133,7 +133,7 @@ test('the settings and the secrets are accepted together, and the example of the
   const secret = readManifests('secret.example.yaml')[0] as unknown as { stringData: Record<string, string> };
   const replaced = {
     DATABASE_URL: 'postgres://parley:password@host:5432/parley',
-    REDIS_URL: 'redis://:password@host:6379',
+    REDIS_URL: 'redis://default:password@host:6379',
     AUTH_SECRET: 'a secret of accounts',
     ADMIN_TOKEN: 'token-of-the-operators',
     TURN_SECRET: 'a secret of coturn',

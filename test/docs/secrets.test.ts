@@ -1,12 +1,14 @@
 import { createHmac } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createClient } from '@redis/client';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import { CONVERSATION_EVENTS, openClient, subscribe } from '../client/subscriptions.ts';
 import { CONVERSATION_ID, logIn } from '../harness/demo-server.ts';
 import { isMissing } from '../harness/installed-programs.ts';
+import { startRedis } from '../harness/redis.ts';
 import type { Server } from '../harness/server.ts';
 import { readCommands, startDeployment } from './book.ts';
 import { findCodeBlocks, readProjectFile } from './snippets.ts';
@@ -127,4 +129,40 @@ describe.skipIf(isMissing('postgresql', 'curl'))('rotation', () => {
     expect(rows).toEqual([{ usename: expect.stringMatching(/^parley_\d{8}$/) }]);
     await renewedSession.expectLive();
   });
+
+  test.skipIf(isMissing('redis-server'))(
+    'the password of Redis is replaced while both nodes use it',
+    { timeout: 120_000 },
+    async () => {
+      await using stack = new AsyncDisposableStack();
+      const redis = stack.use(await startRedis());
+      const admin = stack.use(await openRedis(redis.url));
+      await admin.run('ACL', 'SETUSER', 'default', 'resetpass', '>first');
+      const { nodes, run } = await startDeployment(stack, {
+        REDIS_URL: redis.url.replace('//', '//default:first@'),
+      });
+      const [definitions = ''] = findCodeBlocks(await readProjectFile('docs/operations/secrets.md'), 'sh');
+      const session = openSession(stack, nodes, await logIn(nodes[0].url));
+      await session.expectLive();
+
+      const [replace = ''] = await readCommands('secrets', 'Redis password');
+      await run(`${definitions}${replace}`);
+      await admin.run('ACL', 'SETUSER', 'default', '<first');
+      await expect(openRedis(redis.url.replace('//', '//default:first@'))).rejects.toThrow('WRONGPASS');
+      await session.expectLive();
+      for (const { url } of nodes) {
+        const metrics = await (await fetch(`${url}/metrics`)).text();
+        expect(metrics).toMatch(/^parley_bus_connected 1$/m);
+      }
+    },
+  );
 });
+
+async function openRedis(url: string) {
+  const client = createClient({ url, socket: { reconnectStrategy: false } });
+  await client.connect();
+  return {
+    run: (...command: string[]) => client.sendCommand(command),
+    [Symbol.asyncDispose]: () => client.close(),
+  };
+}
