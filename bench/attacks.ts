@@ -1,5 +1,6 @@
 // Measures what an honest client notices, and what the process holds, while strangers and accounts attack the server.
-// `node bench/attacks.ts [NAME...]`; ATTACK_SECONDS (10) is the duration of each, DATABASE_URL the database.
+// `node bench/attacks.ts [NAME...]`; ATTACK_SECONDS (10) is the duration of each, DATABASE_URL the database, ATTACK_NODES (1)
+// the number of nodes, each with an attacker. The honest client uses the last one.
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -18,6 +19,7 @@ import type { Server } from './server.ts';
 
 const ATTACKER = new URL('attacker.ts', import.meta.url).pathname;
 const SECONDS = Number(process.env['ATTACK_SECONDS'] ?? 10);
+const NODES = Number(process.env['ATTACK_NODES'] ?? 1);
 const QUIET_SECONDS = 4;
 const PASSWORD = 'an honest password';
 const PROBE_INTERVAL_MS = 50;
@@ -97,25 +99,28 @@ const p99 = ({ latencies }: Honest): number =>
     0.99,
   );
 
-async function measureAttack(server: Server, name: string): Promise<Row> {
-  const { url } = server;
+async function measureAttack(nodes: readonly Server[], name: string): Promise<Row> {
+  const url = nodes.at(-1)?.url ?? '';
   const honestToken = await signUp(url, 'honest@example.com');
   const tokens: string[] = [];
   for (let index = 0; index < ATTACKING_ACCOUNTS; index += 1)
     tokens.push(await signUp(url, `attacker${index}@example.com`));
   const quiet = await runHonest(url, honestToken, QUIET_SECONDS);
-  const rest = await server.probe.memory();
-  const attacker = spawn(process.execPath, [ATTACKER, name, url, ...tokens], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
-  const exited = once(attacker, 'exit');
+  const rest = await readMemory(nodes);
+  const attackers = nodes.map((node) =>
+    spawn(process.execPath, [ATTACKER, name, node.url, ...tokens], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    }),
+  );
+  const exits = attackers.map((attacker) => once(attacker, 'exit'));
   const attacked = await runHonest(url, honestToken, SECONDS);
-  const held = await server.probe.memory();
-  attacker.kill('SIGKILL');
-  await exited;
+  const held = await readMemory(nodes);
+  for (const attacker of attackers) attacker.kill('SIGKILL');
+  await Promise.all(exits);
   await sleep(2_000);
-  const after = await server.probe.memory();
-  const mb = (bytes: number): number => bytes / 1024 / 1024;
+  const after = await readMemory(nodes);
+  const mostMb = (a: readonly number[], b: readonly number[]): number =>
+    Math.max(...a.map((bytes, index) => bytes - (b[index] ?? 0))) / 1024 / 1024;
   return {
     attack: name,
     quietP99Ms: p99(quiet),
@@ -123,9 +128,17 @@ async function measureAttack(server: Server, name: string): Promise<Row> {
     failedRequests: attacked.failedRequests,
     slowestLoginMs: Math.max(...attacked.logins),
     failedLogins: attacked.failedLogins,
-    heldMb: mb(held.used - rest.used),
-    residentMb: mb(held.resident - rest.resident),
-    heldAfterMb: mb(after.used - rest.used),
+    heldMb: mostMb(held.used, rest.used),
+    residentMb: mostMb(held.resident, rest.resident),
+    heldAfterMb: mostMb(after.used, rest.used),
+  };
+}
+
+async function readMemory(nodes: readonly Server[]) {
+  const memories = await Promise.all(nodes.map(({ probe }) => probe.memory()));
+  return {
+    used: memories.map(({ used }) => used),
+    resident: memories.map(({ resident }) => resident),
   };
 }
 
@@ -141,12 +154,14 @@ const rows: Row[] = [];
 for (const name of names) {
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-attacks-'));
   try {
-    await using server = await startServer(dataDir, {
-      RATE_LIMITS: 'on',
-      LOG_LEVEL: 'error',
-      AUTH_SECRET: randomBytes(32).toString('hex'),
-    });
-    const row = await measureAttack(server, name);
+    await using stack = new AsyncDisposableStack();
+    const secret = randomBytes(32).toString('hex');
+    const nodes: Server[] = [];
+    while (nodes.length < NODES) {
+      const settings = { RATE_LIMITS: 'on', LOG_LEVEL: 'error', AUTH_SECRET: secret };
+      nodes.push(stack.use(await startServer(dataDir, settings)));
+    }
+    const row = await measureAttack(nodes, name);
     rows.push(row);
     const cells = Object.values(row)
       .slice(1)
