@@ -137,22 +137,18 @@ test('the process exits after the last close, with 0', { timeout: 60_000 }, asyn
   expect(await program.exited).toEqual([0, null]);
 });
 
-test(
-  'a download in flight ends before the process does',
-  { timeout: 60_000 },
-  async () => {
-    await using node = await startNode({ DRAIN_DELAY_MS: '1', DRAIN_SPREAD_MS: '1' });
-    const { program, url, token } = node;
-    const { media, content } = await storeFile(url, token);
-    const headers = { authorization: `Bearer ${token}` };
-    const response = await fetch(media, { headers });
-    program.child.kill('SIGTERM');
-    await expect.poll(() => program.printed.stdout).toContain('"draining"');
-    expect(Buffer.from(await response.arrayBuffer()).equals(content)).toBe(true);
-    expect(await program.exited).toEqual([0, null]);
-    expect(program.printed.stderr).toBe('');
-  },
-);
+test('a download in flight ends before the process does', { timeout: 60_000 }, async () => {
+  await using node = await startNode({ DRAIN_DELAY_MS: '1', DRAIN_SPREAD_MS: '1' });
+  const { program, url, token } = node;
+  const { media, content } = await storeFile(url, token);
+  const headers = { authorization: `Bearer ${token}` };
+  const response = await fetch(media, { headers });
+  program.child.kill('SIGTERM');
+  await expect.poll(() => program.printed.stdout).toContain('"draining"');
+  expect(Buffer.from(await response.arrayBuffer()).equals(content)).toBe(true);
+  expect(await program.exited).toEqual([0, null]);
+  expect(program.printed.stderr).toBe('');
+});
 
 /** Stores a file that does not fit into the buffers of a socket. */
 async function storeFile(url: string, token: string) {
