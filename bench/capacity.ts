@@ -1,7 +1,5 @@
 // Measures what the capacity model (docs/scaling.md) needs and no other bench has: what sends cost PostgreSQL by the number of
 // concurrent senders, and what connections, idle connections, logins and initial queries cost a node and PostgreSQL.
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { startPostgres } from '../test/harness/postgres.ts';
@@ -12,7 +10,7 @@ import { cpuMs, cpuOfTree, findProcess } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { startSeededServer } from './seed-accounts.ts';
-import type { Command, RoundResult } from './senders.ts';
+import { startSenders } from './sender-process.ts';
 import { print } from './server.ts';
 
 const ACCOUNTS = 5_000;
@@ -88,11 +86,8 @@ async function readCounters() {
 }
 
 async function measureSends(senders: number): Promise<void> {
-  const child = fork(new URL('senders.ts', import.meta.url));
-  const run = async (command: Command): Promise<RoundResult> => {
-    child.send(command);
-    return ((await once(child, 'message')) as [RoundResult])[0];
-  };
+  await using process = startSenders();
+  const { run } = process;
   // Each sends to a conversation of its own.
   const own = members.filter((_, index) => index % PER_CONVERSATION === 0).slice(0, senders);
   await run({ type: 'open', url: `${server.url.replace('http', 'ws')}/graphql`, senders: own });
@@ -106,7 +101,6 @@ async function measureSends(senders: number): Promise<void> {
     return sends;
   });
   const after = await readCounters();
-  child.kill();
   const messages = after.messages - before.messages;
   report({
     case: 'send',

@@ -28,6 +28,23 @@ export const createSubscribeScript = (
   countedPrefix: '{"id":"<id>","type":"next"',
 });
 
+const EVENTS_AFTER = EVENTS.replace('($id: ID!)', '($id: ID!, $after: Cursor!)').replace(
+  'conversationId: $id',
+  'conversationId: $id, after: $after',
+);
+
+/** Creates the script of GraphQL subscribers that resume after their cursors. */
+export function createResumeScript(
+  origin: string,
+  count: number,
+  members: readonly (Member & { readonly cursor: string })[],
+): ClientScript {
+  const script = createSubscribeScript(origin, count, members);
+  const variables = { id: '<conversation>', after: '<cursor>' };
+  const subscribe = { id: '<id>', type: 'subscribe', payload: { query: EVENTS_AFTER, variables } };
+  return { ...script, messages: [...script.messages.slice(0, 1), JSON.stringify(subscribe)] };
+}
+
 /** Creates the script of clients of a bare WebSocket server: each joins the room of a member's conversation. */
 export const createJoinScript = (port: number, count: number, members: readonly Member[]): ClientScript => ({
   type: 'open',
@@ -50,6 +67,58 @@ export function createEvent(bytes: number, text = '') {
 export function createFrame(bytes: number, text = ''): string {
   const conversationEvents = { __typename: 'MessageSent', ...createEvent(bytes, text) };
   return JSON.stringify({ id: crypto.randomUUID(), type: 'next', payload: { data: { conversationEvents } } });
+}
+
+/** Creates the script of clients of a Socket.IO server, which send packets one by one after connecting. */
+const createSocketIoScript = (
+  origin: string,
+  count: number,
+  packets: readonly string[],
+  readyText: string,
+): ClientScript => ({
+  type: 'open',
+  url: `${origin.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`,
+  count,
+  messages: ['', '40', ...packets],
+  readyText,
+  countedPrefix: '42["message",',
+});
+
+/** Creates the script of clients of the Socket.IO peers, which have one room. */
+export const createRoomScript = (port: number, count: number): ClientScript =>
+  createSocketIoScript(`http://127.0.0.1:${port}`, count, ['42["join"]'], '42["ready"]');
+
+/** Creates the script of legacy clients, which join the conversation of their member. Clients use the members in turn. */
+export const createLegacyScript = (
+  origin: string,
+  count: number,
+  members: readonly Member[],
+): ClientScript => ({
+  ...createSocketIoScript(
+    origin,
+    count,
+    ['42["authenticate",{"token":"<token>"}]', '42["join_conversation",{"conversation_id":<legacyId>}]'],
+    'Vous avez rejoins',
+  ),
+  substitutions: members.map((member) => ({
+    ...member,
+    legacyId: member.conversation.slice('Conversation:'.length),
+  })),
+});
+
+/** Creates the payload that the Socket.IO peers emit, of the same size as that of Parley. */
+export function createPayload(bytes: number): string {
+  const [time, content] = ['2026-11-26T00:00:00.123000', '.'.repeat(bytes)];
+  const message = { id: 1234, link_id: 1, sent: time, read: null, content, medias: 0 };
+  const person = {
+    id: 1,
+    email: '12345678@example.com',
+    first_name: 'Test',
+    last_name: '12345678',
+    birthday: null,
+  };
+  const sender = { ...person, created: time, updated: time, isOnline: true, type: 'DEFAULT' };
+  return JSON.stringify({ conversation_id: 1, message, time, sender, media_list: [], status: 'done' });
 }
 
 /** The first screen of an app: circles, conversations, last messages, participants and presence. */

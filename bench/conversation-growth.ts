@@ -1,12 +1,13 @@
 // Measures the CPU time per message by conversation size. All members subscribe.
 import { startPostgres } from '../test/harness/postgres.ts';
 import { startSeededServer } from './seed-accounts.ts';
-import { median, startPeer } from './measure.ts';
+import { startPeer } from './measure.ts';
 import { createJoinScript, createSubscribeScript } from './client-scripts.ts';
-import { FRAME, runLoad, SEND } from './open-loop-load.ts';
+import { FRAME, openLoad, SEND } from './open-loop-load.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
-import { printRow, formatRatio, formatUs } from './rounds.ts';
+import { formatRatio, formatUs, measurePairs, printRow } from './rounds.ts';
+import { IS_QUICK } from './scale.ts';
 import { print } from './server.ts';
 
 const SUBSCRIBERS = 1_000;
@@ -17,8 +18,7 @@ const CASES = [
   { members: 100, perSecond: 100 },
   { members: 1_000, perSecond: 10 },
 ];
-const SECONDS = 5;
-const ROUNDS = 5;
+const SECONDS = IS_QUICK ? 1 : 3;
 
 async function compare({ members: perConversation, perSecond }: (typeof CASES)[number]): Promise<Row> {
   await using stack = new AsyncDisposableStack();
@@ -27,20 +27,22 @@ async function compare({ members: perConversation, perSecond }: (typeof CASES)[n
   const { server, members } = stack.use(await startSeededServer(seed, postgres.url));
   const bare = stack.use(await startPeer('bare-ws'));
   const load = { perSecond, seconds: SECONDS, receivers: perConversation };
-  const rounds = [];
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const toParley = createSubscribeScript(server.url, SUBSCRIBERS, members);
-    const parley = await runLoad(server.pid, toParley, { ...load, message: SEND });
-    const toBare = createJoinScript(bare.port, SUBSCRIBERS, members);
-    rounds.push({ parley, bare: await runLoad(bare.pid, toBare, { ...load, message: FRAME }) });
-  }
+  const toParley = createSubscribeScript(server.url, SUBSCRIBERS, members);
+  const toBare = createJoinScript(bare.port, SUBSCRIBERS, members);
+  const parley = stack.use(await openLoad(server.pid, toParley, { ...load, message: SEND }));
+  const peer = stack.use(await openLoad(bare.pid, toBare, { ...load, message: FRAME }));
+  const { median, ratio } = await measurePairs(
+    { parley: () => parley.run(), bare: () => peer.run() },
+    { steady: 'cpuUs' },
+  );
+  const parleyUs = median('parley', 'cpuUs');
   return {
     members: perConversation,
     conversations: SUBSCRIBERS / perConversation,
-    parleyUs: median(rounds.map(({ parley }) => parley.cpuUs)),
-    bareWsUs: median(rounds.map(({ bare }) => bare.cpuUs)),
-    toBareWs: median(rounds.map(({ parley, bare }) => parley.cpuUs / bare.cpuUs)),
-    parleyPerSubscriberUs: median(rounds.map(({ parley }) => parley.cpuUs / perConversation)),
+    parleyUs,
+    bareWsUs: median('bare', 'cpuUs'),
+    toBareWs: ratio('parley', 'bare', 'cpuUs'),
+    parleyPerSubscriberUs: parleyUs === undefined ? undefined : parleyUs / perConversation,
   };
 }
 

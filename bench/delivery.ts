@@ -1,4 +1,4 @@
-// Measures resumes, removals, and the server memory of clients that do not read.
+// Measures removals, and the server memory of clients that do not read.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,13 +11,12 @@ import { openGraphqlSocket } from '../test/harness/graphql-socket.ts';
 import { openPacketSocket } from '../test/harness/packet-connection.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
+import { repeat } from './scale.ts';
 import { formatPercentile, measurePeakMb, print, startServer } from './server.ts';
 import type { Server } from './server.ts';
 
-const MISSED = 1_000;
-const RESUMES = 100;
-const REMOVALS = 100;
-const MESSAGES = 5_000;
+const REMOVALS = repeat(100);
+const MESSAGES = repeat(5_000);
 const WRITERS = 8;
 
 const rows: Row[] = [];
@@ -64,25 +63,6 @@ async function sendMessages({ ann, conversation }: Setup, count: number, text: s
     }
   };
   await Promise.all(Array.from({ length: WRITERS }, writer));
-}
-
-/** Returns the times from a subscription after an old cursor to `StreamLive`, in milliseconds, sorted. */
-async function measureResumes(setup: Setup): Promise<number[]> {
-  const { bob, conversation } = setup;
-  const { conversation: before } = await bob.graphql.run<{ conversation: { eventCursor: string } }>(
-    'query ($id: ID!) { conversation(id: $id) { eventCursor } }',
-    { id: conversation.id },
-  );
-  await sendMessages(setup, MISSED, 'missed');
-  const delays: number[] = [];
-  for (let round = 0; round < RESUMES; round += 1) {
-    const startedAt = performance.now();
-    await using events = await bob.subscribeToConversation(conversation.id, before.eventCursor);
-    await events.nextOf('StreamLive');
-    delays.push(performance.now() - startedAt);
-    if (events.pending().length !== MISSED) throw new Error('A missed event was not replayed.');
-  }
-  return delays.toSorted((a, b) => a - b);
 }
 
 /** Returns the times from a removal request to the end of the member's stream, and to the frame on its legacy client. */
@@ -200,11 +180,6 @@ async function openFreshServer(): Promise<AsyncDisposable & { readonly setup: Se
       `removal, until the end of the ${target}: ${formatPercentile(delays, 0.5)} ms (median), ${formatPercentile(delays, 0.99)} ms (p99)`,
     );
   for (const [target, delays] of Object.entries(removals)) rows.push(summarize(`removal, ${target}`, delays));
-  const resumes = await measureResumes(freshServer.setup);
-  print(
-    `resume of ${MISSED} missed events: ${formatPercentile(resumes, 0.5)} ms (median), ${formatPercentile(resumes, 0.99)} ms (p99)`,
-  );
-  rows.push(summarize('resume', resumes));
 }
 await comparePaused(
   `a paused GraphQL client while ${MESSAGES} x 4 KB pass`,

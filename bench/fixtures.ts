@@ -1,57 +1,62 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createTestAccount } from '../src/testing/account.ts';
-import type { TestAccount } from '../src/testing/account.ts';
-import { createCircle, createConversation, createGraphqlClient } from '../src/testing/index.ts';
-import type { Entity } from '../src/testing/index.ts';
+import { startPostgres } from '../test/harness/postgres.ts';
 import { openReceivers } from './load-clients.ts';
 import type { Receivers } from './load-clients.ts';
 import type { Peer } from './measure.ts';
-import { startServer } from './server.ts';
+import { openPublisher } from './publisher.ts';
+import { startSeededServer } from './seed-accounts.ts';
+import type { Member } from './seed-accounts.ts';
+import type { Server } from './server.ts';
 import type { ClientScript } from './load-client-process.ts';
 
-const SEND =
-  'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
+/** Opens clients that receive from a peer, which publishes the text repeatedly, in bursts. */
+export const openPeerReceivers = (
+  peer: Peer,
+  script: ClientScript,
+  text: string,
+  burst = 1,
+): Promise<Receivers> => {
+  const texts = burst === 1 ? text : Array.from({ length: burst }, () => text);
+  return openReceivers({ script, pid: peer.pid, burst, publish: () => peer.publish(texts) });
+};
 
-/** Opens clients that receive from a peer, which publishes the text repeatedly. */
-export const openPeerReceivers = (peer: Peer, script: ClientScript, text: string): Promise<Receivers> =>
-  openReceivers({ script, pid: peer.pid, publish: () => peer.publish(text) });
-
-/** A server with a conversation of two accounts, for any number of subscribers. */
+/** A server on PostgreSQL with a conversation of two accounts, for any number of subscribers. */
 export interface Fixture extends AsyncDisposable {
+  readonly server: Server;
   /** The URL of its WebSockets. */
   readonly origin: string;
-  readonly ann: TestAccount;
-  readonly bob: TestAccount;
-  readonly conversation: Entity;
-  /** Opens clients that receive from the server while Ann sends the text repeatedly. */
-  openReceivers(script: ClientScript, text: string): Promise<Receivers>;
+  readonly ann: Member;
+  readonly bob: Member;
+  /** Sends a text that no one receives. */
+  send(text: string): Promise<void>;
+  /** Opens clients that receive from the server while Ann sends the text repeatedly, in bursts. */
+  openReceivers(script: ClientScript, text: string, burst?: number): Promise<Receivers>;
 }
 
-export async function openFixture(): Promise<Fixture> {
+/** Starts the server on a PostgreSQL of its own, or on that at a URL. */
+export async function openFixture(postgresUrl?: string): Promise<Fixture> {
   await using stack = new AsyncDisposableStack();
-  const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
-  stack.defer(() => rm(dataDir, { recursive: true, force: true }));
-  const server = stack.use(await startServer(dataDir));
-  const anonymous = stack.use(createGraphqlClient(server.url));
-  const ann = stack.use(await createTestAccount(server.url, anonymous));
-  const bob = stack.use(await createTestAccount(server.url, anonymous));
-  const circle = await createCircle(ann, bob);
-  const conversation = await createConversation(ann, circle, bob);
-  const unsubscribedConversation = await createConversation(ann, circle, bob);
+  const url = postgresUrl ?? stack.use(await startPostgres()).url;
+  const seed = { accounts: 4, perConversation: 2 };
+  const { server, members } = stack.use(await startSeededServer(seed, url));
+  const [ann, bob, , eve] = members;
+  if (ann === undefined || bob === undefined || eve === undefined) throw new Error('No accounts');
+  const publisher = stack.use(await openPublisher(server.url, ann.token));
+  // No one subscribes to the second conversation.
+  const unreceived = stack.use(await openPublisher(server.url, eve.token));
   const resources = stack.move();
   return {
+    server,
     origin: server.url.replace('http', 'ws'),
     ann,
     bob,
-    conversation,
-    openReceivers: (script, text) =>
+    send: (text) => unreceived.send(eve.conversation, text),
+    openReceivers: (script, text, burst = 1) =>
       openReceivers({
         script,
         pid: server.pid,
-        publish: () => ann.graphql.run(SEND, { id: conversation.id, text }),
-        publishWithoutReceivers: () => ann.graphql.run(SEND, { id: unsubscribedConversation.id, text }),
+        burst,
+        publish: () => publisher.send(ann.conversation, text, burst),
+        publishWithoutReceivers: () => unreceived.send(eve.conversation, text, burst),
       }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };

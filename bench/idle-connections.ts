@@ -6,13 +6,13 @@ import type { Probe } from './measure.ts';
 import { createJoinScript, createSubscribeScript } from './client-scripts.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
+import { IS_QUICK, ROUNDS } from './scale.ts';
 import { print } from './server.ts';
 import type { ClientScript } from './load-client-process.ts';
 
-const SUBSCRIBERS = 10_000;
+const SUBSCRIBERS = IS_QUICK ? 1_000 : 10_000;
 /** Opened and closed first, so that only memory that grows with the number of subscribers is measured. */
 const WARM_UP_CLIENTS = 200;
-const ROUNDS = 5;
 /** Members per conversation, each with its own account and socket. */
 const CASES = [10, SUBSCRIBERS];
 

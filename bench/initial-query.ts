@@ -10,20 +10,22 @@ import { createTestAccount } from '../src/testing/account.ts';
 import { createGraphqlClient } from '../src/testing/index.ts';
 import { startPostgres } from '../test/harness/postgres.ts';
 import { INITIAL_QUERY } from './client-scripts.ts';
-import { cpuDuring, median, startPeer } from './measure.ts';
+import { instructionsDuring } from './instructions.ts';
+import { cpuDuring, startPeer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
+import { measurePairs } from './rounds.ts';
+import { repeat } from './scale.ts';
 import { formatPercentile, print, startServer } from './server.ts';
 
 const CASES = [
-  { circles: 1, conversations: 1, queries: 1_000 },
-  { circles: 3, conversations: 3, queries: 400 },
-  { circles: 5, conversations: 5, queries: 150 },
+  { circles: 1, conversations: 1, queries: repeat(2_000) },
+  { circles: 3, conversations: 3, queries: repeat(800) },
+  { circles: 5, conversations: 5, queries: repeat(400) },
 ];
 const PARTICIPANTS = 5;
 const MESSAGES = 30;
 const CONNECTIONS = 16;
-const ROUNDS = 5;
 
 type Case = (typeof CASES)[number];
 
@@ -104,11 +106,15 @@ async function runQueries(port: number, caller: Caller, count: number): Promise<
 
 async function measureCost({ port, pid }: { port: number; pid: number }, caller: Caller, count: number) {
   let delays: number[] = [];
-  const cpu = await cpuDuring(pid, async () => {
-    delays = await runQueries(port, caller, count);
+  let cpu = NaN;
+  const instructions = await instructionsDuring(pid, async () => {
+    cpu = await cpuDuring(pid, async () => {
+      delays = await runQueries(port, caller, count);
+    });
   });
   return {
     us: (cpu * 1000) / count,
+    instructions: instructions / count,
     medianMs: Number(formatPercentile(delays, 0.5)),
     p99Ms: Number(formatPercentile(delays, 0.99)),
   };
@@ -136,26 +142,26 @@ async function compare(testCase: Case): Promise<Row> {
   await client.query('analyze');
   const [parleyResult, peerResult] = [await runQuery(parley.port, caller), await runQuery(peer.port, caller)];
   if (parleyResult !== peerResult) throw new Error(`The results differ:\n${parleyResult}\n${peerResult}`);
-  const rounds = [];
-  for (let round = 0; round <= ROUNDS; round += 1) {
-    const costs = {
-      parley: await measureCost(parley, caller, testCase.queries),
-      mercurius: await measureCost(peer, caller, testCase.queries),
-    };
-    // The first round is a warm-up.
-    if (round > 0) rounds.push(costs);
-  }
+  const { median, ratio } = await measurePairs(
+    {
+      parley: () => measureCost(parley, caller, testCase.queries),
+      mercurius: () => measureCost(peer, caller, testCase.queries),
+    },
+    { steady: 'us' },
+  );
   return {
     circles: testCase.circles,
     conversations: testCase.circles * testCase.conversations,
     resultBytes: parleyResult.length,
-    parleyUs: median(rounds.map((round) => round.parley.us)),
-    mercuriusUs: median(rounds.map((round) => round.mercurius.us)),
-    toMercurius: median(rounds.map((round) => round.parley.us / round.mercurius.us)),
-    parleyMedianMs: median(rounds.map((round) => round.parley.medianMs)),
-    mercuriusMedianMs: median(rounds.map((round) => round.mercurius.medianMs)),
-    parleyP99Ms: median(rounds.map((round) => round.parley.p99Ms)),
-    mercuriusP99Ms: median(rounds.map((round) => round.mercurius.p99Ms)),
+    parleyUs: median('parley', 'us'),
+    mercuriusUs: median('mercurius', 'us'),
+    toMercurius: ratio('parley', 'mercurius', 'us'),
+    parleyMedianMs: median('parley', 'medianMs'),
+    mercuriusMedianMs: median('mercurius', 'medianMs'),
+    parleyP99Ms: median('parley', 'p99Ms'),
+    mercuriusP99Ms: median('mercurius', 'p99Ms'),
+    parleyInstructions: median('parley', 'instructions'),
+    mercuriusInstructions: median('mercurius', 'instructions'),
   };
 }
 
@@ -165,7 +171,7 @@ for (const testCase of CASES) {
   const row = await compare(testCase);
   rows.push(row);
   for (const [name, value] of Object.entries(row)) {
-    print(`${name.padEnd(20)} ${typeof value === 'number' ? value.toFixed(2).padStart(12) : value}`);
+    if (typeof value === 'number') print(`${name.padEnd(20)} ${value.toFixed(2).padStart(12)}`);
   }
   print('');
 }

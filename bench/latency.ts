@@ -2,19 +2,20 @@
 import { startPostgres } from '../test/harness/postgres.ts';
 import { startSeededServer } from './seed-accounts.ts';
 import type { SeededServer } from './seed-accounts.ts';
-import { median, startPeer } from './measure.ts';
-import type { Peer } from './measure.ts';
+import { startPeer } from './measure.ts';
 import { createJoinScript, createSubscribeScript } from './client-scripts.ts';
-import { FRAME, runLoad, SEND } from './open-loop-load.ts';
+import { FRAME, openLoad, SEND } from './open-loop-load.ts';
+import type { OpenLoop } from './open-loop-load.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
+import { measurePairs } from './rounds.ts';
+import { IS_QUICK } from './scale.ts';
 import { print } from './server.ts';
 
 const SUBSCRIBERS = 1_000;
 /** Members per conversation, and so receivers per message. */
 const PER_CONVERSATION = 10;
-const SECONDS = 5;
-const ROUNDS = 5;
+const SECONDS = IS_QUICK ? 1 : 4;
 const CASES = [
   { database: 'postgres', perSecond: 1_000 },
   { database: 'embedded', perSecond: 1_000 },
@@ -31,23 +32,11 @@ async function readDeliveryDelay({ server }: SeededServer): Promise<{ sum: numbe
   };
 }
 
-async function compare(seeded: SeededServer, bare: Peer, perSecond: number) {
-  const { server, members } = seeded;
-  const load = { perSecond, seconds: SECONDS, receivers: PER_CONVERSATION };
+async function measureParley(seeded: SeededServer, clients: OpenLoop) {
   const before = await readDeliveryDelay(seeded);
-  const parley = await runLoad(server.pid, createSubscribeScript(server.url, SUBSCRIBERS, members), {
-    ...load,
-    message: SEND,
-  });
+  const result = await clients.run();
   const after = await readDeliveryDelay(seeded);
-  return {
-    parley,
-    bare: await runLoad(bare.pid, createJoinScript(bare.port, SUBSCRIBERS, members), {
-      ...load,
-      message: FRAME,
-    }),
-    deliveryMs: (after.sum - before.sum) / (after.count - before.count),
-  };
+  return { ...result, deliveryMs: (after.sum - before.sum) / (after.count - before.count) };
 }
 
 async function measure({ database, perSecond }: (typeof CASES)[number]): Promise<Row> {
@@ -56,22 +45,33 @@ async function measure({ database, perSecond }: (typeof CASES)[number]): Promise
   const seed = { accounts: SUBSCRIBERS, perConversation: PER_CONVERSATION };
   const seeded = stack.use(await startSeededServer(seed, postgres?.url));
   const bare = stack.use(await startPeer('bare-ws'));
-  const rounds = [];
-  for (let round = 0; round < ROUNDS; round += 1) rounds.push(await compare(seeded, bare, perSecond));
+  const load = { perSecond, seconds: SECONDS, receivers: PER_CONVERSATION };
+  const { server, members } = seeded;
+  const toParley = createSubscribeScript(server.url, SUBSCRIBERS, members);
+  const parley = stack.use(await openLoad(server.pid, toParley, { ...load, message: SEND }));
+  const toBare = createJoinScript(bare.port, SUBSCRIBERS, members);
+  const peer = stack.use(await openLoad(bare.pid, toBare, { ...load, message: FRAME }));
+  const { median, ratio, values } = await measurePairs(
+    {
+      parley: () => measureParley(seeded, parley),
+      bare: async () => ({ ...(await peer.run()), deliveryMs: NaN }),
+    },
+    { steady: 'cpuUs' },
+  );
   return {
     database,
     perSecond,
     subscribers: SUBSCRIBERS,
-    parleyP50Ms: median(rounds.map(({ parley }) => parley.p50)),
-    bareWsP50Ms: median(rounds.map(({ bare }) => bare.p50)),
-    p50Ratio: median(rounds.map(({ parley, bare }) => parley.p50 / bare.p50)),
-    parleyP99Ms: median(rounds.map(({ parley }) => parley.p99)),
-    bareWsP99Ms: median(rounds.map(({ bare }) => bare.p99)),
-    p99Ratio: median(rounds.map(({ parley, bare }) => parley.p99 / bare.p99)),
-    parleyBusy: median(rounds.map(({ parley }) => parley.busy)),
-    bareWsBusy: median(rounds.map(({ bare }) => bare.busy)),
-    parleyLost: Math.max(...rounds.map(({ parley }) => parley.lost)),
-    commitToDeliveryMs: median(rounds.map(({ deliveryMs }) => deliveryMs)),
+    parleyP50Ms: median('parley', 'p50'),
+    bareWsP50Ms: median('bare', 'p50'),
+    p50Ratio: ratio('parley', 'bare', 'p50'),
+    parleyP99Ms: median('parley', 'p99'),
+    bareWsP99Ms: median('bare', 'p99'),
+    p99Ratio: ratio('parley', 'bare', 'p99'),
+    parleyBusy: median('parley', 'busy'),
+    bareWsBusy: median('bare', 'busy'),
+    parleyLost: Math.max(...values('parley', 'lost')),
+    commitToDeliveryMs: median('parley', 'deliveryMs'),
   };
 }
 

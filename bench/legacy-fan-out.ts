@@ -1,19 +1,19 @@
 // Measures the CPU time per delivery to legacy clients. Peers: a bare Socket.IO room, and the stack of the original server.
 import { findPython } from '../test/harness/commands.ts';
 import { startPeer } from './measure.ts';
-import type { Peer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
-import { measureRounds, printRow, formatRatio, formatUs } from './rounds.ts';
+import { costOf } from './load-clients.ts';
+import { formatRatio, formatUs, measurePairs, printRow } from './rounds.ts';
 import { print } from './server.ts';
+import { createLegacyScript, createPayload, createRoomScript } from './client-scripts.ts';
 import { openPeerReceivers, openFixture } from './fixtures.ts';
-import type { ClientScript } from './load-client-process.ts';
 
 const CASES = [
-  { clients: 100, bytes: 200 },
-  { clients: 1_000, bytes: 200 },
-  { clients: 5_000, bytes: 200 },
-  { clients: 1_000, bytes: 4_096 },
+  { clients: 100, bytes: 200, hasFlask: false },
+  { clients: 1_000, bytes: 200, hasFlask: true },
+  { clients: 5_000, bytes: 200, hasFlask: false },
+  { clients: 1_000, bytes: 4_096, hasFlask: true },
 ];
 const COLUMNS = [
   'clients',
@@ -32,62 +32,34 @@ const python = findPython('eventlet', 'flask_socketio');
 const flaskSocketIo =
   python === undefined ? undefined : stack.use(await startPeer('flask-socketio', { python }));
 
-const createScript = (
-  origin: string,
-  count: number,
-  events: readonly string[],
-  readyText: string,
-): ClientScript => ({
-  type: 'open',
-  url: `${origin}/socket.io/?EIO=4&transport=websocket`,
-  count,
-  messages: ['', '40', ...events],
-  readyText,
-  countedPrefix: '42["message",',
-});
-
-/** Creates a payload of the same size as the frame of Parley. */
-function createPayload(bytes: number): string {
-  const [time, content] = ['2026-11-26T00:00:00.123000', '.'.repeat(bytes)];
-  const message = { id: 1234, link_id: 1, sent: time, read: null, content, medias: 0 };
-  const person = {
-    id: 1,
-    email: '12345678@example.com',
-    first_name: 'Test',
-    last_name: '12345678',
-    birthday: null,
-  };
-  const sender = { ...person, created: time, updated: time, isOnline: true, type: 'DEFAULT' };
-  return JSON.stringify({ conversation_id: 1, message, time, sender, media_list: [], status: 'done' });
-}
-
-function compare({ clients, bytes }: (typeof CASES)[number]) {
-  const events = [
-    `42["authenticate",${JSON.stringify({ token: fixture.bob.token })}]`,
-    `42["join_conversation",${JSON.stringify({ conversation_id: fixture.conversation.legacyId })}]`,
-  ];
-  const inRoomOf = (peer: Peer) => () => {
-    const script = createScript(`ws://127.0.0.1:${peer.port}`, clients, ['42["join"]'], '42["ready"]');
-    return openPeerReceivers(peer, script, createPayload(bytes));
-  };
-  const script = createScript(fixture.origin, clients, events, 'Vous avez rejoins');
-  return measureRounds({
-    parley: () => fixture.openReceivers(script, '.'.repeat(bytes)),
-    bare: inRoomOf(bareSocketIo),
-    flask: flaskSocketIo && inRoomOf(flaskSocketIo),
-  });
+async function compare({ clients: count, bytes, hasFlask }: (typeof CASES)[number]) {
+  await using clients = new AsyncDisposableStack();
+  const script = createLegacyScript(fixture.origin, count, [fixture.bob]);
+  const parley = clients.use(await fixture.openReceivers(script, '.'.repeat(bytes)));
+  const payload = createPayload(bytes);
+  const room = createRoomScript(bareSocketIo.port, count);
+  const bare = clients.use(await openPeerReceivers(bareSocketIo, room, payload));
+  const flask =
+    hasFlask && flaskSocketIo !== undefined
+      ? clients.use(
+          await openPeerReceivers(flaskSocketIo, createRoomScript(flaskSocketIo.port, count), payload),
+        )
+      : undefined;
+  const targets = { parley: costOf(parley), bare: costOf(bare), flask: flask && costOf(flask) };
+  return await measurePairs(targets, { steady: 'us' });
 }
 
 print('Socket.IO: server CPU time per delivery, medians of paired rounds\n');
 printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
 for (const testCase of CASES) {
-  const { medianCost, medianRatio } = await compare(testCase);
-  const [parley, bare, flask] = [medianCost('parley'), medianCost('bare'), medianCost('flask')];
-  const [toBare, toFlask] = [medianRatio('parley', 'bare'), medianRatio('parley', 'flask')];
+  const { median, ratio } = await compare(testCase);
+  const [parley, bare, flask] = [median('parley', 'us'), median('bare', 'us'), median('flask', 'us')];
+  const [toBare, toFlask] = [ratio('parley', 'bare', 'us'), ratio('parley', 'flask', 'us')];
+  const { clients, bytes } = testCase;
   printRow(COLUMNS, [
-    String(testCase.clients),
-    String(testCase.bytes),
+    String(clients),
+    String(bytes),
     formatUs(parley),
     formatUs(bare),
     formatUs(flask),
@@ -95,10 +67,13 @@ for (const testCase of CASES) {
     formatRatio(toFlask),
   ]);
   rows.push({
-    ...testCase,
+    clients,
+    bytes,
     parleyUs: parley,
     bareRoomUs: bare,
     toBareRoom: toBare,
+    parleyInstructions: median('parley', 'instructions'),
+    bareRoomInstructions: median('bare', 'instructions'),
     flaskSocketIoUs: flask,
     toFlaskSocketIo: toFlask,
   });

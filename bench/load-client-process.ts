@@ -65,6 +65,10 @@ type Substitutions = Readonly<Record<string, string>>;
 const receivedOf = new Map<WebSocket, number>();
 const substitutionsOf = new Map<WebSocket, Substitutions>();
 let delays: number[] = [];
+/** Frames of all sockets since the last collection. */
+let received = 0;
+/** Called with each frame while a collection waits. */
+let onReceived: (() => void) | undefined;
 
 const fill = (line: string, replacements: Substitutions): string =>
   line.replaceAll(/<(\w+)>/g, (name, key: string) => replacements[key] ?? name);
@@ -82,6 +86,8 @@ function connect(script: ClientScript, substitutions: Substitutions): Promise<vo
     const text = data.toString();
     if (text.startsWith(countedPrefix)) {
       receivedOf.set(socket, (receivedOf.get(socket) ?? 0) + 1);
+      received += 1;
+      onReceived?.();
       const stamp = STAMP.exec(text)?.[1];
       if (stamp !== undefined) delays.push(performance.now() - Number(stamp));
     } else if (text === PING) socket.send(PONG);
@@ -145,15 +151,29 @@ async function runOpenLoop({ message, perSecond, messages, receivers }: LoadComm
   return { delays, failures: missing === 0 ? [] : [`${missing} frames were not received`] };
 }
 
+/** Resolves once every socket has received so many frames. */
+async function collect(frames: number): Promise<void> {
+  const total = frames * receivedOf.size;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const resolveIfComplete = (): void => {
+    if (received >= total && [...receivedOf.values()].every((count) => count >= frames)) resolve();
+  };
+  onReceived = resolveIfComplete;
+  resolveIfComplete();
+  await promise;
+  onReceived = undefined;
+  received -= total;
+  for (const [socket, count] of receivedOf) receivedOf.set(socket, count - frames);
+}
+
 async function handle(command: Command): Promise<Outcome> {
   if (command.type === 'open') return connectAll(command);
   if (command.type === 'load') return runOpenLoop(command);
-  if (command.type === 'collect') {
-    while ([...receivedOf.values()].some((frames) => frames < command.frames)) await pause(20);
-    for (const [socket, frames] of receivedOf) receivedOf.set(socket, frames - command.frames);
-  } else {
+  if (command.type === 'collect') await collect(command.frames);
+  else {
     for (const socket of receivedOf.keys()) socket.terminate();
     receivedOf.clear();
+    received = 0;
     substitutionsOf.clear();
   }
   return { delays: [], failures: [] };

@@ -1,14 +1,14 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
-import { cpuDuring } from './measure.ts';
+import { instructionsDuring } from './instructions.ts';
+import { cpuDuring, writesDuring } from './measure.ts';
+import type { Meter } from './measure.ts';
+import type { Figures, Measurement } from './rounds.ts';
+import { DELIVERIES, ROUND_MS } from './scale.ts';
 import type { ClientScript, Command, Outcome } from './load-client-process.ts';
 
-/** Deliveries per round: enough to make the resolution of CPU times (10 ms) negligible. */
-const DELIVERIES = 30_000;
-const MAX_MESSAGES = 300;
-/** Per thousand subscribers: long enough for the slowest peer to deliver a message before the next one. */
-const PAUSE_MS = 100;
 const IDLE_MS = 400;
 
 /** Clients in a separate process. */
@@ -39,21 +39,12 @@ export function startLoadClients(): LoadClients {
   };
 }
 
-const countMessages = (subscribers: number): number =>
-  Math.min(MAX_MESSAGES, Math.ceil(DELIVERIES / subscribers));
-
-/** Publishes the messages of a round at a fixed rate. */
-async function publishAll(subscribers: number, publish: () => Promise<unknown>): Promise<void> {
-  for (let remaining = countMessages(subscribers); remaining > 0; remaining -= 1) {
-    await publish();
-    await pause((PAUSE_MS * subscribers) / 1_000);
-  }
-}
-
 export interface DeliveryTarget {
   readonly script: ClientScript;
   /** The delivering process. */
   readonly pid: number;
+  /** Messages per call of `publish`; 1 unless given. */
+  readonly burst?: number;
   publish(): Promise<unknown>;
   /** Does the same work without receivers. Its cost is subtracted. */
   publishWithoutReceivers?(): Promise<unknown>;
@@ -63,35 +54,105 @@ export interface DeliveryTarget {
 export interface Receivers extends AsyncDisposable {
   /** Runs a round and returns its CPU time in microseconds per delivery. */
   measureCost(): Promise<number>;
+  /** Runs a round and returns what it uses per delivery. */
+  measure<Figure extends string>(
+    meters: Readonly<Record<Figure, Meter>>,
+    round?: RoundOptions,
+  ): Promise<Figures<Figure>>;
 }
+
+export interface RoundOptions {
+  readonly deliveries: number;
+  readonly ms: number;
+}
+
+const LONG_ROUND: RoundOptions = { deliveries: DELIVERIES, ms: ROUND_MS };
+
+const cpuUs: Meter = async (pid, work) => (await cpuDuring(pid, work)) * 1_000;
 
 export async function openReceivers({
   script,
   pid,
+  burst = 1,
   publish,
   publishWithoutReceivers,
 }: DeliveryTarget): Promise<Receivers> {
   await using stack = new AsyncDisposableStack();
   const clients = stack.use(startLoadClients());
-  const { count } = script;
   await clients.run(script);
   await waitUntilIdle(pid);
+  /** Publishes the next message when all clients have received the last one. Returns the number of messages. */
+  const deliver = async ({ deliveries, ms }: RoundOptions): Promise<number> => {
+    const startedAt = performance.now();
+    let messages = 0;
+    while (messages * script.count < deliveries && performance.now() - startedAt < ms) {
+      await publish();
+      await clients.run({ type: 'collect', frames: burst });
+      messages += burst;
+    }
+    return messages;
+  };
+  const measure = async <Figure extends string>(
+    meters: Readonly<Record<Figure, Meter>>,
+    round = LONG_ROUND,
+  ): Promise<Figures<Figure>> => {
+    let messages = 0;
+    const delivered = await measureAll(meters, pid, async () => {
+      messages = await deliver(round);
+    });
+    const unreceived = await measureAll(meters, pid, async () => {
+      if (publishWithoutReceivers !== undefined)
+        for (let sent = 0; sent < messages; sent += burst) await publishWithoutReceivers();
+    });
+    return mapValues(delivered, (value, name) => (value - unreceived[name]) / (messages * script.count));
+  };
   const resources = stack.move();
   return {
-    async measureCost() {
-      const idleMs =
-        publishWithoutReceivers === undefined
-          ? 0
-          : await cpuDuring(pid, () => publishAll(count, publishWithoutReceivers));
-      const ms = await cpuDuring(pid, async () => {
-        await publishAll(count, publish);
-        await clients.run({ type: 'collect', frames: countMessages(count) });
-      });
-      return ((ms - idleMs) * 1_000) / (countMessages(count) * count);
-    },
+    measure,
+    measureCost: async () => (await measure({ us: cpuUs })).us,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
+
+/** Measures with several meters at once. */
+async function measureAll<Figure extends string>(
+  meters: Readonly<Record<Figure, Meter>>,
+  pid: number,
+  work: () => Promise<void>,
+): Promise<Figures<Figure>> {
+  const figures: Record<string, number> = {};
+  let run = work;
+  for (const [name, meter] of Object.entries<Meter>(meters)) {
+    const inner = run;
+    run = async () => {
+      figures[name] = await meter(pid, inner);
+    };
+  }
+  await run();
+  return figures as Figures<Figure>;
+}
+
+const mapValues = <Figure extends string>(
+  figures: Figures<Figure>,
+  change: (value: number, name: Figure) => number,
+): Figures<Figure> =>
+  Object.fromEntries(
+    Object.entries<number>(figures).map(([name, value]) => [name, change(value, name as Figure)]),
+  ) as Figures<Figure>;
+
+/** Measures the CPU time per delivery, and the instructions where the machine counts them. */
+export const costOf =
+  (receivers: Receivers, round?: RoundOptions): Measurement<'us' | 'instructions'> =>
+  () =>
+    receivers.measure({ us: cpuUs, instructions: instructionsDuring }, round);
+
+/** Measures the CPU time per delivery, and the writes to a socket per burst. */
+export const burstCostOf =
+  (receivers: Receivers, burst: number, round?: RoundOptions): Measurement<'us' | 'writes'> =>
+  async () => {
+    const { us, writes } = await receivers.measure({ us: cpuUs, writes: writesDuring }, round);
+    return { us, writes: writes * burst };
+  };
 
 /** Waits until the work of opening or closing many sockets is over, as it must not be measured. */
 async function waitUntilIdle(pid: number): Promise<void> {

@@ -7,16 +7,24 @@ import type { Delay, Memory, ProbeRequest } from './process-probe.ts';
 /** USER_HZ of Linux is 100. */
 const CLOCK_TICK_MS = 10;
 
-/** Returns the user and kernel CPU time of a process, in milliseconds. */
-export const cpuMs = async (pid: number): Promise<number> => (await readCpuTimes(pid))[0];
+/** Returns the user and kernel CPU time of all threads of a process, in milliseconds, to the nanosecond. */
+export async function cpuMs(pid: number): Promise<number> {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const times = threads.map(async (thread) => {
+    // A thread may end meanwhile.
+    const stat = await readFile(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').catch(() => '0');
+    return Number(stat.split(' ', 1)[0]) / 1e6;
+  });
+  return (await Promise.all(times)).reduce((sum, ms) => sum + ms, 0);
+}
 
-/** Returns the CPU time of a process, and of its children that have ended. */
-async function readCpuTimes(pid: number): Promise<readonly [own: number, ended: number]> {
+/** Returns the CPU time of the ended children of a process, in milliseconds. */
+async function readEndedCpuMs(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
   // The process name, in parentheses, may contain spaces.
   const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ');
-  const [user = 0, system = 0, endedUser = 0, endedSystem = 0] = fields.slice(11, 15).map(Number);
-  return [(user + system) * CLOCK_TICK_MS, (endedUser + endedSystem) * CLOCK_TICK_MS];
+  const [user = 0, system = 0] = fields.slice(13, 15).map(Number);
+  return (user + system) * CLOCK_TICK_MS;
 }
 
 /** Returns the first process whose command line, with spaces between the arguments, matches the pattern. */
@@ -30,8 +38,7 @@ export async function findProcess(pattern: RegExp): Promise<number> {
 
 /** Returns the CPU time of a process and its children, also of ended ones, in milliseconds: PostgreSQL has one for each connection. */
 export async function cpuOfTree(parent: number): Promise<number> {
-  const [own, ended] = await readCpuTimes(parent);
-  let sum = own + ended;
+  let sum = (await cpuMs(parent)) + (await readEndedCpuMs(parent));
   for (const pid of await readdir('/proc')) {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
     if (stat.slice(stat.lastIndexOf(') ') + 2).split(' ')[1] === String(parent))
@@ -40,11 +47,23 @@ export async function cpuOfTree(parent: number): Promise<number> {
   return sum;
 }
 
+/** Measures what a process uses during the work. */
+export type Meter = (pid: number, work: () => Promise<unknown>) => Promise<number>;
+
 /** Returns the CPU time of a process during the work, in milliseconds. */
-export async function cpuDuring(pid: number, work: () => Promise<void>): Promise<number> {
+export async function cpuDuring(pid: number, work: () => Promise<unknown>): Promise<number> {
   const before = await cpuMs(pid);
   await work();
   return (await cpuMs(pid)) - before;
+}
+
+/** Returns the `write` and `writev` system calls of a process during the work, most of them to sockets. */
+export async function writesDuring(pid: number, work: () => Promise<unknown>): Promise<number> {
+  const count = async (): Promise<number> =>
+    Number(/^syscw: (\d+)$/m.exec(await readFile(`/proc/${pid}/io`, 'utf8'))?.[1]);
+  const before = await count();
+  await work();
+  return (await count()) - before;
 }
 
 export function median(values: readonly number[]): number {
@@ -61,6 +80,8 @@ export const percentile = (sorted: readonly number[], fraction: number): number 
 /** Measurements inside a process that runs with `PROBED`. */
 export interface Probe {
   memory(): Promise<Memory>;
+  /** Returns the bytes that are allocated on the heap during the work. */
+  allocatedDuring(work: () => Promise<unknown>): Promise<number>;
   /** Returns the event loop delay during the work. */
   delayDuring(work: () => Promise<unknown>): Promise<Delay>;
 }
@@ -76,6 +97,11 @@ export function createProbe(child: ChildProcess): Probe {
   };
   return {
     memory: () => request('probe: memory') as Promise<Memory>,
+    async allocatedDuring(work) {
+      await request('probe: watch allocation');
+      await work();
+      return (await request('probe: allocation')) as number;
+    },
     async delayDuring(work) {
       await request('probe: watch');
       await work();
@@ -89,7 +115,8 @@ export interface Peer extends AsyncDisposable {
   readonly port: number;
   readonly pid: number;
   readonly probe: Probe;
-  publish(text: string): Promise<void>;
+  /** Sends a text to all clients; several texts in one turn of its event loop. */
+  publish(text: string | readonly string[]): Promise<void>;
 }
 
 export interface PeerOptions {

@@ -4,6 +4,7 @@ import { startLoadClients } from './load-clients.ts';
 import { cpuDuring, percentile } from './measure.ts';
 import { createFrame } from './client-scripts.ts';
 import type { ClientScript } from './load-client-process.ts';
+import type { Figures } from './rounds.ts';
 
 const BYTES = 200;
 const STAMP = '~<stamp>~';
@@ -27,40 +28,46 @@ export interface LoadOptions {
   readonly receivers: number;
 }
 
-export interface LoadResult {
-  /** Delay from the scheduled time of a message to its receipt, in milliseconds. */
-  readonly p50: number;
-  readonly p99: number;
-  /** Server CPU time per message, in microseconds. */
-  readonly cpuUs: number;
-  /** Share of one core: 1 is saturation. */
-  readonly busy: number;
-  /** Deliveries missing at the end. */
-  readonly lost: number;
+/**
+ * `p50` and `p99`: delay from the scheduled time of a message to its receipt, in milliseconds. `cpuUs`: server CPU time per message, in
+ * microseconds. `busy`: share of one core; 1 is saturation. `lost`: deliveries missing at the end.
+ */
+export type LoadResult = Figures<'p50' | 'p99' | 'cpuUs' | 'busy' | 'lost'>;
+
+/** Connected clients that all send in turn. */
+export interface OpenLoop extends AsyncDisposable {
+  run(): Promise<LoadResult>;
 }
 
-/** Runs the load from all clients in turn, after one second of warm-up. */
-export async function runLoad(
+/** Connects the clients, and warms them up for a second. */
+export async function openLoad(
   pid: number,
   script: ClientScript,
   { message, perSecond, seconds, receivers }: LoadOptions,
-): Promise<LoadResult> {
-  await using clients = startLoadClients();
+): Promise<OpenLoop> {
+  await using stack = new AsyncDisposableStack();
+  const clients = stack.use(startLoadClients());
   await clients.run(script);
   const load = { type: 'load', message, perSecond, receivers } as const;
   await clients.run({ ...load, messages: perSecond });
   const messages = perSecond * seconds;
-  const startedAt = performance.now();
-  let delays: readonly number[] = [];
-  const busyMs = await cpuDuring(pid, async () => {
-    ({ delays } = await clients.attempt({ ...load, messages }));
-  });
-  const sorted = delays.toSorted((a, b) => a - b);
+  const resources = stack.move();
   return {
-    p50: percentile(sorted, 0.5),
-    p99: percentile(sorted, 0.99),
-    cpuUs: (busyMs * 1_000) / messages,
-    busy: busyMs / (performance.now() - startedAt),
-    lost: messages * receivers - delays.length,
+    async run() {
+      const startedAt = performance.now();
+      let delays: readonly number[] = [];
+      const busyMs = await cpuDuring(pid, async () => {
+        ({ delays } = await clients.attempt({ ...load, messages }));
+      });
+      const sorted = delays.toSorted((a, b) => a - b);
+      return {
+        p50: percentile(sorted, 0.5),
+        p99: percentile(sorted, 0.99),
+        cpuUs: (busyMs * 1_000) / messages,
+        busy: busyMs / (performance.now() - startedAt),
+        lost: messages * receivers - delays.length,
+      };
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }

@@ -1,8 +1,10 @@
-// Preloaded into a measured process (see `PROBED`). Reports its memory and event loop delay over IPC.
+// Preloaded into a measured process (see `PROBED`). Reports its memory, allocation and event loop delay over IPC.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import process from 'node:process';
+import { GCProfiler } from 'node:v8';
 
-export type ProbeRequest = 'probe: memory' | 'probe: watch' | 'probe: delay';
+export type ProbeRequest =
+  'probe: memory' | 'probe: watch' | 'probe: delay' | 'probe: watch allocation' | 'probe: allocation';
 
 /** In bytes, after a full garbage collection. */
 export interface Memory {
@@ -29,6 +31,28 @@ function readMemory(): Memory {
   return { resident: rss, used: heapUsed + external };
 }
 
+let profiler = new GCProfiler();
+let usedBefore = 0;
+
+function watchAllocation(): void {
+  globalThis.gc?.();
+  profiler = new GCProfiler();
+  profiler.start();
+  usedBefore = process.memoryUsage().heapUsed;
+}
+
+/** Sums up how much the heap grows between collections. */
+function readAllocation(): number {
+  const now = process.memoryUsage().heapUsed;
+  let allocated = 0;
+  let used = usedBefore;
+  for (const { beforeGC, afterGC } of profiler.stop()?.statistics ?? []) {
+    allocated += beforeGC.heapStatistics.usedHeapSize - used;
+    used = afterGC.heapStatistics.usedHeapSize;
+  }
+  return allocated + now - used;
+}
+
 function readDelay(): Delay {
   delay.disable();
   const toDelayMs = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS);
@@ -38,6 +62,11 @@ function readDelay(): Delay {
 process.on('message', (request: ProbeRequest) => {
   if (request === 'probe: memory') process.send?.(readMemory());
   if (request === 'probe: delay') process.send?.(readDelay());
+  if (request === 'probe: allocation') process.send?.(readAllocation());
+  if (request === 'probe: watch allocation') {
+    watchAllocation();
+    process.send?.('watching');
+  }
   if (request === 'probe: watch') {
     delay.reset();
     delay.enable();

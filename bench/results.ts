@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import process from 'node:process';
+import { IS_QUICK } from './scale.ts';
 
 const FILE = new URL('results.json', import.meta.url);
 
@@ -24,8 +25,9 @@ export async function readResults(): Promise<Results> {
   );
 }
 
-/** Writes the rows of a figure to results.json, replacing those of its last run. */
+/** Writes the rows of a figure to results.json, replacing those of its last run. A quick run writes nothing. */
 export async function record(figure: string, rows: readonly Row[]): Promise<void> {
+  if (IS_QUICK) return;
   const machine = `${availableParallelism()} cores of ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`;
   const result: Result = { measured: new Date().toISOString().slice(0, 10), machine, rows };
   await writeFile(FILE, `${JSON.stringify({ ...(await readResults()), [figure]: result }, null, 2)}\n`);

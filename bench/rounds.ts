@@ -1,48 +1,90 @@
-import type { Receivers } from './load-clients.ts';
 import { median } from './measure.ts';
+import { MAX_WARM_UPS, ROUNDS } from './scale.ts';
 import { print } from './server.ts';
 
-const ROUNDS = 5;
+/** Consecutive rounds of a warm target differ by less. */
+const STEADY = 0.03;
 
-/** Medians of paired rounds; undefined for peers that are not installed. */
-export interface Medians<Name> {
-  medianCost(name: Name): number | undefined;
+/** The figures of a round, by name. */
+export type Figures<Figure extends string> = Readonly<Record<Figure, number>>;
+
+/** Runs a round of a target. */
+export type Measurement<Figure extends string> = () => Promise<Figures<Figure>>;
+
+/** Medians of paired rounds; undefined for targets that are not installed. */
+export interface Medians<Name extends string, Figure extends string> {
+  median(name: Name, figure: Figure): number | undefined;
   /** The median of the ratios per round. */
-  medianRatio(name: Name, to: Name): number | undefined;
+  ratio(name: Name, to: Name, figure: Figure): number | undefined;
+  /** The values of the rounds. */
+  values(name: Name, figure: Figure): readonly number[];
+  /** The ratios per round. */
+  ratios(name: Name, to: Name, figure: Figure): readonly number[];
 }
 
-/** Measures all available targets in turn, round after round. */
-export async function measureRounds<Name extends string>(
-  targets: Readonly<Record<Name, (() => Promise<Receivers>) | undefined>>,
-): Promise<Medians<Name>> {
-  await using stack = new AsyncDisposableStack();
-  const receivers = new Map<string, Receivers>();
-  for (const [name, open] of Object.entries<(() => Promise<Receivers>) | undefined>(targets))
-    if (open !== undefined) receivers.set(name, stack.use(await open()));
-  const rounds: ReadonlyMap<string, number>[] = [];
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const costs = new Map<string, number>();
-    for (const [name, target] of receivers) costs.set(name, await target.measureCost());
-    rounds.push(costs);
+export interface PairOptions<Figure extends string> {
+  /** The figure that must be steady before the rounds count. */
+  readonly steady: Figure;
+  readonly rounds?: number;
+}
+
+/** Warms up all available targets, and then measures them in turn, round after round, in alternating order. */
+export async function measurePairs<Name extends string, Figure extends string>(
+  targets: Readonly<Record<Name, Measurement<Figure> | undefined>>,
+  { steady, rounds: count = ROUNDS }: PairOptions<NoInfer<Figure>>,
+): Promise<Medians<Name, Figure>> {
+  const available = Object.entries<Measurement<Figure> | undefined>(targets).flatMap(([name, measure]) =>
+    measure === undefined ? [] : [[name as Name, measure] as const],
+  );
+  for (const [name, measure] of available) await warmUp(name, measure, steady);
+  const rounds: ReadonlyMap<Name, Figures<Figure>>[] = [];
+  for (let round = 0; round < count; round += 1) {
+    const figures = new Map<Name, Figures<Figure>>();
+    for (const [name, measure] of round % 2 === 0 ? available : available.toReversed())
+      figures.set(name, await measure());
+    rounds.push(figures);
   }
-  const medianOf = (valueOf: (costs: ReadonlyMap<string, number>) => number): number | undefined => {
-    const values = rounds.map(valueOf).filter((value) => !Number.isNaN(value));
-    return values.length === 0 ? undefined : median(values);
-  };
+  const valuesOf = (valueOf: (figures: ReadonlyMap<Name, Figures<Figure>>) => number): number[] =>
+    rounds.map(valueOf).filter((value) => !Number.isNaN(value));
+  const ratios = (name: Name, to: Name, figure: Figure): number[] =>
+    valuesOf((figures) => (figures.get(name)?.[figure] ?? NaN) / (figures.get(to)?.[figure] ?? NaN));
+  const values = (name: Name, figure: Figure): number[] =>
+    valuesOf((figures) => figures.get(name)?.[figure] ?? NaN);
+  const medianOf = (values: readonly number[]): number | undefined =>
+    values.length === 0 ? undefined : median(values);
   return {
-    medianCost: (name) => medianOf((costs) => costs.get(name) ?? NaN),
-    medianRatio: (name, to) => medianOf((costs) => (costs.get(name) ?? NaN) / (costs.get(to) ?? NaN)),
+    median: (name, figure) => medianOf(values(name, figure)),
+    values,
+    ratio: (name, to, figure) => medianOf(ratios(name, to, figure)),
+    ratios,
   };
 }
 
-/** Printed for peers that are not installed. */
-export const NOT_INSTALLED = 'not installed';
+/** Runs rounds until two consecutive ones cost the same. */
+async function warmUp<Figure extends string>(
+  name: string,
+  measure: Measurement<Figure>,
+  steady: Figure,
+): Promise<void> {
+  let last = (await measure())[steady];
+  for (let round = 1; round < MAX_WARM_UPS; round += 1) {
+    const next = (await measure())[steady];
+    const change = next / last - 1;
+    if (Math.abs(change) < STEADY) return;
+    last = next;
+    if (round === MAX_WARM_UPS - 1)
+      print(`(${name}: the last warm-up round differs by ${(change * 100).toFixed(0)} %)`);
+  }
+}
+
+/** Printed for peers that are not measured. */
+export const NOT_MEASURED = '-';
 
 export const formatUs = (value: number | undefined): string =>
-  value === undefined ? NOT_INSTALLED : `${value.toFixed(1)} us`;
+  value === undefined ? NOT_MEASURED : `${value.toFixed(1)} us`;
 
 export const formatRatio = (value: number | undefined): string =>
-  value === undefined ? NOT_INSTALLED : `${value.toFixed(2)} x`;
+  value === undefined ? NOT_MEASURED : `${value.toFixed(2)} x`;
 
 /** Prints a table row, each column as wide as its title. */
 export const printRow = (titles: readonly string[], cells: readonly string[]): void =>

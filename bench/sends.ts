@@ -1,110 +1,96 @@
-// Measures the throughput of concurrent sends. Peer: pgbench with one transaction per message on the same PostgreSQL.
-import { execFile, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+// Measures the throughput of concurrent sends. Peer: pgbench with one transaction per message on the same PostgreSQL, from as
+// many connections, and from the number of connections with which it is fastest.
 import { setTimeout as pause } from 'node:timers/promises';
-import { findCommand } from '../test/harness/commands.ts';
 import { startPostgres } from '../test/harness/postgres.ts';
 import type { PostgresServer } from '../test/harness/postgres.ts';
 import { startSeededServer } from './seed-accounts.ts';
 import type { SeededServer } from './seed-accounts.ts';
-import { cpuMs, median } from './measure.ts';
+import { cpuMs } from './measure.ts';
+import { findBestConnections, isPgbenchInstalled, runPgbench } from './pgbench.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
-import type { Command, RoundResult } from './senders.ts';
-import { NOT_INSTALLED, printRow } from './rounds.ts';
+import { formatRatio, formatUs, measurePairs, NOT_MEASURED, printRow } from './rounds.ts';
+import type { Figures } from './rounds.ts';
+import { DETECT_ALONE_MS, ROUND_MS } from './scale.ts';
+import { startSenders } from './sender-process.ts';
+import type { SenderProcess } from './sender-process.ts';
 import { print } from './server.ts';
 
 const ACCOUNTS = 200;
 const CASES = [
-  { senders: 1, perConversation: 2 },
-  { senders: 10, perConversation: 2 },
-  { senders: 200, perConversation: 2 },
-  { senders: 200, perConversation: 200 },
+  { perConversation: 2, senderCounts: [1, 10, 200] },
+  { perConversation: 200, senderCounts: [200] },
 ];
-const ROUNDS = 5;
-const ROUND_MS = 6_000;
-const WARM_UP_MS = 3_000;
-/** After this time a node knows that it is alone, and no longer sends notices to other nodes. */
-const DETECT_ALONE_MS = 16_000;
-/** Size of the event that Parley stores for a message of 200 characters, without its envelope. */
-const EVENT_BYTES = 700;
-const PGBENCH = findCommand('pgbench');
-const SCRIPT = fileURLToPath(new URL('peers/send.sql', import.meta.url));
 
 interface Setup {
   readonly postgres: PostgresServer;
   readonly seeded: SeededServer;
-  /** Runs a command in the process of the senders. */
-  run<Reply>(command: Command): Promise<Reply>;
+  readonly senders: SenderProcess;
 }
+
+type SendFigures = Figures<'perSecond' | 'medianMs' | 'p99Ms' | 'cpuUs'>;
 
 /** Starts a server on a PostgreSQL with fsync, with so many accounts per conversation. */
 async function openSetup(perConversation: number, stack: AsyncDisposableStack): Promise<Setup> {
   const postgres = stack.use(await startPostgres({ durable: true }));
   const seed = { accounts: ACCOUNTS, perConversation };
   const seeded = stack.use(await startSeededServer(seed, postgres.url, { RATE_LIMITS: 'on' }));
-  const senders = fork(new URL('senders.ts', import.meta.url));
-  stack.defer(() => void senders.kill());
+  const senders = stack.use(startSenders());
   await pause(DETECT_ALONE_MS);
-  return {
-    postgres,
-    seeded,
-    async run<Reply>(command: Command) {
-      senders.send(command);
-      const [reply] = (await once(senders, 'message')) as [Reply];
-      return reply;
-    },
-  };
+  return { postgres, seeded, senders };
 }
 
-async function measureParley({ seeded: { server, members }, run }: Setup, count: number) {
-  const url = `${server.url.replace('http', 'ws')}/graphql`;
-  await run({ type: 'open', url, senders: members.slice(0, count) });
-  await run<RoundResult>({ type: 'send', ms: WARM_UP_MS });
+async function measureParley({ seeded: { server }, senders }: Setup): Promise<SendFigures> {
   const [cpu, before] = [await cpuMs(server.pid), performance.now()];
-  const { sends, medianMs, p99Ms } = await run<RoundResult>({ type: 'send', ms: ROUND_MS });
+  const { sends, medianMs, p99Ms } = await senders.run({ type: 'send', ms: ROUND_MS });
   const perSecond = (sends * 1_000) / (performance.now() - before);
-  const cpuUs = (((await cpuMs(server.pid)) - cpu) * 1_000) / sends;
-  await run({ type: 'close' });
-  return { perSecond, medianMs, p99Ms, cpuUs };
+  return { perSecond, medianMs, p99Ms, cpuUs: (((await cpuMs(server.pid)) - cpu) * 1_000) / sends };
 }
 
-/** Returns NaN if pgbench is not installed. */
-async function measurePgbench({ postgres }: Setup, { senders, perConversation }: (typeof CASES)[number]) {
-  if (PGBENCH === undefined) return { perSecond: NaN, meanMs: NaN };
-  const target = `-h 127.0.0.1 -p ${postgres.port} -U postgres`;
-  const load = `-n -M prepared -c ${senders} -j 2 -T ${ROUND_MS / 1_000}`;
-  const options =
-    `${target} ${load} -D per_conversation=${perConversation} -D event_bytes=${EVENT_BYTES} -f`.split(' ');
-  const { stdout } = await promisify(execFile)(PGBENCH, [...options, SCRIPT, 'postgres']);
-  const readNumber = (pattern: RegExp): number => Number(pattern.exec(stdout)?.[1]);
-  return { perSecond: readNumber(/^tps = ([\d.]+)/m), meanMs: readNumber(/^latency average = ([\d.]+)/m) };
+async function measurePgbench(
+  { postgres }: Setup,
+  connections: number,
+  perConversation: number,
+): Promise<SendFigures> {
+  const seconds = Math.ceil(ROUND_MS / 1_000);
+  const perSecond = await runPgbench(postgres, { connections, perConversation, seconds });
+  return { perSecond, medianMs: NaN, p99Ms: NaN, cpuUs: NaN };
 }
 
-const numberOrUndefined = (value: number): number | undefined => (Number.isNaN(value) ? undefined : value);
+interface Case {
+  readonly count: number;
+  readonly perConversation: number;
+  /** The best number of connections for pgbench. */
+  readonly best: number;
+}
 
-async function compare(testCase: (typeof CASES)[number]): Promise<Row> {
-  await using stack = new AsyncDisposableStack();
-  const setup = await openSetup(testCase.perConversation, stack);
-  const rounds = [];
-  for (let round = 0; round < ROUNDS; round += 1)
-    rounds.push({
-      parley: await measureParley(setup, testCase.senders),
-      pgbench: await measurePgbench(setup, testCase),
-    });
+async function compare(setup: Setup, { count, perConversation, best }: Case): Promise<Row> {
+  const { seeded, senders } = setup;
+  const url = `${seeded.server.url.replace('http', 'ws')}/graphql`;
+  await senders.run({ type: 'open', url, senders: seeded.members.slice(0, count) });
+  const pgbenchWith = (connections: number) => () => measurePgbench(setup, connections, perConversation);
+  const { median, ratio } = await measurePairs(
+    {
+      parley: () => measureParley(setup),
+      pgbench: isPgbenchInstalled ? pgbenchWith(count) : undefined,
+      best: isPgbenchInstalled && best !== count ? pgbenchWith(best) : undefined,
+    },
+    { steady: 'perSecond' },
+  );
+  await senders.run({ type: 'close' });
+  const bestName = best === count ? 'pgbench' : 'best';
   return {
-    ...testCase,
-    parleyPerSecond: median(rounds.map(({ parley }) => parley.perSecond)),
-    pgbenchPerSecond: numberOrUndefined(median(rounds.map(({ pgbench }) => pgbench.perSecond))),
-    toPgbench: numberOrUndefined(
-      median(rounds.map(({ parley, pgbench }) => parley.perSecond / pgbench.perSecond)),
-    ),
-    parleyMedianMs: median(rounds.map(({ parley }) => parley.medianMs)),
-    parleyP99Ms: median(rounds.map(({ parley }) => parley.p99Ms)),
-    pgbenchMeanMs: numberOrUndefined(median(rounds.map(({ pgbench }) => pgbench.meanMs))),
-    parleyCpuUs: median(rounds.map(({ parley }) => parley.cpuUs)),
+    senders: count,
+    perConversation,
+    parleyPerSecond: median('parley', 'perSecond'),
+    pgbenchPerSecond: median('pgbench', 'perSecond'),
+    toPgbench: ratio('parley', 'pgbench', 'perSecond'),
+    bestConnections: isPgbenchInstalled ? best : undefined,
+    bestPgbenchPerSecond: median(bestName, 'perSecond'),
+    toBestPgbench: ratio('parley', bestName, 'perSecond'),
+    parleyMedianMs: median('parley', 'medianMs'),
+    parleyP99Ms: median('parley', 'p99Ms'),
+    parleyCpuUs: median('parley', 'cpuUs'),
   };
 }
 
@@ -114,6 +100,9 @@ const COLUMNS = [
   '  Parley/s',
   ' pgbench/s',
   '   ratio',
+  '    best/s',
+  'connections',
+  '   ratio',
   '  median',
   '       p99',
   'server CPU',
@@ -121,19 +110,28 @@ const COLUMNS = [
 print('Messages sent per second, medians of paired rounds\n');
 printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
-for (const testCase of CASES) {
-  const row = await compare(testCase);
-  rows.push(row);
-  const format = (name: string, digits = 0): string => Number(row[name]).toFixed(digits);
-  printRow(COLUMNS, [
-    format('senders'),
-    format('perConversation'),
-    format('parleyPerSecond'),
-    row['pgbenchPerSecond'] === undefined ? NOT_INSTALLED : format('pgbenchPerSecond'),
-    row['toPgbench'] === undefined ? NOT_INSTALLED : `${format('toPgbench', 2)} x`,
-    `${format('parleyMedianMs', 1)} ms`,
-    `${format('parleyP99Ms', 1)} ms`,
-    `${format('parleyCpuUs')} us`,
-  ]);
+for (const { perConversation, senderCounts } of CASES) {
+  await using stack = new AsyncDisposableStack();
+  const setup = await openSetup(perConversation, stack);
+  const best = await findBestConnections(setup.postgres, perConversation);
+  for (const count of senderCounts) {
+    const row = await compare(setup, { count, perConversation, best });
+    rows.push(row);
+    const format = (name: string, digits = 0): string =>
+      row[name] === undefined ? NOT_MEASURED : Number(row[name]).toFixed(digits);
+    printRow(COLUMNS, [
+      format('senders'),
+      format('perConversation'),
+      format('parleyPerSecond'),
+      format('pgbenchPerSecond'),
+      formatRatio(row['toPgbench'] as number | undefined),
+      format('bestPgbenchPerSecond'),
+      format('bestConnections'),
+      formatRatio(row['toBestPgbench'] as number | undefined),
+      `${format('parleyMedianMs', 1)} ms`,
+      `${format('parleyP99Ms', 1)} ms`,
+      formatUs(row['parleyCpuUs'] as number | undefined),
+    ]);
+  }
 }
 await record('sends', rows);

@@ -10,10 +10,10 @@ import { startPostgres } from '../test/harness/postgres.ts';
 import { seedAccounts } from './seed-accounts.ts';
 import { median } from './measure.ts';
 import { record } from './results.ts';
+import { repeat, ROUNDS } from './scale.ts';
 import { print } from './server.ts';
 
-const ROUNDS = 5;
-const SENDS = 500;
+const SENDS = repeat(500);
 const message: Send = {
   actor: { kind: 'user', id: 1 as UserId },
   conversationId: 1 as ConversationId,
@@ -46,7 +46,8 @@ async function compare(): Promise<{ readonly parley: number; readonly unbatched:
   return { parley: median(batched), unbatched: median(unbatched) };
 }
 
-// The first round is a warm-up.
+// Warm-up.
+await compare();
 await compare();
 const rounds = [];
 for (let round = 0; round < ROUNDS; round += 1) rounds.push(await compare());

@@ -12,13 +12,13 @@ import { createCircle, createConversation, createGraphqlClient } from '../src/te
 import type { Reply, Command } from './readers.ts';
 import { median } from './measure.ts';
 import { record } from './results.ts';
+import { IS_QUICK, ROUNDS } from './scale.ts';
 import { formatPercentile, measurePeakMb, print, startServer } from './server.ts';
 
 const CONVERSATIONS = 50;
 const READERS = 100;
-const MESSAGES = 24;
+const MESSAGES = IS_QUICK ? 2 : 12;
 const PER_SECOND = 40;
-const ROUNDS = 5;
 const TEXT = '.'.repeat(8_192);
 const SEND =
   'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { legacyId } } }';
