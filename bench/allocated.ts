@@ -5,10 +5,10 @@ import { median } from './measure.ts';
 import { repeat } from './scale.ts';
 
 /** So many that V8 has optimised the code before the bytes are counted. */
-const WARM_UP: RoundOptions = { deliveries: repeat(300_000), ms: 10_000 };
-const COUNTED: RoundOptions = { deliveries: repeat(100_000), ms: 10_000 };
+const WARM_UP: RoundOptions = { deliveries: repeat(100_000), ms: 10_000 };
+const COUNTED: RoundOptions = { deliveries: repeat(50_000), ms: 10_000 };
 const COUNTS = 3;
-const WARM_UP_SENDS = repeat(3_000);
+const WARM_UP_SENDS = repeat(2_000);
 const SENDS = repeat(500);
 
 /** Returns the bytes that a delivery allocates on the heap of the delivering process. */

@@ -40,17 +40,15 @@ const cases = {
   },
 };
 
-const rows: { case: string; parleyBytes: number; bareBytes?: number }[] = [
+const rows: { case: string; parleyBytes: number; bareBytes?: number; toBare?: number }[] = [
   { case: 'send', parleyBytes: await allocatedPerSend(fixture, text) },
 ];
 for (const [name, { parley, bare, peer }] of Object.entries(cases)) {
   await using clients = new AsyncDisposableStack();
   const [receivers, peerReceivers] = [clients.use(await parley()), clients.use(await bare())];
-  rows.push({
-    case: name,
-    parleyBytes: await allocatedPerDelivery(receivers, server.probe),
-    bareBytes: await allocatedPerDelivery(peerReceivers, peer.probe),
-  });
+  const parleyBytes = await allocatedPerDelivery(receivers, server.probe);
+  const bareBytes = await allocatedPerDelivery(peerReceivers, peer.probe);
+  rows.push({ case: name, parleyBytes, bareBytes, toBare: parleyBytes / bareBytes });
 }
 const COLUMNS = ['bytes allocated   ', ' Parley', '   bare'];
 printRow(COLUMNS, COLUMNS);

@@ -75,7 +75,7 @@ function report(
 ): void {
   for (const [index, size] of sizes.entries()) {
     const { us, ratio } = costs[index] ?? {};
-    rows.push({ axis, size, parleyUs: us, toSmallest: ratio });
+    rows.push({ axis, size, parleyUs: us, smallestUs: costs[0]?.us, toSmallest: ratio });
     printRow(COLUMNS, [axis.padEnd(7), String(size), formatUs(us), formatRatio(ratio)]);
   }
   const bend = sizes.find((_, index) => (costs[index]?.ratio ?? 1) > BEND);

@@ -1,11 +1,14 @@
 // Runs the named benches, or all, prints a table of results.json, and writes the tables and plots of docs/performance.md.
+// `--quick` tries them with short rounds and writes nothing. `--guard` runs guard.ts instead.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import process from 'node:process';
+import { parseArgs } from 'node:util';
 import { format, resolveConfig } from 'prettier';
 import { FIGURES } from './chart-specs.ts';
 import type { Comparison, Figure } from './chart-specs.ts';
+import { COUNTS_INSTRUCTIONS } from './instructions.ts';
 import { drawPlot, formatNumber } from './plot.ts';
 import { readResults } from './results.ts';
 import type { Result, Results, Row } from './results.ts';
@@ -14,28 +17,44 @@ import { print } from './server.ts';
 /** In running order, quick ones first. */
 const BENCHES = [
   'startup',
+  'single-send',
+  'allocation',
+  'many-subscriptions',
+  'burst',
+  'resume',
   'delivery',
-  'slow-readers',
+  'initial-query',
+  'sends',
   'fan-out',
   'legacy-fan-out',
   'conversation-growth',
-  'sends',
-  'single-send',
-  'initial-query',
-  'idle-connections',
+  'growth',
   'connect-storm',
   'latency',
-  'attacks',
+  'slow-readers',
+  'idle-connections',
 ];
+/** Run by name only: they take long, and have no peer. */
+const OTHER_BENCHES = ['attacks', 'capacity', 'cluster'];
 const PAGE = new URL('../docs/performance.md', import.meta.url);
 const PLOTS = new URL('../docs/performance/', import.meta.url);
 const OURS = 'Parley';
 
+/** Runs a program of this folder. Returns its exit code. */
+async function runProgram(name: string, args: readonly string[] = []): Promise<number | null> {
+  const program = spawn(process.execPath, [`bench/${name}.ts`, ...args], {
+    stdio: 'inherit',
+    env: { ...process.env, ...(options.quick && { BENCH_QUICK: '1' }) },
+  });
+  const [code] = (await once(program, 'exit')) as [number | null];
+  return code;
+}
+
 async function runBench(name: string): Promise<void> {
   print(`\n==> ${name}\n`);
-  const bench = spawn(process.execPath, [`bench/${name}.ts`], { stdio: 'inherit' });
-  const [code] = (await once(bench, 'exit')) as [number | null];
-  if (code !== 0) throw new Error(`The bench ${name} failed.`);
+  const startedAt = performance.now();
+  if ((await runProgram(name)) !== 0) throw new Error(`The bench ${name} failed.`);
+  print(`\n(${((performance.now() - startedAt) / 1_000).toFixed(0)} s)`);
 }
 
 const valueOf = (row: Row, column: string): number | undefined => {
@@ -86,7 +105,10 @@ async function drawPlots(results: Results): Promise<void> {
   }
 }
 
-function formatTable({ name, caseOf, parley, peers }: Figure, { rows, machine, measured }: Result): string {
+function formatTable(
+  { name, title, caseOf, parley, peers }: Figure,
+  { rows, machine, measured }: Result,
+): string {
   const head = ['', OURS, ...peers.map(({ peer }) => peer), ...peers.map(({ peer }) => `to ${peer}`)];
   const lines = rows.map((row) => [
     caseOf(row),
@@ -96,10 +118,11 @@ function formatTable({ name, caseOf, parley, peers }: Figure, { rows, machine, m
   ]);
   const table = [head, head.map((_, index) => (index === 0 ? '---' : '--:')), ...lines];
   const text = table.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
-  return `<!-- ${name} -->\n\n${text}\n\nMeasured on ${measured}: ${machine}.\n\n<!-- /${name} -->`;
+  const plot = `![${title}](performance/${name}.svg)`;
+  return `<!-- ${name} -->\n\n${plot}\n\n${text}\n\nMeasured on ${measured}: ${machine}.\n\n<!-- /${name} -->`;
 }
 
-/** Replaces the table of each figure, which stands between two comments with its name. */
+/** Replaces the plot and the table of each figure, which stand between two comments with its name. */
 async function writeTables(results: Results): Promise<void> {
   let page = await readFile(PAGE, 'utf8');
   for (const figure of FIGURES) {
@@ -112,12 +135,27 @@ async function writeTables(results: Results): Promise<void> {
   await writeFile(PAGE, await format(page, { ...options, parser: 'markdown' }));
 }
 
-const requested = process.argv.slice(2);
-const unknown = requested.filter((name) => !BENCHES.includes(name));
-if (unknown.length > 0)
-  throw new Error(`No such bench: ${unknown.join(', ')}. There are ${BENCHES.join(', ')}.`);
-for (const name of requested.length === 0 ? BENCHES : requested) await runBench(name);
-const results = await readResults();
-printTable(results);
-await drawPlots(results);
-await writeTables(results);
+async function runBenches(requested: readonly string[]): Promise<void> {
+  const known = [...BENCHES, ...OTHER_BENCHES];
+  const unknown = requested.filter((name) => !known.includes(name));
+  if (unknown.length > 0)
+    throw new Error(`No such bench: ${unknown.join(', ')}. There are ${known.join(', ')}.`);
+  if (!COUNTS_INSTRUCTIONS) print('This machine does not count instructions for perf: CPU time only.');
+  for (const name of requested.length === 0 ? BENCHES : requested) await runBench(name);
+  if (options.quick) return;
+  const results = await readResults();
+  printTable(results);
+  await drawPlots(results);
+  await writeTables(results);
+}
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    guard: { type: 'boolean', default: false },
+    record: { type: 'boolean', default: false },
+  },
+});
+if (options.guard) process.exitCode = (await runProgram('guard', options.record ? ['--record'] : [])) ?? 1;
+else await runBenches(positionals);

@@ -25,10 +25,13 @@ export async function readResults(): Promise<Results> {
   );
 }
 
+export const describeMachine = (): string =>
+  `${availableParallelism()} cores of ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`;
+
 /** Writes the rows of a figure to results.json, replacing those of its last run. A quick run writes nothing. */
 export async function record(figure: string, rows: readonly Row[]): Promise<void> {
   if (IS_QUICK) return;
-  const machine = `${availableParallelism()} cores of ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`;
-  const result: Result = { measured: new Date().toISOString().slice(0, 10), machine, rows };
+  const measured = new Date().toISOString().slice(0, 10);
+  const result: Result = { measured, machine: describeMachine(), rows };
   await writeFile(FILE, `${JSON.stringify({ ...(await readResults()), [figure]: result }, null, 2)}\n`);
 }
