@@ -114,7 +114,7 @@ export async function openReceivers({
   };
 }
 
-/** Measures with several meters at once. */
+/** Measures with several meters concurrently. */
 async function measureAll<Figure extends string>(
   meters: Readonly<Record<Figure, Meter>>,
   pid: number,

@@ -36,7 +36,7 @@ async function openSocket(url: string, protocol?: string): Promise<WebSocket> {
   return socket;
 }
 
-/** Sends messages at once and returns the milliseconds until so many frames that match were received. */
+/** Sends messages concurrently and returns the milliseconds until so many frames that match were received. */
 async function measureMs(socket: WebSocket, messages: readonly string[], matches: string): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let remaining = messages.length;

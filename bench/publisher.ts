@@ -8,7 +8,7 @@ const SEND =
 
 /** A client that sends messages over one WebSocket. */
 export interface Publisher extends AsyncDisposable {
-  /** Sends the text to a conversation so many times at once, in one write. Resolves after the last result. */
+  /** Sends the text to a conversation so many times, in one write. Resolves after the last result. */
   send(conversation: string, text: string, times?: number): Promise<void>;
 }
 
