@@ -5,14 +5,13 @@ import { SummaryReporter } from './test/harness/summary-reporter.ts';
 /** Files whose result does not depend on the kind of database: they run once, over the embedded one. */
 const once = [
   'test/{bridge,browser,client,deploy,docs,examples,fuzz,lib,oracle,package,program,tools}/**/*.test.ts',
-  'test/admin/live-connections.test.ts',
-  'test/authorization/{matrix,routes}.test.ts',
+  'test/authorization/routes.test.ts',
   'test/conformance/matrix/**/*.test.ts',
   'test/conformance/{engine-io,legacy-types,odd-input,offline,socket-io,turn}*.test.ts',
   'test/domain/ice-urls.test.ts',
   'test/events/cursor.test.ts',
   'test/gateway/{bearer-token,client-address,cors,graphiql,graphql-ws-internals,keep-alive,large-operations,logs,operation-ids,persisted-operations}.test.ts',
-  'test/gateway/{floods,held-bytes,program,refresh,request-forms,several-gateways,sse-proxies,subscription-key,transport-limits,upload-names,ws-internals}.test.ts',
+  'test/gateway/{program,refresh,request-forms,several-gateways,sse-proxies,subscription-key,transport-limits,upload-names,ws-internals}.test.ts',
   'test/schema/{contract,descriptions,pagination,scalars}.test.ts',
   'test/services/{host-authentication,passwords,security-log,tokens}.test.ts',
 ];
