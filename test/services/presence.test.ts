@@ -521,15 +521,15 @@ describe.skipIf(inject('database') !== 'postgres')(
       await using _fixture = fixture;
       const { deps, ann, bob, nodes, published, addNode } = fixture;
       const lockedNode = await addNode();
-      await setSilence(deps, lockedNode.id, 10);
+      await setSilence(deps, lockedNode.id, 16);
       await using lock = await lockRows(url, `select from nodes where id = '${lockedNode.id}' for update`);
       await lockedNode.presence.open('legacy', ann.actor);
+      expect(await nodes[0].presence.newestLegacyLease(ann.actor)).toBeNull();
       await advanceUntil(fixture, async () => (await countHeartbeats(deps, lockedNode.id)) === 1);
+      expect(await nodes[0].presence.newestLegacyLease(ann.actor)).not.toBeNull();
       await lock.release();
-      await setSilence(deps, lockedNode.id, 16);
       await removeDeadNodes(deps.db, 0);
       expect(published).toEqual([`+${actorKey(ann.actor)}`]);
-      expect(await nodes[0].presence.newestLegacyLease(ann.actor)).not.toBeNull();
 
       await advanceUntil(fixture, async () => (await countHeartbeats(deps, lockedNode.id)) === 0);
       await using _again = await lockRows(url, `select from nodes where id = '${lockedNode.id}' for update`);
