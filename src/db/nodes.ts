@@ -87,7 +87,10 @@ export async function hasNodesOfOldLog(db: Db): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** Closes the leases of a stopping node, and makes the others declare it dead after the grace period. Skips rows that are locked. */
+/**
+ * Closes the leases of a stopping node, and makes the others declare it dead after the grace period. Skips rows that are
+ * locked.
+ */
 export async function retireNode(db: Db, nodeId: string, graceMs: number): Promise<void> {
   await db.transaction().execute(async (tx) => {
     await closeFreeLeases(tx, sql`node_id = ${nodeId}`);

@@ -106,7 +106,7 @@ export function createRequests({
   let isDraining = false;
   /** When each request in flight was received. */
   const receivedAt = new Map<ServerResponse, number>();
-  /** Those that wait until requests have their responses, each with the responses that it lacks. */
+  /** The calls of `whenIdle` that wait, each with the responses that are not closed yet. */
   const waits = new Map<() => void, Set<ServerResponse>>();
   const endWaits = (response: ServerResponse): void => {
     for (const [resolve, responses] of waits) {
