@@ -344,9 +344,10 @@ test('a device writes and sends in conversations that it has access to, and is r
 
 test('a device joins its circle with a number or a string', async () => {
   await using client = await login(device);
-  const joinReplies = [success(`Vous avez rejoins le cercle : circle_${circle.legacyId}`)];
-  expect(await client.request('join_circle', { circle_id: circle.legacyId })).toEqual(joinReplies);
-  expect(await client.request('join_circle', { circle_id: `${circle.legacyId}` })).toEqual(joinReplies);
+  const joinReply = success(`Vous avez rejoins le cercle : circle_${circle.legacyId}`);
+  // The circle also receives the disconnections of the clients of earlier tests.
+  expect(await client.request('join_circle', { circle_id: circle.legacyId })).toContain(joinReply);
+  expect(await client.request('join_circle', { circle_id: `${circle.legacyId}` })).toContain(joinReply);
 });
 
 test.for([

@@ -38,7 +38,13 @@ export async function openGraphqlSocket(url: string, init?: Record<string, unkno
   };
   if (init !== undefined) {
     graphqlSocket.send({ type: 'connection_init', payload: init });
-    await graphqlSocket.nextOf('connection_ack');
+    const refused = new Promise<never>((_resolve, reject) =>
+      socket.once('close', (code, reason) =>
+        reject(new Error(`connection_init: ${code} ${reason.toString()}`)),
+      ),
+    );
+    refused.catch(() => undefined);
+    await Promise.race([graphqlSocket.nextOf('connection_ack'), refused]);
   }
   return graphqlSocket;
 }
