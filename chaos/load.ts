@@ -4,7 +4,8 @@ import type { Start } from './readers.ts';
 import { readAllMessages, requestUntilAvailable } from './test-accounts.ts';
 import type { TestAccounts } from './test-accounts.ts';
 
-const CATCH_UP_TIMEOUT_MS = 60_000;
+/** Longer than the 85 s after which a Socket.IO client counts a half-open connection as lost. */
+const CATCH_UP_TIMEOUT_MS = 120_000;
 const SEND_FIRST = `mutation ($id: ID!) {
   sendMessage(conversationId: $id, text: "begin") { message { legacyId conversation { eventCursor } } }
 }`;
