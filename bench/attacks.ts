@@ -1,6 +1,7 @@
 // Measures what an honest client notices, and what the process holds, while strangers and accounts attack the server.
 // `node bench/attacks.ts [NAME...]`; ATTACK_SECONDS (10) is the duration of each, DATABASE_URL the database, ATTACK_NODES (1)
-// the number of nodes, each with an attacker. The honest client uses the last one.
+// the number of nodes, each with an attacker. The honest client uses the last one. `beside` is what it notices while bare servers
+// are attacked instead of the nodes: what the attack costs the machine.
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -11,7 +12,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { percentile } from './measure.ts';
+import { percentile, startPeer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { print, startServer } from './server.ts';
@@ -99,6 +100,38 @@ const p99 = ({ latencies }: Honest): number =>
     0.99,
   );
 
+/** Runs work while each server is attacked. */
+async function underAttack<Result>(
+  urls: readonly string[],
+  name: string,
+  tokens: readonly string[],
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const attackers = urls.map((url) =>
+    spawn(process.execPath, [ATTACKER, name, url, ...tokens], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    }),
+  );
+  const exits = attackers.map((attacker) => once(attacker, 'exit'));
+  const result = await work();
+  for (const attacker of attackers) attacker.kill('SIGKILL');
+  await Promise.all(exits);
+  return result;
+}
+
+/** Runs work while as many bare servers as there are nodes are attacked: what the attack costs the machine. */
+async function measureBeside(
+  nodes: readonly Server[],
+  name: string,
+  tokens: readonly string[],
+  work: () => Promise<Honest>,
+): Promise<Honest> {
+  await using stack = new AsyncDisposableStack();
+  const peers = await Promise.all(nodes.map(async () => stack.use(await startPeer('refusing'))));
+  const urls = peers.map(({ port }) => `http://127.0.0.1:${port}`);
+  return await underAttack(urls, name, tokens, work);
+}
+
 async function measureAttack(nodes: readonly Server[], name: string): Promise<Row> {
   const url = nodes.at(-1)?.url ?? '';
   const honestToken = await signUp(url, 'honest@example.com');
@@ -106,17 +139,13 @@ async function measureAttack(nodes: readonly Server[], name: string): Promise<Ro
   for (let index = 0; index < ATTACKING_ACCOUNTS; index += 1)
     tokens.push(await signUp(url, `attacker${index}@example.com`));
   const quiet = await runHonest(url, honestToken, QUIET_SECONDS);
+  const beside = await measureBeside(nodes, name, tokens, () => runHonest(url, honestToken, SECONDS));
   const rest = await readMemory(nodes);
-  const attackers = nodes.map((node) =>
-    spawn(process.execPath, [ATTACKER, name, node.url, ...tokens], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    }),
-  );
-  const exits = attackers.map((attacker) => once(attacker, 'exit'));
-  const attacked = await runHonest(url, honestToken, SECONDS);
-  const held = await readMemory(nodes);
-  for (const attacker of attackers) attacker.kill('SIGKILL');
-  await Promise.all(exits);
+  const urls = nodes.map((node) => node.url);
+  const { attacked, held } = await underAttack(urls, name, tokens, async () => ({
+    attacked: await runHonest(url, honestToken, SECONDS),
+    held: await readMemory(nodes),
+  }));
   await sleep(2_000);
   const after = await readMemory(nodes);
   const mostMb = (a: readonly number[], b: readonly number[]): number =>
@@ -124,6 +153,7 @@ async function measureAttack(nodes: readonly Server[], name: string): Promise<Ro
   return {
     attack: name,
     quietP99Ms: p99(quiet),
+    besideP99Ms: p99(beside),
     attackedP99Ms: p99(attacked),
     failedRequests: attacked.failedRequests,
     slowestLoginMs: Math.max(...attacked.logins),
@@ -149,7 +179,9 @@ const names = stdout
   .split('\n')
   .filter((name) => wanted.length === 0 || wanted.includes(name));
 print(`Each attack for ${SECONDS} s, with one honest client of 20 requests a second and a login a second\n`);
-print('attack                   p99 quiet  attacked  failed  login max  failed   held MB  resident  after');
+print(
+  'attack                   p99 quiet    beside  attacked  failed  login max  failed   held MB  resident  after',
+);
 const rows: Row[] = [];
 for (const name of names) {
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-attacks-'));
