@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { DeviceId, UserId } from '../ids.ts';
 import { DEVICE_COLUMNS, USER_COLUMNS } from './columns.ts';
+import { compileOnce } from './compile-once.ts';
 import type { Db } from './database.ts';
 import { anyOf } from './sql.ts';
 import type { Device, User } from './tables.ts';
@@ -31,28 +32,30 @@ async function findUsers(db: Db, ids: readonly UserId[]): Promise<ActorRow[]> {
 
 export type UserWithPresence = User & { readonly online: boolean };
 
-export async function findUsersWithPresence(db: Db, ids: readonly UserId[]): Promise<UserWithPresence[]> {
-  return db
+export const findUsersWithPresence = compileOnce((db, ids: readonly UserId[]) =>
+  db
     .selectFrom('users')
     .leftJoin('presence', (join) =>
       join.on('presence.actorKind', '=', 'user').onRef('presence.actorId', '=', 'users.id'),
     )
     .select(USER_COLUMNS)
     .select(isOnline)
-    .where('users.id', '=', anyOf(ids))
-    .execute();
-}
+    .where('users.id', '=', anyOf(ids)),
+);
 
-async function findDevices(db: Db, ids: readonly DeviceId[]): Promise<ActorRow[]> {
-  const rows = await db
+const findDevicesWithPresence = compileOnce((db, ids: readonly DeviceId[]) =>
+  db
     .selectFrom('devices')
     .leftJoin('presence', (join) =>
       join.on('presence.actorKind', '=', 'device').onRef('presence.actorId', '=', 'devices.id'),
     )
     .select(DEVICE_COLUMNS)
     .select(isOnline)
-    .where('devices.id', '=', anyOf(ids))
-    .execute();
+    .where('devices.id', '=', anyOf(ids)),
+);
+
+async function findDevices(db: Db, ids: readonly DeviceId[]): Promise<ActorRow[]> {
+  const rows = await findDevicesWithPresence(db, ids);
   return rows.map(({ online, ...device }) => ({ kind: 'device', device, online }));
 }
 

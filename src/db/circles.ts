@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { CircleId, InvitationId, MembershipId, UserId } from '../ids.ts';
 import { CIRCLE_COLUMNS, INVITATION_COLUMNS, MEMBERSHIP_COLUMNS } from './columns.ts';
+import { compileOnce } from './compile-once.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
 import type { Circle, CircleInvitation, CircleRole, Membership } from './tables.ts';
@@ -40,7 +41,7 @@ export async function findAccess(db: Db, actor: ActorRef, id: CircleId): Promise
     const circle = await selectByDevice(db, actor).where('circles.id', '=', id).executeTakeFirst();
     return circle === undefined ? undefined : { circle, role: null };
   }
-  const row = await selectByUser(db, actor)
+  const row = await selectByUser(db, actor.id)
     .select('memberships.role')
     .where('circles.id', '=', id)
     .executeTakeFirst();
@@ -50,17 +51,17 @@ export async function findAccess(db: Db, actor: ActorRef, id: CircleId): Promise
 }
 
 export async function findByActor(db: Db, actor: ActorRef): Promise<Circle[]> {
-  return actor.kind === 'device'
-    ? selectByDevice(db, actor).execute()
-    : selectByUser(db, actor).orderBy('circles.id').execute();
+  return actor.kind === 'device' ? selectByDevice(db, actor).execute() : findByUser(db, actor.id);
 }
 
-const selectByUser = (db: Db, user: ActorRef & { kind: 'user' }) =>
+const selectByUser = (db: Db, id: UserId) =>
   db
     .selectFrom('circles')
     .innerJoin('memberships', 'memberships.circleId', 'circles.id')
     .select(CIRCLE_COLUMNS)
-    .where('memberships.userId', '=', user.id);
+    .where('memberships.userId', '=', id);
+
+const findByUser = compileOnce((db, id: UserId) => selectByUser(db, id).orderBy('circles.id'));
 
 const selectByDevice = (db: Db, device: ActorRef & { kind: 'device' }) =>
   db
@@ -127,17 +128,13 @@ export async function findMembership(db: Db, id: MembershipId): Promise<Membersh
 }
 
 /** Finds the memberships of all these circles, oldest first. */
-export async function findMembershipsByCircles(
-  db: Db,
-  circleIds: readonly CircleId[],
-): Promise<Membership[]> {
-  return db
+export const findMembershipsByCircles = compileOnce((db, circleIds: readonly CircleId[]) =>
+  db
     .selectFrom('memberships')
     .select(MEMBERSHIP_COLUMNS)
     .where('circleId', '=', anyOf(circleIds))
-    .orderBy('id')
-    .execute();
-}
+    .orderBy('id'),
+);
 
 export async function isMember(db: Db, circleId: CircleId, userId: UserId): Promise<boolean> {
   const row = await db

@@ -5,6 +5,7 @@ import type { CircleId, ConversationId, DeviceId, MessageId, ParticipantId, User
 import { isOnline } from './actors.ts';
 import type { ActorRow } from './actors.ts';
 import { CONVERSATION_COLUMNS, DEVICE_COLUMNS, USER_COLUMNS } from './columns.ts';
+import { compileOnce } from './compile-once.ts';
 import type { Db } from './database.ts';
 import { isActiveToken, TOKEN_COLUMNS, tokenArrays } from './sessions.ts';
 import type { TokenCheck } from './sessions.ts';
@@ -94,23 +95,30 @@ export async function findConversationAccess(
 }
 
 /** Finds the conversations of these circles to which the actor has access, in the order of their ids. */
-export async function findAccessibleConversations(
+export const findAccessibleConversations = (
   db: Db,
-  actor: ActorRef,
+  { kind, id }: ActorRef,
   circleIds: readonly CircleId[],
-): Promise<Conversation[]> {
-  return selectAccessibleConversations(db, actor)
-    .where('conversations.circleId', '=', anyOf(circleIds))
-    .orderBy('conversations.id')
-    .execute();
-}
+): Promise<Conversation[]> => findAccessible[kind](db, id, circleIds);
 
-const selectAccessibleConversations = (db: Db, actor: ActorRef) =>
+const createFindAccessible = (kind: ActorRef['kind']) =>
+  compileOnce((db, id: number, circleIds: readonly CircleId[]) =>
+    selectAccessibleConversations(db, { kind, id })
+      .where('conversations.circleId', '=', anyOf(circleIds))
+      .orderBy('conversations.id'),
+  );
+
+const selectAccessibleConversations = (
+  db: Db,
+  { kind, id }: Pick<ActorRef, 'kind'> & { readonly id: number },
+) =>
   db
     .selectFrom('conversations')
-    .innerJoin(accessTable(actor.kind), 'access.conversationId', 'conversations.id')
+    .innerJoin(accessTable(kind), 'access.conversationId', 'conversations.id')
     .select(CONVERSATION_COLUMNS)
-    .where('access.actorId', '=', actor.id);
+    .where('access.actorId', '=', id);
+
+const findAccessible = { user: createFindAccessible('user'), device: createFindAccessible('device') };
 
 export interface AccessRequest {
   readonly actor: ActorRef;

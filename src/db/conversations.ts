@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { CircleId, ConversationId, ParticipantId, UserId } from '../ids.ts';
 import { CONVERSATION_COLUMNS, PARTICIPANT_COLUMNS } from './columns.ts';
+import { compileOnce } from './compile-once.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
 import type { Conversation, ConversationRole, Participant } from './tables.ts';
@@ -82,9 +83,9 @@ export async function findCircleId(db: Db, id: ConversationId): Promise<CircleId
   return row?.circleId;
 }
 
-export async function findByIds(db: Db, ids: readonly ConversationId[]): Promise<Conversation[]> {
-  return db.selectFrom('conversations').select(CONVERSATION_COLUMNS).where('id', '=', anyOf(ids)).execute();
-}
+export const findByIds = compileOnce((db, ids: readonly ConversationId[]) =>
+  db.selectFrom('conversations').select(CONVERSATION_COLUMNS).where('id', '=', anyOf(ids)),
+);
 
 /** Returns all conversations of the circles, regardless of access. */
 export async function findIdsByCircles(db: Db, circleIds: readonly CircleId[]): Promise<ConversationId[]> {
@@ -162,19 +163,15 @@ export async function findParticipantByUser(
     .executeTakeFirst();
 }
 
-export async function findParticipantsByIds(db: Db, ids: readonly ParticipantId[]): Promise<Participant[]> {
-  return db.selectFrom('participants').select(PARTICIPANT_COLUMNS).where('id', '=', anyOf(ids)).execute();
-}
+export const findParticipantsByIds = compileOnce((db, ids: readonly ParticipantId[]) =>
+  db.selectFrom('participants').select(PARTICIPANT_COLUMNS).where('id', '=', anyOf(ids)),
+);
 
 /** Finds the participants of all these conversations, oldest first. */
-export async function findParticipantsByConversations(
-  db: Db,
-  ids: readonly ConversationId[],
-): Promise<Participant[]> {
-  return db
+export const findParticipantsByConversations = compileOnce((db, ids: readonly ConversationId[]) =>
+  db
     .selectFrom('participants')
     .select(PARTICIPANT_COLUMNS)
     .where('conversationId', '=', anyOf(ids))
-    .orderBy('id')
-    .execute();
-}
+    .orderBy('id'),
+);

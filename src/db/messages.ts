@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { ConversationId, MessageId, ParticipantId } from '../ids.ts';
 import { MESSAGE_COLUMNS } from './columns.ts';
 import { accessCondition } from './conversation-access.ts';
+import { compileOnce } from './compile-once.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
 import type { Media, Message, Timestamp } from './tables.ts';
@@ -127,29 +128,55 @@ export interface PageRequest {
 export async function findPages(
   db: Db,
   ids: readonly ConversationId[],
-  page: PageRequest,
+  { after, before, limit, newestFirst }: PageRequest,
 ): Promise<Message[]> {
-  const direction = page.newestFirst ? 'desc' : 'asc';
-  return db
-    .selectFrom(sql<{ id: ConversationId }>`unnest(${ids}::int[])`.as<'input'>(sql`input(id)`))
-    .innerJoinLateral(
-      (inner) =>
-        inner
-          .selectFrom('messages')
-          .select(MESSAGE_COLUMNS)
-          .whereRef('messages.conversationId', '=', 'input.id')
-          .$if(page.after !== undefined, (query) =>
-            query.where('messages.id', '>', sql<MessageId>`${page.after}`),
-          )
-          .$if(page.before !== undefined, (query) =>
-            query.where('messages.id', '<', sql<MessageId>`${page.before}`),
-          )
-          .orderBy('messages.id', direction)
-          .limit(page.limit)
-          .as('page'),
-      (join) => join.onTrue(),
-    )
-    .selectAll('page')
-    .orderBy('page.id', direction)
-    .execute();
+  const pages = newestFirst ? NEWEST_PAGES : OLDEST_PAGES;
+  return after === undefined && before === undefined
+    ? pages.atEnd(db, ids, limit)
+    : pages.between(db, ids, limit, after ?? BEFORE_ALL, before ?? AFTER_ALL);
 }
+
+/** Bounds that no message has. */
+const [BEFORE_ALL, AFTER_ALL] = [0, 2 ** 31];
+
+const NEWEST_PAGES = createPageReads('desc');
+const OLDEST_PAGES = createPageReads('asc');
+
+function createPageReads(direction: 'asc' | 'desc') {
+  return {
+    atEnd: compileOnce((db, ids: readonly ConversationId[], limit: number) =>
+      selectPages(db, ids, (messages) => messages.orderBy('messages.id', direction).limit(limit)).orderBy(
+        'page.id',
+        direction,
+      ),
+    ),
+    between: compileOnce((db, ids: readonly ConversationId[], limit: number, after: number, before: number) =>
+      selectPages(db, ids, (messages) =>
+        messages
+          .where('messages.id', '>', sql<MessageId>`${after}`)
+          .where('messages.id', '<', sql<MessageId>`${before}::bigint`)
+          .orderBy('messages.id', direction)
+          .limit(limit),
+      ).orderBy('page.id', direction),
+    ),
+  };
+}
+
+type MessagesOfInput = ReturnType<typeof selectMessagesOfInput>;
+
+const selectMessagesOfInput = (db: Pick<Db, 'selectFrom'>) =>
+  db
+    .selectFrom('messages')
+    .select(MESSAGE_COLUMNS)
+    .where('messages.conversationId', '=', sql<ConversationId>`input.id`);
+
+/** Selects from the messages of each conversation those of its page. */
+const selectPages = (
+  db: Db,
+  ids: readonly ConversationId[],
+  toPage: (messages: MessagesOfInput) => MessagesOfInput,
+) =>
+  db
+    .selectFrom(sql<{ id: ConversationId }>`unnest(${ids}::int[])`.as<'input'>(sql`input(id)`))
+    .innerJoinLateral(toPage(selectMessagesOfInput(db)).as('page'), (join) => join.onTrue())
+    .selectAll('page');

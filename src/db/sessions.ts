@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import { DEVICE_IS_ALLOWED, USER_IS_ALLOWED } from './account-blocks.ts';
+import { compileOnce } from './compile-once.ts';
 import type { Db, Tx } from './database.ts';
 import type { Timestamp } from './tables.ts';
 import { now } from './sql.ts';
@@ -15,13 +16,24 @@ export type TokenCheck = Pick<
   'actor' | 'tokenId' | 'issuedAt' | 'family' | 'generation' | 'isExternal'
 >;
 
+/** What is checked of each token, in the order of `TOKEN_COLUMNS`; null where there is none. */
+const toTokenColumns = (tokens: readonly (TokenCheck | undefined)[]) =>
+  [
+    tokens.map((token) => token?.tokenId ?? null),
+    tokens.map((token) => token?.issuedAt ?? null),
+    tokens.map((token) => token?.family?.id ?? null),
+    tokens.map((token) => token?.generation ?? null),
+    tokens.map((token) => token?.isExternal === true),
+  ] as const;
+
+type TokenColumns = ReturnType<typeof toTokenColumns>;
+
+const unnestedTokens = ([tokenIds, issueTimes, families, generations, areExternal]: TokenColumns) =>
+  sql`${tokenIds}::text[], ${issueTimes}::float8[], ${families}::text[], ${generations}::int[], ${areExternal}::bool[]`;
+
 /** Arrays for `unnest`, of what is checked of each token, in the order of `TOKEN_COLUMNS`; null where there is none. */
-export const tokenArrays = (tokens: readonly (TokenCheck | undefined)[]) => sql`
-  ${tokens.map((token) => token?.tokenId ?? null)}::text[],
-  ${tokens.map((token) => token?.issuedAt ?? null)}::float8[],
-  ${tokens.map((token) => token?.family?.id ?? null)}::text[],
-  ${tokens.map((token) => token?.generation ?? null)}::int[],
-  ${tokens.map((token) => token?.isExternal === true)}::bool[]`;
+export const tokenArrays = (tokens: readonly (TokenCheck | undefined)[]) =>
+  unnestedTokens(toTokenColumns(tokens));
 
 export const TOKEN_COLUMNS = sql`token_id, issued_at, family_id, generation, is_external`;
 
@@ -53,21 +65,30 @@ export const isActiveToken: Readonly<Record<ActorKind, RawBuilder<boolean>>> = {
  * sessions of the account were ended since. Returns the results in the same order.
  */
 export async function areActive(db: Db, tokens: readonly TokenCheck[]): Promise<boolean[]> {
-  const { rows } = await sql<{ active: boolean }>`
+  const rows = await checkActive(
+    db,
+    tokens.map(({ actor }) => actor.kind),
+    tokens.map(({ actor }) => actor.id),
+    ...toTokenColumns(tokens),
+  );
+  return rows.map(({ active }) => active);
+}
+
+const checkActive = compileOnce(
+  (_db, kinds: readonly ActorKind[], ids: readonly number[], ...tokens: TokenColumns) => sql<{
+    active: boolean;
+  }>`
     select ${IS_NOT_REVOKED}
       and case actor_kind
         when 'user' then exists (select from users where users.id = actor_id and ${KEEPS_USER_SESSION})
         else exists (select from devices where devices.id = actor_id and ${KEEPS_DEVICE_SESSION})
       end as active
     from unnest(
-      ${tokens.map(({ actor }) => actor.kind)}::text[],
-      ${tokens.map(({ actor }) => actor.id)}::int[],
-      ${tokenArrays(tokens)}
+      ${kinds}::text[], ${ids}::int[], ${unnestedTokens(tokens)}
     ) with ordinality as input (actor_kind, actor_id, ${TOKEN_COLUMNS}, ordinal)
     order by ordinal
-  `.execute(db);
-  return rows.map(({ active }) => active);
-}
+  `,
+);
 
 export async function isActive(db: Db, token: TokenCheck): Promise<boolean> {
   const [active = false] = await areActive(db, [token]);

@@ -13,12 +13,17 @@ class RuleTransformer extends OperationNodeTransformer {
   protected override transformRaw(node: RawNode, queryId?: QueryId): RawNode {
     const transformed = super.transformRaw(node, queryId);
     const [rule, ...rest] = node.sqlFragments;
-    if (rule?.includes('as actor_id') !== true || rest.length > 0) return transformed;
-    for (const [condition, stricter] of STRICTER)
-      if (rule.includes(condition))
-        return { ...transformed, sqlFragments: [rule.replace(condition, stricter)] };
-    throw new Error(`The access rule has changed: ${rule}`);
+    return rule === undefined || rest.length > 0
+      ? transformed
+      : { ...transformed, sqlFragments: [toStricter(rule)] };
   }
+}
+
+function toStricter(text: string): string {
+  if (!text.includes('as actor_id')) return text;
+  for (const [condition, stricter] of STRICTER)
+    if (text.includes(condition)) return text.replace(condition, stricter);
+  throw new Error(`The access rule has changed: ${text}`);
 }
 
 /** An access rule that is stricter in the wrapped database once `tighten` has been called. */
@@ -31,11 +36,20 @@ export function createChangingRule(): ChangingRule {
   const transformer = new RuleTransformer();
   let isStricter = false;
   return {
-    wrapDb: (db) =>
-      db.withPlugin({
+    wrapDb(db) {
+      const wrapped = db.withPlugin({
         transformQuery: ({ node, queryId }) => (isStricter ? transformer.transformNode(node, queryId) : node),
         transformResult: async ({ result }) => result,
-      }),
+      });
+      // Statements of `compileOnce` were built with the first rule.
+      const executeQuery = wrapped.executeQuery.bind(wrapped);
+      wrapped.executeQuery = (query, options) =>
+        executeQuery(
+          isStricter && 'sql' in query ? { ...query, sql: toStricter(query.sql) } : query,
+          options,
+        );
+      return wrapped;
+    },
     tighten: () => void (isStricter = true),
   };
 }

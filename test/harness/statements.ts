@@ -5,11 +5,12 @@ export function countStatements(db: Db): { readonly db: Db; count: number } {
   const counted = {
     count: 0,
     db: db.withPlugin({
-      transformQuery({ node }) {
+      transformQuery: ({ node }) => node,
+      // Called for each execution, also of a statement that was compiled before.
+      async transformResult({ result }) {
         counted.count += 1;
-        return node;
+        return result;
       },
-      transformResult: async ({ result }) => result,
     }),
   };
   return counted;
