@@ -16,7 +16,7 @@ export type TokenCheck = Pick<
   'actor' | 'tokenId' | 'issuedAt' | 'family' | 'generation' | 'isExternal'
 >;
 
-/** What is checked of each token, in the order of `TOKEN_COLUMNS`; null where there is none. */
+/** The checked properties of each token, in the order of `TOKEN_COLUMNS`; null where there is none. */
 const toTokenColumns = (tokens: readonly (TokenCheck | undefined)[]) =>
   [
     tokens.map((token) => token?.tokenId ?? null),

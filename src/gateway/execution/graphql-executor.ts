@@ -1,7 +1,7 @@
 // Executes operations as graphql-js does, without the cost of its aborts. See docs/private-apis.md.
 import { validateExecutionArgs } from 'graphql';
 import type { ExecutionArgs, ExecutionResult, ValidatedSubscriptionArgs } from 'graphql';
-import { ExecutorThrowingOnIncremental } from 'graphql/execution/ExecutorThrowingOnIncremental.js';
+import { PlannedExecutor } from './planned-executor.ts';
 
 /**
  * The reason with which the signal for resolvers is aborted after every execution. One for all: a new one, with its stack,
@@ -9,7 +9,7 @@ import { ExecutorThrowingOnIncremental } from 'graphql/execution/ExecutorThrowin
  */
 const FINISHED = new DOMException('The operation has finished.', 'AbortError');
 
-class OperationExecutor extends ExecutorThrowingOnIncremental {
+class OperationExecutor extends PlannedExecutor {
   override getFinishSharedExecution(): () => void {
     return () => this.resolverAbortController?.abort(FINISHED);
   }
