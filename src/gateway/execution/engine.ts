@@ -5,14 +5,7 @@ import {
   validate,
   validateSubscriptionArgs,
 } from 'graphql';
-import type {
-  DocumentNode,
-  ExecutionArgs,
-  ExecutionResult,
-  GraphQLError,
-  GraphQLSchema,
-  ValidatedSubscriptionArgs,
-} from 'graphql';
+import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError, GraphQLSchema } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { Payer } from '../../actor.ts';
 import { streamEnded, unauthenticated } from '../../errors.ts';
@@ -32,7 +25,7 @@ import { checkOverlap } from './overlap-limit.ts';
 import { parseDocument } from './parse-document.ts';
 import { runInSpan } from './operation-span.ts';
 import { openResults } from './result-stream.ts';
-import type { ResultStream } from './result-stream.ts';
+import type { ResultStream, SubscriptionExecution } from './result-stream.ts';
 import { executeWhenAvailable } from './retry-on-outage.ts';
 import { createSharedExecution } from './shared-execution.ts';
 import { createSnapshotExecution } from './snapshot-execution.ts';
@@ -53,11 +46,6 @@ export interface EngineOptions {
   readonly tracing?: Tracing | undefined;
   /** Without it, operations have no limits by payer. */
   readonly gate?: OperationGate | undefined;
-}
-
-interface OpenSource {
-  readonly args: ValidatedSubscriptionArgs;
-  readonly source: AsyncIterable<unknown>;
 }
 
 /** The four steps of an operation, shared by every transport. Errors in results are formatted: safe to send. */
@@ -112,6 +100,8 @@ export function createEngine(options: EngineOptions): Engine {
     hideSuggestions: !introspection,
   });
 
+  const validateSubscription = (operation: Operation) => validateSubscriptionArgs(argsOf(operation));
+
   const executeOperation = async (operation: Operation): Promise<ExecutionResult> => {
     const { document, operationName, context } = operation;
     const mutates = getOperationAST(document, operationName)?.operation === 'mutation';
@@ -131,7 +121,7 @@ export function createEngine(options: EngineOptions): Engine {
   /** Opens the source of a subscription. Checks the variables in there, so that invalid ones are charged. */
   const openSource = async (operation: Operation) => {
     const open = async () => {
-      const args = validateSubscriptionArgs(argsOf(operation));
+      const args = validateSubscription(operation);
       if (!('schema' in args)) return { errors: args };
       const source = await createSourceEventStream(args);
       return Symbol.asyncIterator in source ? { args, source } : source;
@@ -148,7 +138,9 @@ export function createEngine(options: EngineOptions): Engine {
     try {
       const opened = await openSource(operation);
       if (!('source' in opened)) return formatResult(opened, operation);
-      const results = openStream(operation, opened, startedAt);
+      operation.onAccepted?.();
+      operationLog?.streamOpened(operation, topicOf(opened.source), startedAt);
+      const results = openResults(subscriptions, { operation, ...opened });
       isOpen = true;
       return results;
     } finally {
@@ -156,40 +148,32 @@ export function createEngine(options: EngineOptions): Engine {
     }
   };
 
-  const openStream = (
-    operation: Operation,
-    { args, source }: OpenSource,
-    startedAt: number,
-  ): ResultStream => {
-    const { document, context, semaphore } = operation;
-    const topic = topicOf(source);
-    const executeEvent = async (rootValue: unknown): Promise<ExecutionResult> => {
+  const subscriptions: SubscriptionExecution = {
+    async execute(operation, args, rootValue) {
+      const { document, context } = operation;
       const executeOnce = async (): Promise<ExecutionResult> => {
         // A context, and so loaders, per event: rows that an earlier event loaded may be stale.
         const contextValue = createContext(context);
-        const execute = () =>
+        const executeEvent = () =>
           snapshots.run(document, contextValue, false, () =>
             executeSubscriptionEvent({ ...args, rootValue, contextValue }),
           );
-        return gate === undefined ? execute() : gate.runEvent(operation, execute);
+        return gate === undefined ? executeEvent() : gate.runEvent(operation, executeEvent);
       };
       const isWanted = () => context.signal?.aborted !== true;
       return formatResult(await executeWhenAvailable(executeOnce, executeOnce(), isWanted), operation);
-    };
-    operation.onAccepted?.();
-    operationLog?.streamOpened(operation, topic, startedAt);
-    return openResults({
-      operation,
-      source,
-      execute: executeEvent,
-      semaphore,
-      joinGroup: sharedExecution.prepareJoin(operation, source, args),
-      formatError: (error) => formatError(error, operation),
-      onEnd(error) {
-        gate?.closeSubscription(operation);
-        operationLog?.streamEnded(operation, topic, error);
-      },
-    });
+    },
+    join: (...subscription) => sharedExecution.join(...subscription),
+    argsOf(operation) {
+      const args = validateSubscription(operation);
+      if (!('schema' in args)) throw new Error('The arguments of an open subscription are invalid');
+      return args;
+    },
+    formatError: (error, operation) => formatError(error, operation),
+    onEnd(operation, source, error) {
+      gate?.closeSubscription(operation);
+      operationLog?.streamEnded(operation, topicOf(source), error);
+    },
   };
 
   const executeAndLog = async (operation: Operation): Promise<ExecutionResult> => {

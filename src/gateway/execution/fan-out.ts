@@ -35,10 +35,10 @@ export interface SharedOperation {
 /** Groups live subscriptions of one operation on one topic: each event is executed and encoded once per group. */
 export interface FanOut {
   /**
-   * Joins a stream that has caught up to the group of its operation. Resolves when the stream has left the group and
-   * must be read on its own: it has events to read first, its subscriber is slow, or it has ended.
+   * Joins a stream to the group of its operation. Resolves when the stream has left the group and must be read on its own:
+   * it has events to read first, its subscriber is slow, or it has ended. Returns undefined if it has not caught up.
    */
-  run(stream: EventStream, operation: SharedOperation, receiver: Receiver): Promise<void>;
+  run(stream: EventStream, operation: SharedOperation, receiver: Receiver): Promise<void> | undefined;
 }
 
 export interface FanOutOptions {
@@ -53,15 +53,8 @@ export interface FanOutOptions {
 
 export function createFanOut(options: FanOutOptions): FanOut {
   const groups = new Map<string, Group>();
-
-  const release = (name: string, group: Group): void => {
-    group.references -= 1;
-    if (group.references > 0) return;
-    groups.delete(name);
-    group.close();
-  };
-
   const { metrics } = options;
+
   metrics.beforeScrape(() => {
     const sizes = Array.from(groups.values(), ({ size }) => size);
     metrics.groups.set(sizes.length);
@@ -75,85 +68,120 @@ export function createFanOut(options: FanOutOptions): FanOut {
   });
 
   return {
-    async run(stream, operation, receiver) {
-      if (!stream.isCaughtUp()) return;
+    run(stream, operation, receiver) {
+      if (!stream.isCaughtUp()) return undefined;
       const name = `${stream.topic} ${operation.key}`;
-      const group = groups.get(name) ?? new Group(options, stream, operation);
+      const group = groups.get(name) ?? new Group(options, stream, operation, () => groups.delete(name));
       groups.set(name, group);
-      // Counted before the await, so that the group is not closed while its tail opens.
-      group.references += 1;
-      try {
-        if (await group.opened) await group.join(stream, receiver);
-      } finally {
-        release(name, group);
-      }
+      return group.run(stream, receiver);
     },
   };
 }
 
-interface Member {
+/** A stream in a group. A class, like all that an idle subscription holds: closures would take more memory. */
+class Member {
+  readonly group: Group;
   readonly reader: DetachedReader;
   readonly receiver: Receiver;
+  readonly #onLeft: () => void;
+
+  constructor(group: Group, reader: DetachedReader, receiver: Receiver, onLeft: () => void) {
+    this.group = group;
+    this.reader = reader;
+    this.receiver = receiver;
+    this.#onLeft = onLeft;
+  }
+
   /** Reattaches the stream to its topic; a second call has no effect. */
-  leave(): void;
+  leave(): void {
+    if (!this.group.remove(this)) return;
+    this.reader.reattach();
+    this.#onLeft();
+    this.group.release();
+  }
 }
 
 class Group {
-  /** Number of streams that are in the group or about to join it; closed when there are none. */
-  references = 0;
   queuedBytes = 0;
-  /** Resolves to whether the group could open the tail of its topic. */
-  readonly opened: Promise<boolean>;
   readonly #options: FanOutOptions;
   readonly #operation: SharedOperation;
+  readonly #onClosed: () => void;
   readonly #topic: EventStream['topic'];
   readonly #itemOf: EventStream['itemOf'];
   readonly #sizeOf: EventStream['sizeOf'];
   readonly #members = new Set<Member>();
+  /** Number of streams that are in the group or about to join it; closed when there are none. */
+  #references = 0;
+  /** Resolves to whether the group could open the tail of its topic. */
+  readonly #opened: Promise<boolean>;
+  #isOpen = false;
   #queue: Envelope[] = [];
   /** Why the queue waits: for the end of an execution, or for a turn of the event loop. */
   #waitsFor: 'execution' | 'turn' | undefined;
   #isClosed = false;
   #unfollow: (() => void) | undefined;
 
-  constructor(options: FanOutOptions, stream: EventStream, operation: SharedOperation) {
+  constructor(options: FanOutOptions, stream: EventStream, operation: SharedOperation, onClosed: () => void) {
     this.#options = options;
     this.#operation = operation;
+    this.#onClosed = onClosed;
     // The stream itself is not retained: the group outlives it.
     const { topic, itemOf, sizeOf } = stream;
     this.#topic = topic;
     this.#itemOf = itemOf;
     this.#sizeOf = sizeOf;
-    this.opened = this.#follow(options.tails);
+    this.#opened = this.#follow(options.tails);
   }
 
   get size(): number {
     return this.#members.size;
   }
 
-  /** Adds a stream if it can be detached. Resolves when it has left. */
-  join(stream: EventStream, receiver: Receiver): Promise<void> {
-    return new Promise((resolve) => {
-      const leave = (): void => {
-        if (!this.#members.delete(member)) return;
-        member.reader.reattach();
-        resolve();
-      };
-      const reader = stream.detach((awaitsLastEvent) => {
-        // In the log, the event is redacted.
-        if (awaitsLastEvent) this.#flush();
-        leave();
-      });
-      if (reader === undefined) return resolve();
-      const member: Member = { reader, receiver, leave };
-      this.#members.add(member);
-    });
+  /** Adds a stream if it can be detached. Resolves when it has left; undefined if it was not added. */
+  run(stream: EventStream, receiver: Receiver): Promise<void> | undefined {
+    // Counted before the tail is open, so that the group is not closed meanwhile.
+    this.#references += 1;
+    return this.#isOpen ? this.#join(stream, receiver) : this.#joinWhenOpen(stream, receiver);
   }
 
-  close(): void {
+  remove(member: Member): boolean {
+    return this.#members.delete(member);
+  }
+
+  release(): void {
+    this.#references -= 1;
+    if (this.#references > 0) return;
+    this.#onClosed();
     this.#isClosed = true;
     this.#clearQueue();
     this.#unfollow?.();
+  }
+
+  async #joinWhenOpen(stream: EventStream, receiver: Receiver): Promise<void> {
+    let isOpen = false;
+    try {
+      isOpen = await this.#opened;
+    } finally {
+      if (!isOpen) this.release();
+    }
+    return isOpen ? this.#join(stream, receiver) : undefined;
+  }
+
+  #join(stream: EventStream, receiver: Receiver): Promise<void> | undefined {
+    let member: Member | undefined;
+    const reader = stream.detach((awaitsLastEvent) => {
+      // In the log, the event is redacted.
+      if (awaitsLastEvent) this.#flush();
+      member?.leave();
+    });
+    if (reader === undefined) {
+      this.release();
+      return undefined;
+    }
+    return new Promise((resolve) => {
+      member = new Member(this, reader, receiver, resolve);
+      this.#members.add(member);
+    });
   }
 
   async #follow(tails: Tails): Promise<boolean> {
@@ -171,6 +199,7 @@ class Group {
       unfollow();
       tail.close();
     };
+    this.#isOpen = true;
     return true;
   }
 

@@ -1,10 +1,9 @@
-import type { ExecutionResult, GraphQLError } from 'graphql';
+import type { ExecutionResult, GraphQLError, ValidatedSubscriptionArgs } from 'graphql';
 import { streamEnded } from '../../errors.ts';
 import type { EndReason } from '../../errors.ts';
 import { Semaphore } from '../../lib/semaphore.ts';
-import type { FormatError } from './format-error.ts';
 import { nameOperation } from './operation-fields.ts';
-import type { NamedOperation } from './operation-fields.ts';
+import type { Operation } from './operation.ts';
 
 /**
  * Results of a subscription. Throws a formatted error when the server ends the subscription; `return()` closes it at any
@@ -26,56 +25,89 @@ export interface StreamStatus {
   readonly behind: number | undefined;
 }
 
-export interface ResultsOptions {
-  readonly operation: NamedOperation;
-  readonly source: AsyncIterable<unknown>;
-  readonly execute: (event: unknown) => Promise<ExecutionResult>;
-  /** Held by each result from its execution until the next result is requested, so until the client has taken it. */
-  readonly semaphore: Semaphore | undefined;
-  /** Resolves when the subscription has left its group and reads events on its own; undefined if it never shares. */
-  readonly joinGroup: (() => Promise<void>) | undefined;
-  readonly formatError: FormatError;
+/** The engine's part in subscriptions: one object for all of them, so that an idle one holds no closures. */
+export interface SubscriptionExecution {
+  execute(operation: Operation, args: ValidatedSubscriptionArgs, event: unknown): Promise<ExecutionResult>;
+  /** Joins the group of the operation, as `SharedExecution` does. */
+  join(
+    operation: Operation,
+    source: AsyncIterable<unknown>,
+    args: ValidatedSubscriptionArgs,
+  ): Promise<void> | undefined;
+  /** Validates the arguments of an operation again. */
+  argsOf(operation: Operation): ValidatedSubscriptionArgs;
+  formatError(error: unknown, operation: Operation): GraphQLError;
   /** Called once: with the formatted error if the server ended the subscription, else without. */
-  readonly onEnd: (error: GraphQLError | undefined) => void;
+  onEnd(operation: Operation, source: AsyncIterable<unknown>, error: GraphQLError | undefined): void;
+}
+
+/** A subscription whose source is open. */
+export interface OpenSubscription {
+  readonly operation: Operation;
+  readonly source: AsyncIterable<unknown>;
+  readonly args: ValidatedSubscriptionArgs;
 }
 
 /**
  * Opens a stream that executes one event at a time, in order. Not an async generator: `return()` of a generator waits for
  * a pending `next()`, and must reach the source immediately.
  */
-export const openResults = (options: ResultsOptions): ResultStream => new Results(options);
+export const openResults = (execution: SubscriptionExecution, subscription: OpenSubscription): ResultStream =>
+  new Results(execution, subscription);
 
 /** A class: every idle subscription holds one, and closures would take most of its memory. */
 class Results implements ResultStream {
-  readonly #options: ResultsOptions;
-  readonly #permit: ResultPermit;
+  readonly #execution: SubscriptionExecution;
+  readonly #operation: Operation;
+  readonly #source: AsyncIterable<unknown>;
   readonly #events: AsyncIterator<unknown>;
+  readonly #permit: ResultPermit;
+  /** Undefined while it is in a group, which holds arguments for all of its members. */
+  #args: ValidatedSubscriptionArgs | undefined;
   #isOver = false;
   /** The error that `end` has closed it with, until the client receives it. */
   #ending: GraphQLError | undefined;
 
-  constructor(options: ResultsOptions) {
-    this.#options = options;
-    this.#permit = new ResultPermit(options.semaphore);
-    this.#events = options.source[Symbol.asyncIterator]();
+  constructor(execution: SubscriptionExecution, { operation, source, args }: OpenSubscription) {
+    this.#execution = execution;
+    this.#operation = operation;
+    this.#source = source;
+    this.#events = source[Symbol.asyncIterator]();
+    // Held by each result from its execution until the next result is requested, so until the client has taken it.
+    this.#permit = new ResultPermit(operation.semaphore);
+    this.#args = args;
   }
 
-  async next(): Promise<IteratorResult<ExecutionResult, undefined>> {
-    const { execute, joinGroup, formatError } = this.#options;
+  next(): Promise<IteratorResult<ExecutionResult, undefined>> {
     this.#permit.release();
+    const args = (this.#args ??= this.#execution.argsOf(this.#operation));
+    const left = this.#execution.join(this.#operation, this.#source, args);
+    if (left === undefined) return this.#next();
+    this.#args = undefined;
+    return left.then(
+      () => this.#next(),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  async #next(): Promise<IteratorResult<ExecutionResult, undefined>> {
     try {
-      await joinGroup?.();
       const { done, value } = await this.#events.next();
       if (done === true) return this.#finish();
-      const result = await this.#permit.run(() => execute(value));
+      const args = (this.#args ??= this.#execution.argsOf(this.#operation));
+      const result = await this.#permit.run(() => this.#execution.execute(this.#operation, args, value));
       if (result === undefined || this.#ending !== undefined) return this.#finish();
       return { done: false, value: rememberCursor(result, value) };
-    } catch (thrown) {
-      await this.#close();
-      const error = formatError(thrown);
-      this.#end(error);
-      throw error;
+    } catch (error) {
+      return this.#fail(error);
     }
+  }
+
+  async #fail(thrown: unknown): Promise<never> {
+    await this.#close();
+    const error = this.#execution.formatError(thrown, this.#operation);
+    this.#end(error);
+    throw error;
   }
 
   async return(): Promise<IteratorResult<ExecutionResult, undefined>> {
@@ -86,18 +118,17 @@ class Results implements ResultStream {
 
   get status(): StreamStatus | undefined {
     if (this.#isOver) return undefined;
-    const { source, operation } = this.#options;
-    const { topic, behind } = source as { readonly topic?: unknown; readonly behind?: unknown };
+    const { topic, behind } = this.#source as { readonly topic?: unknown; readonly behind?: unknown };
     return {
       topic: typeof topic === 'string' ? topic : undefined,
-      operation: nameOperation(operation),
+      operation: nameOperation(this.#operation),
       behind: typeof behind === 'number' ? behind : undefined,
     };
   }
 
   end(reason: EndReason): boolean {
     if (this.#isOver) return false;
-    this.#ending = this.#options.formatError(streamEnded(reason));
+    this.#ending = this.#execution.formatError(streamEnded(reason), this.#operation);
     this.#end(this.#ending);
     void this.#close();
     return true;
@@ -124,7 +155,7 @@ class Results implements ResultStream {
   #end(error?: GraphQLError): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#options.onEnd(error);
+    this.#execution.onEnd(this.#operation, this.#source, error);
   }
 }
 

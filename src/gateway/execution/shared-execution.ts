@@ -12,14 +12,14 @@ type FormatResult = (result: ExecutionResult, document: DocumentNode) => Executi
 
 export interface SharedExecution {
   /**
-   * Returns a function that joins the subscription to the group of its operation, and resolves when it has left the
-   * group. Returns undefined for a subscription whose results cannot be shared.
+   * Joins a subscription that has caught up to the group of its operation. Resolves when it has left the group. Returns
+   * undefined if it did not join, as one whose results cannot be shared.
    */
-  prepareJoin(
+  join(
     operation: Operation,
     source: AsyncIterable<unknown>,
     args: ValidatedSubscriptionArgs,
-  ): (() => Promise<void>) | undefined;
+  ): Promise<void> | undefined;
 }
 
 export function createSharedExecution(
@@ -29,13 +29,14 @@ export function createSharedExecution(
 ): SharedExecution {
   const keys = createSubscriptionKeys(schema);
   return {
-    prepareJoin(operation, source, args) {
+    join(operation, source, args) {
       const { receiver, document, context } = operation;
       if (fanOut === undefined || receiver === undefined || !isEventStream(source)) return undefined;
+      if (!source.isCaughtUp()) return undefined;
       const key = keys.keyOf(operation);
       if (key === undefined) return undefined;
       const execute = createSharedExecute(args, context.deps, document, formatResult);
-      return () => fanOut.run(source, { key, execute }, receiver);
+      return fanOut.run(source, { key, execute }, receiver);
     },
   };
 }
