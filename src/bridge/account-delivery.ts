@@ -2,7 +2,8 @@ import { actorKey } from '../actor.ts';
 import type { ActorRef } from '../actor.ts';
 import { isOutage } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
-import type { DomainEvent, Ephemeral } from '../events/event.ts';
+import type { DomainEvent, Envelope, Ephemeral } from '../events/event.ts';
+import type { Follower } from '../events/tail-source.ts';
 import { retry } from '../lib/backoff.ts';
 import { approximateJsonSize } from '../lib/binary-json.ts';
 import type { BridgeDeps } from './deps.ts';
@@ -30,17 +31,18 @@ type Signal = Extract<Ephemeral, { type: 'signal' }>;
  * any node: an account receives each frame once. A signal names the lease of its receiver; for an event, each connection
  * queries which one is the newest.
  */
-export class AccountDelivery {
+export class AccountDelivery implements Follower {
   readonly #deps: Pick<BridgeDeps, 'log' | 'presence'>;
   readonly #actor: ActorRef;
   readonly #options: AccountDeliveryOptions;
-  readonly #started = Promise.withResolvers<number>();
+  /** Set while deliveries wait for `start`. */
+  #started: PromiseWithResolvers<number> | undefined;
   #leaseId: number | undefined;
   /** Signals received before `start`; above the limits they are dropped. */
   #queuedSignals: Signal[] = [];
   #queuedSignalBytes = 0;
   /** The last pending delivery: deliveries run one after the other, in the order of events. */
-  #last: Promise<unknown> = this.#started.promise;
+  #last: Promise<void> | undefined;
   #pendingEvents = 0;
   #isStopped = false;
 
@@ -51,19 +53,22 @@ export class AccountDelivery {
   }
 
   /** Delivers the frames of an event, after those of earlier events. */
-  deliverEvent(event: DomainEvent): void {
+  onEvent({ event }: Envelope): void {
     if (this.#isStopped || framesOf(event).length === 0) return;
     if (this.#pendingEvents >= MAX_PENDING_ITEMS) return this.#options.onEnd('SLOW');
     this.#pendingEvents += 1;
-    this.#last = this.#last.then(() => this.#deliverIfNewest(event));
+    this.#last =
+      this.#last === undefined
+        ? this.#deliverIfNewest(event)
+        : this.#last.then(() => this.#deliverIfNewest(event));
   }
 
   /** Delivers the frames of a signal if it names the lease of this connection. */
-  deliverSignal(signal: Signal): void {
-    if (this.#isStopped) return;
-    if (this.#leaseId === undefined) this.#queueSignal(signal);
-    else if (signal.legacyLease === this.#leaseId)
-      this.#options.onFrames(framesOfEphemeral(signal, this.#options.forward));
+  onEphemeral(ephemeral: Ephemeral): void {
+    if (this.#isStopped || ephemeral.type !== 'signal') return;
+    if (this.#leaseId === undefined) this.#queueSignal(ephemeral);
+    else if (ephemeral.legacyLease === this.#leaseId)
+      this.#options.onFrames(framesOfEphemeral(ephemeral, this.#options.forward));
   }
 
   /** Starts delivery for the connection's lease. Does nothing the second time. */
@@ -71,8 +76,9 @@ export class AccountDelivery {
     this.#leaseId = leaseId;
     const queuedSignals = this.#queuedSignals;
     this.#queuedSignals = [];
-    for (const signal of queuedSignals) this.deliverSignal(signal);
-    this.#started.resolve(leaseId);
+    for (const signal of queuedSignals) this.onEphemeral(signal);
+    this.#started?.resolve(leaseId);
+    this.#started = undefined;
   }
 
   stop(): void {
@@ -89,7 +95,7 @@ export class AccountDelivery {
   async #deliverIfNewest(event: DomainEvent): Promise<void> {
     const { log, presence } = this.#deps;
     try {
-      const ownLease = await this.#started.promise;
+      const ownLease = this.#leaseId ?? (await (this.#started ??= Promise.withResolvers()).promise);
       if (this.#isStopped) return;
       const newestLease = await retry(() => presence.newestLegacyLease(this.#actor), {
         isRetryable: isOutage,
@@ -100,6 +106,7 @@ export class AccountDelivery {
       log.error({ err: error, account: actorKey(this.#actor) }, 'newest connection lookup failed');
     } finally {
       this.#pendingEvents -= 1;
+      if (this.#pendingEvents === 0) this.#last = undefined;
     }
   }
 }

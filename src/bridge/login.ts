@@ -33,12 +33,8 @@ export async function logIn(deps: BridgeDeps, options: LoginOptions): Promise<Lo
   const tail = await deps.tails.open(accountTopic(actor));
   if (tail === undefined) throw unauthenticated();
   stack.defer(() => tail.close());
-  stack.defer(
-    tail.follow({
-      onEvent: ({ event }) => delivery.deliverEvent(event),
-      onEphemeral: (ephemeral) => ephemeral.type === 'signal' && delivery.deliverSignal(ephemeral),
-    }),
-  );
+  tail.follow(delivery);
+  stack.defer(() => tail.unfollow(delivery));
 
   let isLoggedIn = false;
   let hasEnded = false;

@@ -2,6 +2,7 @@ import type { EndReason } from '../errors.ts';
 import { accessEndReason } from '../events/event.ts';
 import type { DomainEvent, Envelope, Topic } from '../events/event.ts';
 import type { Tails } from '../events/tail.ts';
+import type { Follower } from '../events/tail-source.ts';
 import type { Frame } from './contract/encoders.ts';
 import { framesOf, framesOfEphemeral } from './contract/event-frames.ts';
 import { encodeEvent } from './engine-io/socket-io-parser.ts';
@@ -111,7 +112,7 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
     const followTopic = async (): Promise<(() => void) | undefined> => {
       const tail = await tails.open(topic);
       if (tail === undefined) return undefined;
-      const unfollow = tail.follow({
+      const follower: Follower = {
         onEvent: (envelope) => deliverEvent(room, envelope),
         onEphemeral(ephemeral) {
           for (const frame of framesOfEphemeral(ephemeral, [])) sendFrame(room, frame, undefined);
@@ -120,9 +121,10 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
           for (const member of room.members.keys()) member.onGap();
           for (const { member } of room.joiningMembers) member.onGap();
         },
-      });
+      };
+      tail.follow(follower);
       return () => {
-        unfollow();
+        tail.unfollow(follower);
         tail.close();
       };
     };

@@ -1,9 +1,11 @@
 import { forbidden, unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { accountTopic } from '../events/event.ts';
-import type { AccountEvent } from '../events/event.ts';
+import type { AccountEvent, Envelope } from '../events/event.ts';
+import type { Tail } from '../events/tail.ts';
+import type { Follower } from '../events/tail-source.ts';
+import type { Lease } from '../services/presence.ts';
 import { authenticate } from './accounts.ts';
-import type { WallClock } from '../services/wall-clock.ts';
 import type { Deps } from './deps.ts';
 import type { Session } from '../actor.ts';
 import { sameActor } from '../actor.ts';
@@ -21,27 +23,9 @@ export interface LiveSession {
 
 /** Opens the session of a GraphQL connection. Throws UNAUTHENTICATED if the token is invalid. */
 export async function openSession(deps: Deps, token: string, address?: string): Promise<LiveSession> {
-  const session = await authenticate(deps, token, address);
-  let ended: EndReason | undefined;
-  let notify = (reason: EndReason): void => void (ended = reason);
-  const unfollow = await followSession(deps, session, (reason) => notify(reason));
-  try {
-    const lease = await deps.presence.open('graphql', session.actor);
-    return {
-      session,
-      onEnd(listener) {
-        notify = listener;
-        if (ended !== undefined) listener(ended);
-      },
-      close() {
-        unfollow();
-        void lease.close();
-      },
-    };
-  } catch (error) {
-    unfollow();
-    throw error;
-  }
+  const session = await FollowedSession.open(deps, await authenticate(deps, token, address));
+  await session.openLease();
+  return session;
 }
 
 /**
@@ -70,46 +54,114 @@ export async function followSession(
   session: Session,
   onEnd: (reason: EndReason) => void,
 ): Promise<() => void> {
-  await deps.rateLimits.consume('connect', { account: session.actor });
-  const tail = await deps.tails.open(accountTopic(session.actor));
-  if (tail === undefined) throw unauthenticated();
-  let closed = false;
-  const close = () => {
-    closed = true;
-    deps.accountConnections.remove(session.actor, end);
-    stopTimer();
-    unfollow();
-    tail.close();
-  };
-  const end = (reason: EndReason) => {
-    if (closed) return;
-    close();
-    onEnd(reason);
-  };
-  const unfollow = tail.follow({
-    onEvent({ event }) {
-      if (event.type === 'account.deleted') end('ACCOUNT_DELETED');
-      if (event.type === 'session.ended' && endsSession(event, session)) end('LOGGED_OUT');
-    },
-    // Events trimmed before they were read may have ended the session.
-    onGap() {
-      deps.batchedReads.isActive(session).then(
-        (active) => active || end('LOGGED_OUT'),
-        () => end('SLOW'),
-      );
-    },
-  });
-  const stopTimer = callAt(deps.clock, session.expiresAt, () => end('TOKEN_EXPIRED'));
-  try {
-    // Follows the topic before it checks: an end that commits in between is then either found by the check or received as
-    // an event.
-    if (!(await deps.batchedReads.isActive(session))) throw unauthenticated();
-  } catch (error) {
-    close();
-    throw error;
+  const followed = await FollowedSession.open(deps, session, onEnd);
+  return () => followed.close();
+}
+
+/** A class, because every connection holds one: closures would take several times the memory. */
+class FollowedSession implements LiveSession, Follower {
+  readonly session: Session;
+  readonly #deps: Deps;
+  readonly #tail: Tail;
+  #listener: ((reason: EndReason) => void) | undefined;
+  #ended: EndReason | undefined;
+  #isStopped = false;
+  #timer: NodeJS.Timeout | undefined;
+  #lease: Lease | undefined;
+
+  private constructor(
+    deps: Deps,
+    session: Session,
+    tail: Tail,
+    listener: ((reason: EndReason) => void) | undefined,
+  ) {
+    this.session = session;
+    this.#deps = deps;
+    this.#tail = tail;
+    this.#listener = listener;
+    tail.follow(this);
+    this.#startTimer();
   }
-  if (!closed) deps.accountConnections.add(session.actor, end);
-  return close;
+
+  static async open(
+    deps: Deps,
+    session: Session,
+    listener?: (reason: EndReason) => void,
+  ): Promise<FollowedSession> {
+    await deps.rateLimits.consume('connect', { account: session.actor });
+    const tail = await deps.tails.open(accountTopic(session.actor));
+    if (tail === undefined) throw unauthenticated();
+    const followed = new FollowedSession(deps, session, tail, listener);
+    try {
+      // Follows the topic before it checks: an end that commits in between is then either found by the check or received
+      // as an event.
+      if (!(await deps.batchedReads.isActive(session))) throw unauthenticated();
+    } catch (error) {
+      followed.#stop();
+      throw error;
+    }
+    if (!followed.#isStopped) deps.accountConnections.add(session.actor, followed);
+    return followed;
+  }
+
+  /** Opens the lease that keeps the account online. Stops following if that fails. */
+  async openLease(): Promise<void> {
+    try {
+      this.#lease = await this.#deps.presence.open('graphql', this.session.actor);
+    } catch (error) {
+      this.#stop();
+      throw error;
+    }
+  }
+
+  onEnd(listener: (reason: EndReason) => void): void {
+    this.#listener = listener;
+    if (this.#ended !== undefined) listener(this.#ended);
+  }
+
+  close(): void {
+    this.#stop();
+    void this.#lease?.close();
+  }
+
+  end(reason: EndReason): void {
+    if (this.#isStopped) return;
+    this.#stop();
+    this.#ended = reason;
+    this.#listener?.(reason);
+  }
+
+  onEvent({ event }: Envelope): void {
+    if (event.type === 'account.deleted') this.end('ACCOUNT_DELETED');
+    if (event.type === 'session.ended' && endsSession(event, this.session)) this.end('LOGGED_OUT');
+  }
+
+  /** Events trimmed before they were read may have ended the session. */
+  onGap(): void {
+    this.#deps.batchedReads.isActive(this.session).then(
+      (active) => active || this.end('LOGGED_OUT'),
+      () => this.end('SLOW'),
+    );
+  }
+
+  #startTimer(): void {
+    const remaining = this.session.expiresAt - this.#deps.clock.now();
+    this.#timer = setTimeout(() => this.#checkExpiry(), Math.max(0, Math.min(remaining, MAX_TIMER_MS)));
+    this.#timer.unref();
+  }
+
+  #checkExpiry(): void {
+    if (this.#deps.clock.now() < this.session.expiresAt) this.#startTimer();
+    else this.end('TOKEN_EXPIRED');
+  }
+
+  #stop(): void {
+    this.#isStopped = true;
+    this.#deps.accountConnections.remove(this.session.actor, this);
+    clearTimeout(this.#timer);
+    this.#tail.unfollow(this);
+    this.#tail.close();
+  }
 }
 
 /** Whether the event ends this session: its token, its login, or all sessions of an earlier generation. */
@@ -121,20 +173,4 @@ function endsSession(
   if (keptTokenId === session.tokenId) return false;
   // The session may be newer: its topic is followed before it opens.
   return generation === undefined || session.generation === undefined || session.generation < generation;
-}
-
-/** Calls back at a time, in milliseconds since 1970. Returns a function that cancels it. */
-function callAt(clock: WallClock, time: number, callback: () => void): () => void {
-  let timer: NodeJS.Timeout;
-  const wait = () => {
-    const remaining = time - clock.now();
-    // Always asynchronous, even for an expired token: the caller needs the cancel function first.
-    timer = setTimeout(
-      () => (clock.now() < time ? wait() : callback()),
-      Math.max(0, Math.min(remaining, MAX_TIMER_MS)),
-    );
-    timer.unref();
-  };
-  wait();
-  return () => clearTimeout(timer);
 }

@@ -7,6 +7,7 @@ import type { Ephemeral, Topic } from './event.ts';
 import { createPullIterator, endReasonOf } from './pull-iterator.ts';
 import type { ReaderIterator } from './pull-iterator.ts';
 import type { Tail, Tails } from './tail.ts';
+import type { Follower } from './tail-source.ts';
 import type { ActorRef } from '../actor.ts';
 
 const MAX_ITEMS_WITHOUT_KEY = 256;
@@ -95,7 +96,7 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
     buffer.clear();
     wake();
   };
-  const unfollow = tail.follow({
+  const follower: Follower = {
     onEvent({ seq, event }) {
       const reason = accessEndReason(actor, event);
       if (reason !== undefined) accessEnds.push({ seq, reason });
@@ -116,12 +117,13 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
           wake();
         });
     },
-  });
+  };
+  tail.follow(follower);
   const close = (): void => {
     if (closed) return;
     closed = true;
     signal?.removeEventListener('abort', abort);
-    unfollow();
+    tail.unfollow(follower);
     tail.close();
     buffer.clear();
     release?.();

@@ -69,7 +69,6 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
   /** Set while detached. */
   #onRevoke: OnRevoke | undefined;
   #wake: (() => void) | undefined;
-  #unfollow: () => void;
 
   constructor(
     epoch: Readonly<Epoch>,
@@ -86,7 +85,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
     this.#budget = budget;
     this.#pageBuffer = new EventBuffer(budget);
     this.#liveBuffer = new EventBuffer(budget);
-    this.#unfollow = tail.follow(this);
+    tail.follow(this);
     signal?.addEventListener('abort', this.#abort, { once: true });
     if (signal?.aborted === true) this.#abort();
   }
@@ -123,7 +122,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
     if (this.#closed) return;
     this.#closed = true;
     this.#signal?.removeEventListener('abort', this.#abort);
-    this.#unfollow();
+    this.#tail.unfollow(this);
     this.#tail.close();
     this.#clearBuffers();
     this.#notify();
@@ -137,7 +136,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
 
   detach(onRevoke: OnRevoke): DetachedReader | undefined {
     if (!this.isCaughtUp()) return undefined;
-    this.#unfollow();
+    this.#tail.unfollow(this);
     // Everything buffered was delivered: it was also read from the log.
     this.#clearBuffers();
     this.#onRevoke = onRevoke;
@@ -153,7 +152,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
     this.#onRevoke = undefined;
     // The tail iterates a Set: a follower added while an event is delivered receives that event as well, so none is
     // missed.
-    if (!this.#closed) this.#unfollow = this.#tail.follow(this);
+    if (!this.#closed) this.#tail.follow(this);
   }
 
   protected async pull(): Promise<StreamItem | undefined> {

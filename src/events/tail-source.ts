@@ -82,9 +82,12 @@ export class TailSource {
     return page;
   }
 
-  follow(follower: Follower): () => void {
+  follow(follower: Follower): void {
     this.#followers.add(follower);
-    return () => void this.#followers.delete(follower);
+  }
+
+  unfollow(follower: Follower): void {
+    this.#followers.delete(follower);
   }
 
   advance(seq: number): void {

@@ -21,8 +21,9 @@ export interface Tail {
   readRange(): Promise<LogRange | undefined>;
   /** Reads events after a position, oldest first, at most `limit`. */
   readAfter(afterSeq: number, limit: number): Promise<LogPage | undefined>;
-  /** Calls the follower for everything after the current position, until the returned function is called. */
-  follow(follower: Follower): () => void;
+  /** Calls the follower for everything after the current position, until `unfollow`. */
+  follow(follower: Follower): void;
+  unfollow(follower: Follower): void;
   /** Releases the shared view, which stops with its last tail. Idempotent. */
   close(): void;
 }
@@ -59,6 +60,7 @@ export interface TailDeps {
 }
 
 interface OpenSource {
+  readonly topic: Topic;
   readonly source: TailSource;
   /** Number of open tails. */
   tails: number;
@@ -101,25 +103,25 @@ export function createTails(deps: TailDeps): Tails {
     await Promise.all([...accountsBehind].map((source) => source.caughtUp()));
   });
   const shared = { ...deps, controlLog: accountLog, gate, accountsBehind };
-  const release = (topic: Topic, entry: OpenSource): void => {
+  const release = (entry: OpenSource): void => {
     entry.tails -= 1;
     if (entry.tails > 0) return;
     entry.source.stop();
-    if (sources.get(topic) === entry) sources.delete(topic);
+    if (sources.get(entry.topic) === entry) sources.delete(entry.topic);
   };
   return {
     async open(topic) {
-      const entry = sources.get(topic) ?? { source: new TailSource(shared, topic), tails: 0 };
+      const entry = sources.get(topic) ?? { topic, source: new TailSource(shared, topic), tails: 0 };
       sources.set(topic, entry);
       entry.tails += 1;
       try {
-        if (await entry.source.ready) return new SharedTail(topic, entry.source, () => release(topic, entry));
+        if (await entry.source.ready) return new SharedTail(entry, release);
       } catch (error) {
         if (sources.get(topic) === entry) sources.delete(topic);
-        release(topic, entry);
+        release(entry);
         throw error;
       }
-      release(topic, entry);
+      release(entry);
       return undefined;
     },
     async compare({ noticesMayArrive = false } = {}) {
@@ -150,38 +152,44 @@ export function createTails(deps: TailDeps): Tails {
 
 /** A class instead of closures, to save memory: every stream has one. */
 class SharedTail implements Tail {
-  readonly topic: Topic;
-  readonly #source: TailSource;
-  #release: (() => void) | undefined;
+  readonly #entry: OpenSource;
+  #release: ((entry: OpenSource) => void) | undefined;
 
-  constructor(topic: Topic, source: TailSource, release: () => void) {
-    this.topic = topic;
-    this.#source = source;
+  constructor(entry: OpenSource, release: (entry: OpenSource) => void) {
+    this.#entry = entry;
     this.#release = release;
   }
 
+  get topic(): Topic {
+    return this.#entry.topic;
+  }
+
   get deliveredSeq(): number {
-    return this.#source.deliveredSeq;
+    return this.#entry.source.deliveredSeq;
   }
 
   get lag(): number {
-    return this.#source.lag;
+    return this.#entry.source.lag;
   }
 
   readRange(): Promise<LogRange | undefined> {
-    return this.#source.readRange();
+    return this.#entry.source.readRange();
   }
 
   readAfter(afterSeq: number, limit: number): Promise<LogPage | undefined> {
-    return this.#source.readAfter(afterSeq, limit);
+    return this.#entry.source.readAfter(afterSeq, limit);
   }
 
-  follow(follower: Follower): () => void {
-    return this.#source.follow(follower);
+  follow(follower: Follower): void {
+    this.#entry.source.follow(follower);
+  }
+
+  unfollow(follower: Follower): void {
+    this.#entry.source.unfollow(follower);
   }
 
   close(): void {
-    this.#release?.();
+    this.#release?.(this.#entry);
     this.#release = undefined;
   }
 }

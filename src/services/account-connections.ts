@@ -5,14 +5,16 @@ import type { ReportRefusal } from './refusals.ts';
 /** Open connections of one account on this node, at about 10 KB each. */
 export const MAX_ACCOUNT_CONNECTIONS = 5_000;
 
-/** Closes a connection so that its client may connect again. */
-type Evict = (reason: 'SLOW') => void;
+interface Connection {
+  /** Closes the connection so that its client may connect again. */
+  end(reason: 'SLOW'): void;
+}
 
 /** The connections of each account: WebSockets, event streams and legacy clients. */
 export interface AccountConnections {
   /** Adds the newest connection of an account. Beyond the limit, the oldest is closed. */
-  add(account: ActorRef, evict: Evict): void;
-  remove(account: ActorRef, evict: Evict): void;
+  add(account: ActorRef, connection: Connection): void;
+  remove(account: ActorRef, connection: Connection): void;
 }
 
 export interface AccountConnectionsOptions {
@@ -31,22 +33,22 @@ export function createAccountConnections({
   reportRefusal,
 }: AccountConnectionsOptions): AccountConnections {
   /** Arrays, as most accounts have one connection: a Set takes several times the memory. Oldest first. */
-  const connections = new Map<ActorKey, Evict[]>();
+  const connections = new Map<ActorKey, Connection[]>();
   return {
-    add(account, evict) {
+    add(account, connection) {
       if (!enabled) return;
       const key = actorKey(account);
       const own = connections.get(key);
-      if (own === undefined) return void connections.set(key, [evict]);
-      own.push(evict);
+      if (own === undefined) return void connections.set(key, [connection]);
+      own.push(connection);
       if (own.length <= max) return;
       reportRefusal?.('account connections', { account });
-      own.shift()?.('SLOW');
+      own.shift()?.end('SLOW');
     },
-    remove(account, evict) {
+    remove(account, connection) {
       const key = actorKey(account);
       const own = connections.get(key);
-      const index = own?.indexOf(evict) ?? -1;
+      const index = own?.indexOf(connection) ?? -1;
       if (index >= 0) own?.splice(index, 1);
       if (own?.length === 0) connections.delete(key);
     },

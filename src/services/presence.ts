@@ -136,17 +136,16 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
     },
   );
 
+  const closeLease = async (lease: LeaseRow): Promise<void> => {
+    if (!openLeases.delete(lease.id)) return;
+    addToCount(lease.actor, -1);
+    await leaseExpiry.end(lease);
+  };
+
   return {
     async open(kind, actor) {
       const lease = await leaseBatcher.submit({ kind, actor, position: (requestCount += 1) });
-      return {
-        leaseId: lease.id,
-        close: async () => {
-          if (!openLeases.delete(lease.id)) return;
-          addToCount(actor, -1);
-          await leaseExpiry.end(lease);
-        },
-      };
+      return new OpenLease(lease, closeLease);
     },
     async isOnline(actors, from = db) {
       return new Set((await findOnline(from, actors)).map(actorKey));
@@ -162,6 +161,25 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
       });
     },
   };
+}
+
+/** A class, because every connection holds one: closures would take several times the memory. */
+class OpenLease implements Lease {
+  readonly #row: LeaseRow;
+  readonly #close: (row: LeaseRow) => Promise<void>;
+
+  constructor(row: LeaseRow, close: (row: LeaseRow) => Promise<void>) {
+    this.#row = row;
+    this.#close = close;
+  }
+
+  get leaseId(): number {
+    return this.#row.id;
+  }
+
+  close(): Promise<void> {
+    return this.#close(this.#row);
+  }
 }
 
 function missing(): never {

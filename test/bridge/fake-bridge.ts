@@ -174,7 +174,9 @@ export async function startFakeBridge(
           readAfter: async () => undefined,
           follow(follower) {
             entry.followers.add(follower);
-            return () => void entry.followers.delete(follower);
+          },
+          unfollow(follower) {
+            entry.followers.delete(follower);
           },
           close() {},
         };

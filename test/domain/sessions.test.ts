@@ -19,7 +19,7 @@ function recordFollowers({ tails }: Deps) {
     return Object.assign(tail, {
       follow(follower: Follower) {
         followers.push(follower);
-        return follow(follower);
+        follow(follower);
       },
     });
   };

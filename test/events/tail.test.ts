@@ -11,6 +11,7 @@ import { createEventLog } from '../../src/db/event-log.ts';
 import { pingDatabase } from '../../src/db/postgres.ts';
 import type { EventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
+import type { Follower } from '../../src/events/tail-source.ts';
 import type { Tail } from '../../src/events/tail.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
 import type { UserId } from '../../src/ids.ts';
@@ -47,14 +48,15 @@ async function followTopic(core: Pick<Core, 'tails'>) {
   const numbers: number[] = [];
   const ephemerals: Ephemeral[] = [];
   let gaps = 0;
-  const unfollow = tail.follow({
+  const follower: Follower = {
     onEvent: ({ event }) => void numbers.push(readNumber(event)),
     onEphemeral: (ephemeral) => void ephemerals.push(ephemeral),
     onGap: () => void (gaps += 1),
-  });
+  };
+  tail.follow(follower);
   const waitForSeq = (seq: number) =>
     vi.waitFor(() => expect(tail.deliveredSeq).toBe(seq), { timeout: 5_000 });
-  return { tail, numbers, ephemerals, unfollow, waitForSeq, gaps: () => gaps };
+  return { tail, numbers, ephemerals, unfollow: () => tail.unfollow(follower), waitForSeq, gaps: () => gaps };
 }
 
 /** Commits events without notifying this node. Returns the notices. */

@@ -44,7 +44,7 @@ test('the oldest connections of an account make room for its newest, and may con
   await legacy.request('authenticate', { token: ann.token });
   const actor = await actorOf(ann);
   const addOthers = (count: number) => {
-    for (const _ of indexes(count)) app.deps.accountConnections.add(actor, () => undefined);
+    for (const _ of indexes(count)) app.deps.accountConnections.add(actor, { end: () => undefined });
   };
   addOthers(MAX_ACCOUNT_CONNECTIONS - 3);
   expect(socket.socket.readyState).toBe(socket.socket.OPEN);

@@ -277,8 +277,8 @@ async function createGroup(execute: () => Promise<object>, size: number) {
   const tail = {
     follow(newFollower: Follower) {
       follower = newFollower;
-      return () => undefined;
     },
+    unfollow: () => undefined,
     close: () => undefined,
   } as Partial<Tail> as Tail;
   const detached: DetachedReader = { deliveredSeq: 0, advance: () => true, reattach: () => undefined };

@@ -426,9 +426,8 @@ test('a subscriber whose account is deleted receives what its group has queued f
   });
   await ofBob.waitForLines(1);
   const tail = await client.deps.tails.open(`conversation:${Number(id.split(':')[1])}`);
-  const unfollow = tail?.follow({
-    onEvent: () => session.abort('ACCOUNT_DELETED'),
-  });
+  const follower = { onEvent: () => session.abort('ACCOUNT_DELETED') };
+  tail?.follow(follower);
   const sent = client.run(ann, SEND_MESSAGE, { id, text: 'one' });
   await ofBob.ended;
   expect(ofBob.lines.map(readText).slice(0, 2)).toEqual(['live', 'one']);
@@ -437,7 +436,7 @@ test('a subscriber whose account is deleted receives what its group has queued f
   await ofAnn.waitForLines(2);
   expect(ofAnn.lines.map(readText)).toEqual(['live', 'one']);
   await sent;
-  unfollow?.();
+  tail?.unfollow(follower);
   tail?.close();
   await ofAnn.unsubscribe();
 });

@@ -14,9 +14,9 @@ function createFixture(enabled = true) {
     reportRefusal: (...refusal) => refusals.push(refusal),
   });
   const open = (account: typeof ANN | typeof BOB, name: string) => {
-    const evict = (reason: string) => void closed.push(`${name} ${reason}`);
-    connections.add(account, evict);
-    return () => connections.remove(account, evict);
+    const connection = { end: (reason: string) => void closed.push(`${name} ${reason}`) };
+    connections.add(account, connection);
+    return () => connections.remove(account, connection);
   };
   return { closed, refusals, open };
 }

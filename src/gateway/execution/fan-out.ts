@@ -1,6 +1,7 @@
 import type { ExecutionResult } from 'graphql';
 import type { Envelope } from '../../events/event.ts';
 import type { DetachedReader, EventStream, StreamItem } from '../../events/stream.ts';
+import type { Follower } from '../../events/tail-source.ts';
 import type { Tail, Tails } from '../../events/tail.ts';
 import type { TurnClock } from '../../lib/turn-clock.ts';
 import type { Logger } from '../../log.ts';
@@ -191,12 +192,13 @@ class Group {
       tail.close();
       return false;
     }
-    const unfollow = tail.follow({
+    const follower: Follower = {
       onEvent: (envelope) => this.#enqueue(envelope),
       onGap: () => this.#fallBackAll('GAP'),
-    });
+    };
+    tail.follow(follower);
     this.#unfollow = () => {
-      unfollow();
+      tail.unfollow(follower);
       tail.close();
     };
     this.#isOpen = true;
