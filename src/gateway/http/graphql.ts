@@ -15,12 +15,16 @@ import { executeMultipart } from './graphql-multipart.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
 import { isMultipart } from './multipart.ts';
 import { createOperationOrigins } from './operation-origin.ts';
+import { createJsonPosts } from './json-post.ts';
 import { DRAINING, drainRequest, sendHttpError } from './respond.ts';
 import { encodeRetry } from './sse.ts';
 import { isUnpreflighted, PREFLIGHT_REQUIRED } from './preflight.ts';
 import { createIdentifyRequest } from './request-identity.ts';
 import { createYogaPlugin, EVENT_STREAM_HEADERS } from './yoga-plugin.ts';
 import type { ServerContext } from './yoga-plugin.ts';
+
+/** A token may be in the URL, so a shared cache could not tell that the result is private. */
+const PRIVATE = 'private, no-cache';
 
 export interface GraphqlHttp {
   /** The open event streams. */
@@ -43,10 +47,11 @@ export function createGraphqlHttp(gatewayPorts: Ports, cors: Cors): GraphqlHttp 
   // Every event stream listens; the default limit would print a warning.
   setMaxListeners(0, drainController.signal);
   const eventStreams = createEventStreams(ports, drainController.signal);
+  const jsonPosts = createJsonPosts(ports);
   let isDraining = false;
   const yoga = createYoga<ServerContext>({
     schema: ports.engine.schema,
-    plugins: [createYogaPlugin(ports, eventStreams)],
+    plugins: [createYogaPlugin(ports, eventStreams, jsonPosts.takeResult)],
     graphqlEndpoint: '/graphql',
     landingPage: false,
     cors: false,
@@ -79,12 +84,15 @@ export function createGraphqlHttp(gatewayPorts: Ports, cors: Cors): GraphqlHttp 
       if (response.headersSent || response.closed) return;
       if (request.method === 'POST' && isMultipart(request))
         return executeMultipart(ports, request, response);
+      if (jsonPosts.accepts(request)) {
+        response.setHeader('cache-control', PRIVATE);
+        if (await jsonPosts.receive(request, response)) return;
+      }
       const error = negotiate(request);
       if (isDraining && request.headers.accept === EVENT_STREAM) return refuseEventStream(request, response);
       if (error === undefined && sendGraphiql !== undefined && acceptsHtml(request))
         return sendGraphiql(request, response);
-      // A token may be in the URL, so a shared cache could not tell that the result is private.
-      response.setHeader('cache-control', 'private, no-cache');
+      response.setHeader('cache-control', PRIVATE);
       if (error === undefined) return yoga.handle(request, response, { req: request, res: response });
       drainRequest(request);
       sendHttpError(response, error);

@@ -3,19 +3,18 @@ import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { Plugin, YogaInitialContext } from 'graphql-yoga';
 import { payerOf } from '../../actor.ts';
 import { DomainError } from '../../errors.ts';
-import { priorityOfLogin } from '../../lib/turn-clock.ts';
-import { createContext } from '../../schema/context.ts';
-import type { Operation } from '../execution/operation.ts';
 import { idsInUrl, withoutIds } from '../execution/document-resolver.ts';
 import type { ResultStream } from '../execution/result-stream.ts';
-import { challengeOf, rejectWithoutLogin } from '../identity.ts';
+import { challengeOf } from '../identity.ts';
 import { countErrors } from '../count-errors.ts';
 import { acceptsEventStream, EVENT_STREAM } from './content-negotiation.ts';
 import type { EventStreams, SseRequest } from './event-streams.ts';
 import { withCodes, withStatus } from './error-status.ts';
+import { executeRequest, receiveOperation } from './execute-request.ts';
+import type { RequestedOperation } from './execute-request.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
 import { chargeBody, countParsedBytes } from './held-bytes.ts';
-import { requestIdOf } from './operation-origin.ts';
+import type { JsonPosts } from './json-post.ts';
 import { limitBody } from './request-body.ts';
 
 export const EVENT_STREAM_HEADERS = {
@@ -35,44 +34,22 @@ export interface ServerContext {
 export function createYogaPlugin(
   ports: GraphqlHttpPorts,
   eventStreams: EventStreams,
+  takeResult: JsonPosts['takeResult'],
 ): Plugin<object, ServerContext> {
-  const { deps, documentResolver, engine, formatError, identifyRequest, metrics, originOf, turnClock } =
-    ports;
-  const operationOf = (args: ExecutionArgs, req: IncomingMessage): Omit<Operation, 'context'> => {
-    metrics.operations.inc({ transport: 'http' });
-    return {
-      document: args.document,
-      operationName: args.operationName,
-      variables: args.variableValues,
-      traceParent: req.headers['traceparent'],
-      operationId: requestIdOf(req),
-    };
-  };
+  const { documentResolver, engine, formatError, identifyRequest, metrics } = ports;
   const exchangeOf = (args: ExecutionArgs): SseRequest => {
     const { request, req, res } = args.contextValue as YogaInitialContext & ServerContext;
     return { request, req, res };
   };
 
-  const execute = async (args: ExecutionArgs): Promise<ExecutionResult> => {
+  const execute = (args: ExecutionArgs): Promise<ExecutionResult> => {
     const { request, req } = exchangeOf(args);
-    const operation = operationOf(args, req);
-    try {
-      const { session = null, ...identity } = await identifyRequest(req);
-      if (turnClock.isOver()) await turnClock.nextTurn(priorityOfLogin(session));
-      const origin = originOf(req);
-      const { address } = origin;
-      const context = createContext({ deps, session, address, ...identity, signal: request.signal });
-      const { document, operationName } = operation;
-      const result = await engine.execute({ ...operation, context, origin });
-      return rejectWithoutLogin(result, { document, operationName, context });
-    } catch (error) {
-      return { errors: [formatError(error)] };
-    }
+    return executeRequest(ports, requestedOf(args), req, request.signal);
   };
 
   const subscribe = async (args: ExecutionArgs): Promise<ResultStream | ExecutionResult> => {
     const exchange = exchangeOf(args);
-    const operation = operationOf(args, exchange.req);
+    const operation = receiveOperation(ports, requestedOf(args), exchange.req);
     // Checked before the stream is opened: Yoga would respond with 406 afterwards, and leave the stream open.
     if (!acceptsEventStream(exchange.request.headers.get('accept')))
       return { errors: [formatError(notAcceptableError())] };
@@ -87,9 +64,11 @@ export function createYogaPlugin(
         beforeParsing: (json) => countParsedBytes(ports, req, res, json),
       });
     },
-    async onParams({ params, setParams, request, context }) {
+    async onParams({ params, setParams, setResult, request, context }) {
       // Yoga itself rejects parameters that are not an object.
       if (typeof params !== 'object' || params === null || Array.isArray(params)) return;
+      const result = takeResult(context.req);
+      if (result !== undefined) return setResult(result);
       const ids = request.method === 'GET' ? idsInUrl(context.req.url) : params;
       try {
         if (typeof params.query === 'string' && !engine.isCached(params.query)) {
@@ -127,6 +106,16 @@ export function createYogaPlugin(
     },
   };
 }
+
+const requestedOf = ({
+  document,
+  operationName,
+  variableValues: variables,
+}: ExecutionArgs): RequestedOperation => ({
+  document,
+  operationName,
+  variables,
+});
 
 const notAcceptableError = (): DomainError =>
   new DomainError(
