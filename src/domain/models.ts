@@ -10,3 +10,4 @@ export type {
   Participant,
   User,
 } from '../db/tables.ts';
+export type { UserWithPresence } from '../db/actors.ts';

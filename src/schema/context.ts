@@ -46,6 +46,8 @@ export interface Context {
   /** Opens a snapshot: until `leaveSnapshot`, all reads are consistent with each other. */
   enterSnapshot(): Promise<void>;
   leaveSnapshot(): Promise<void>;
+  /** Makes the following reads independent of earlier ones. */
+  forgetLoaded(): void;
 }
 
 /** Throws UNAUTHENTICATED for an invalid token, FORBIDDEN for another account's; the session then stays unchanged. */
@@ -154,6 +156,10 @@ class OperationContext implements Context {
     const snapshot = this.#snapshot;
     this.#snapshot = undefined;
     await snapshot?.close();
+  }
+
+  forgetLoaded(): void {
+    this.#loaders?.forget();
   }
 }
 

@@ -19,8 +19,8 @@ import { findDevicesById, findDevicesByCircles } from '../domain/devices.ts';
 import { eventCursors } from '../events/cursor.ts';
 import { findMediaByMessages } from '../domain/media.ts';
 import { findMessagePages, findReadableMessages } from '../domain/messages.ts';
-import type { Circle, Message } from '../domain/models.ts';
-import type { CircleId, ConversationId } from '../ids.ts';
+import type { Circle, Message, UserWithPresence } from '../domain/models.ts';
+import type { CircleId, ConversationId, UserId } from '../ids.ts';
 import type { Page } from './pagination.ts';
 import type { ActorRef } from '../actor.ts';
 import { actorKey } from '../actor.ts';
@@ -43,9 +43,9 @@ interface PageOfConversation {
 }
 
 /**
- * Batches the reads of one operation: concurrent loads of the same kind become one statement. Values are not cached:
- * the second mutation of a document must not return data from before it. Batchers are created lazily, because an
- * operation uses few of them.
+ * Batches the reads of one operation: concurrent loads of the same kind become one statement. Only users are cached, as the
+ * lists of an operation share most of them, until `forget` is called: the second mutation of a document must not return
+ * data from before it. Batchers are created lazily, because an operation uses few of them.
  */
 export class Loaders {
   /** Rows read so far. */
@@ -55,6 +55,7 @@ export class Loaders {
   readonly #loads = new Map<unknown, unknown>();
   /** Reads in flight by key. */
   readonly #sharedReads = new Map<string, Promise<unknown>>();
+  readonly #users = new Map<UserId, Promise<UserWithPresence | undefined>>();
 
   /** `deps` is called for each read, because the operation may enter a snapshot, which has a `db` of its own. */
   constructor(deps: () => Deps, caller: () => ActorRef | null) {
@@ -71,9 +72,16 @@ export class Loaders {
     return started;
   }
 
-  get user() {
-    return this.#load(findUsersById);
+  user(id: UserId): Promise<UserWithPresence | undefined> {
+    let user = this.#users.get(id);
+    if (user === undefined) this.#users.set(id, (user = this.#load(findUsersById)(id)));
+    return user;
   }
+  /** Drops cached values. */
+  forget(): void {
+    this.#users.clear();
+  }
+
   get device() {
     return this.#load(findDevicesById);
   }

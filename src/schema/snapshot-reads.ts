@@ -57,6 +57,7 @@ function asMutation(
 ): Resolve {
   return async (parent, args, context, info) => {
     await context.leaveSnapshot();
+    context.forgetLoaded();
     if (extensions['checksSession'] !== true) await context.dropEndedSession();
     const result: unknown = await resolve(parent, args, context, info);
     if (context.usesSnapshot) await context.enterSnapshot();
