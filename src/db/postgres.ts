@@ -1,9 +1,10 @@
 import { callbackify } from 'node:util';
 import pg from 'pg';
-import { CamelCasePlugin, Kysely, PostgresDialect, sql } from 'kysely';
+import { Kysely, PostgresDialect, sql } from 'kysely';
 import type { PostgresPool } from 'kysely';
 import type { Logger } from '../log.ts';
 import { WatchedClient } from './client.ts';
+import { ColumnNames } from './column-names.ts';
 import { createFairPool } from './fair-pool.ts';
 import { APPLICATION_NAME } from './frozen-sessions.ts';
 import type { DatabaseShares, FairPoolOptions, PoolUse } from './fair-pool.ts';
@@ -142,7 +143,7 @@ export function createQueryBuilder(
 const createKysely = (pool: PostgresPool): Kysely<Tables> =>
   new Kysely<Tables>({
     dialect: new PostgresDialect({ pool }),
-    plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
+    plugins: [new ColumnNames()],
   });
 
 /** Runs a trivial query. Throws when the database is unavailable. */
