@@ -13,7 +13,6 @@ import {
   readVerifiedClaims,
 } from './token-claims.ts';
 import type { Claims, TokenMetadata } from './token-claims.ts';
-import { verifyOnce } from './verified-tokens.ts';
 
 export interface TokenSettings {
   /** HS256 secrets of account tokens: new tokens are signed with the first; all are accepted for verification. */
@@ -94,7 +93,7 @@ export function createTokens({
   };
   const verifyExternal = jwks === undefined ? undefined : createExternalVerifier(jwks, now);
 
-  const verifyLocal = verifyOnce<VerifiedToken>(async (token) => {
+  const verifyLocal = async (token: string): Promise<VerifiedToken | undefined> => {
     for (const { key, isForDevices } of keys) {
       const claims = await readVerifiedClaims(
         (currentDate) =>
@@ -111,7 +110,7 @@ export function createTokens({
         return { kind: 'local', actor, ...readMetadata(token, claims), ...readLogin(claims) };
     }
     return undefined;
-  }, now);
+  };
 
   return {
     async issue(actor, { generation = 0, family = startFamily(actor, now()) } = {}) {
