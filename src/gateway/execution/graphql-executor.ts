@@ -1,6 +1,7 @@
 // Executes operations as graphql-js does, without the cost of its aborts. See docs/private-apis.md.
 import { validateExecutionArgs } from 'graphql';
 import type { ExecutionArgs, ExecutionResult, ValidatedSubscriptionArgs } from 'graphql';
+import { createSharedExecutionContext } from 'graphql/execution/createSharedExecutionContext.js';
 import { PlannedExecutor } from './planned-executor.ts';
 
 /**
@@ -9,9 +10,32 @@ import { PlannedExecutor } from './planned-executor.ts';
  */
 const FINISHED = new DOMException('The operation has finished.', 'AbortError');
 
+type Args = ConstructorParameters<typeof PlannedExecutor>[0];
+
+/** Creates the signal for resolvers when one asks for it. That of graphql-js is created and aborted in every execution. */
 class OperationExecutor extends PlannedExecutor {
+  #isFinished = false;
+
+  constructor(args: Args) {
+    // With a context, the executor creates no controller.
+    super(args, createSharedExecutionContext(undefined));
+    this.getAbortSignal = () => this.#getAbortSignal();
+  }
+
   override getFinishSharedExecution(): () => void {
-    return () => this.resolverAbortController?.abort(FINISHED);
+    return () => {
+      this.#isFinished = true;
+      this.resolverAbortController?.abort(FINISHED);
+    };
+  }
+
+  #getAbortSignal(): AbortSignal {
+    if (this.resolverAbortController === undefined) {
+      this.resolverAbortController = new AbortController();
+      if (this.#isFinished) this.resolverAbortController.abort(FINISHED);
+      else if (this.aborted) this.resolverAbortController.abort(this.abortReason);
+    }
+    return this.resolverAbortController.signal;
   }
 }
 
