@@ -2,7 +2,12 @@ import SchemaBuilder from '@pothos/core';
 import type { PothosOutputFieldConfig, SchemaTypes } from '@pothos/core';
 import { PothosComplexityPlugin } from '@pothos/plugin-complexity';
 import type { ComplexityErrorFn } from '@pothos/plugin-complexity';
-import type { GraphQLFieldResolver, GraphQLResolveInfo, GraphQLSchema } from 'graphql';
+import type {
+  GraphQLFieldResolver,
+  GraphQLResolveInfo,
+  GraphQLSchema,
+  OperationDefinitionNode,
+} from 'graphql';
 import { DomainError } from '../errors.ts';
 
 export const MAX_COMPLEXITY = 400_000;
@@ -25,10 +30,13 @@ export const LIMITS = 'limits' as 'complexity';
 type Resolver<Types extends SchemaTypes> = GraphQLFieldResolver<unknown, Types['Context'], object>;
 
 /**
- * Checks the complexity of a subscription once, when it starts. The plugin of @pothos/plugin-complexity 4 checks in the
- * resolver, which runs for each event.
+ * Checks the complexity of a subscription once, when it starts: the plugin of @pothos/plugin-complexity 4 checks in the
+ * resolver, which runs for each event. Computes that of an operation once for all its executions, unless it depends on variables.
  */
 class LimitsPlugin<Types extends SchemaTypes> extends PothosComplexityPlugin<Types> {
+  /** Operations within the limits, whatever the values of their variables. */
+  readonly #accepted = new WeakSet<OperationDefinitionNode>();
+
   override wrapResolve(resolve: Resolver<Types>, field: PothosOutputFieldConfig<Types>): Resolver<Types> {
     return field.kind === 'Subscription' ? resolve : super.wrapResolve(resolve, field);
   }
@@ -41,12 +49,34 @@ class LimitsPlugin<Types extends SchemaTypes> extends PothosComplexityPlugin<Typ
     };
   }
 
+  override checkComplexity(context: Types['Context'], info: GraphQLResolveInfo): void {
+    const { operation } = info;
+    if (this.#accepted.has(operation)) return;
+    let readsVariables = false;
+    const variableValues = watchReads(info.variableValues, () => (readsVariables = true));
+    super.checkComplexity(context, { ...info, variableValues });
+    if (!readsVariables) this.#accepted.add(operation);
+  }
+
   override afterBuild(schema: GraphQLSchema): GraphQLSchema {
     const check: CheckComplexity = (context, info) => this.checkComplexity(context, info);
     schema.extensions = { ...schema.extensions, [COMPLEXITY_CHECK]: check };
     return schema;
   }
 }
+
+type VariableValues = GraphQLResolveInfo['variableValues'];
+
+const watchReads = ({ coerced, sources }: VariableValues, onRead: () => void): VariableValues => ({
+  get coerced() {
+    onRead();
+    return coerced;
+  },
+  get sources() {
+    onRead();
+    return sources;
+  },
+});
 
 const COMPLEXITY_CHECK = 'complexityCheck';
 
