@@ -56,7 +56,7 @@ function asMutation(
   { extensions }: Pick<GraphQLField<unknown, unknown>, 'extensions'>,
 ): Resolve {
   return async (parent, args, context, info) => {
-    await context.leaveSnapshot();
+    if (context.usesSnapshot) await context.leaveSnapshot();
     context.forgetLoaded();
     if (extensions['checksSession'] !== true) await context.dropEndedSession();
     const result: unknown = await resolve(parent, args, context, info);

@@ -91,13 +91,17 @@ export function createEngine(options: EngineOptions): Engine {
   const snapshots = createSnapshotExecution();
   const sharedExecution = createSharedExecution(schema, fanOut, formatSharedResult);
 
-  const argsOf = ({ document, operationName, variables, context }: Operation): ExecutionArgs => ({
+  const argsOf = (
+    { document, operationName, variables, context }: Operation,
+    abortSignal?: AbortSignal,
+  ): ExecutionArgs => ({
     schema,
     document,
     operationName: operationName ?? null,
     variableValues: variables ?? {},
     contextValue: context,
     hideSuggestions: !introspection,
+    abortSignal,
   });
 
   const validateSubscription = (operation: Operation) => validateSubscriptionArgs(argsOf(operation));
@@ -107,8 +111,8 @@ export function createEngine(options: EngineOptions): Engine {
     const mutates = getOperationAST(document, operationName)?.operation === 'mutation';
     // A query is aborted when its client disconnects. A mutation is not: half of it could be stored.
     const abortSignal = mutates ? undefined : context.signal;
-    const run = async () =>
-      snapshots.run(document, context, mutates, () => execute({ ...argsOf(operation), abortSignal }));
+    const run = () =>
+      snapshots.run(document, context, mutates, () => execute(argsOf(operation, abortSignal)));
     try {
       return formatResult(await (gate === undefined ? run() : gate.run(operation, run)), operation);
     } catch (error) {

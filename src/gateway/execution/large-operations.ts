@@ -24,7 +24,7 @@ export class LargeOperations {
   }
 
   /** Runs a large operation in its turn. */
-  async run<Result>(payer: string, work: () => Promise<Result>): Promise<Result> {
+  async run<Result>(payer: string, work: () => Promise<Result> | Result): Promise<Result> {
     const slot = await this.#queue.acquire(payer);
     try {
       return await work();

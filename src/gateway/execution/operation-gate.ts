@@ -19,7 +19,7 @@ export interface OperationGate {
    * Runs the work of an operation when its payer may. Throws LIMIT_EXCEEDED for too many statements, RATE_LIMITED when
    * the payer's budget is exhausted, UNAUTHENTICATED if the session of its connection has ended unnoticed.
    */
-  run<Result>(operation: Operation, work: () => Promise<Result>): Promise<Result>;
+  run<Result>(operation: Operation, work: () => Promise<Result> | Result): Promise<Result>;
   /** Counts a subscription until `closeSubscription` is called. Throws RATE_LIMITED when there are too many. */
   openSubscription(operation: Operation): void;
   closeSubscription(operation: Operation): void;
