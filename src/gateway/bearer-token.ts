@@ -85,7 +85,8 @@ export function findTokenInHeaders(request: IncomingMessage): FoundToken | undef
  * deeper, as apps put unrelated values there.
  */
 export function findTokenInOperation(extensions: unknown): FoundToken | undefined {
-  const { headers, authorization, Authorization } = (extensions ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof extensions !== 'object' || extensions === null) return undefined;
+  const { headers, authorization, Authorization } = extensions as Readonly<Record<string, unknown>>;
   return firstOf([
     ...findNamed({ authorization, Authorization }, MAX_OBJECT_DEPTH),
     ...findNamed(headers, MAX_OBJECT_DEPTH),

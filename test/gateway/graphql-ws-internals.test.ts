@@ -1,7 +1,11 @@
 import { buildSchema, parse } from 'graphql';
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, makeServer } from 'graphql-ws';
 import { expect, test } from 'vitest';
-import { clearRetained, isUnexpectedFrame } from '../../src/gateway/websocket/graphql-ws-internals.ts';
+import {
+  acceptParsed,
+  clearRetained,
+  isUnexpectedFrame,
+} from '../../src/gateway/websocket/graphql-ws-internals.ts';
 
 // Undocumented behaviour of graphql-ws that the GraphQL WebSocket server relies on. See docs/private-apis.md.
 
@@ -57,4 +61,28 @@ test('the error of graphql-ws for a frame that only a server may send is recogni
   );
   expect(isUnexpectedFrame(error)).toBe(true);
   expect(isUnexpectedFrame(new Error('Another one.'))).toBe(false);
+});
+
+test('graphql-ws handles a parsed frame as one of text, without parsing it', async () => {
+  const sent: string[] = [];
+  let receive = async (_frame: object | string): Promise<void> => undefined;
+  let closed = '';
+  makeServer({ schema, roots: { query: { a: 1 } }, jsonMessageReviver: () => expect.unreachable() }).opened(
+    {
+      protocol: GRAPHQL_TRANSPORT_WS_PROTOCOL,
+      send: (text) => void sent.push(text),
+      close: (_code, reason) => void (closed = reason ?? ''),
+      onMessage: (handle) => void (receive = acceptParsed(handle)),
+    },
+    {},
+  );
+  await receive({ type: 'connection_init' });
+  await receive({ type: 'subscribe', id: '1', payload: { query } });
+  expect(sent.map((text) => JSON.parse(text) as unknown)).toEqual([
+    { type: 'connection_ack' },
+    { type: 'next', id: '1', payload: { data: { a: 1 } } },
+    { type: 'complete', id: '1' },
+  ]);
+  await receive([]);
+  expect(closed).toBe('Invalid message received');
 });

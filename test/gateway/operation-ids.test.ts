@@ -21,9 +21,11 @@ test('frames queued for an id that is still in use are bounded', async () => {
   let endFirst = (): void => undefined;
   let handled = 0;
   const operations = new OperationTracker(
-    (text) => {
+    (frame) => {
       handled += 1;
-      return text.includes('first') ? new Promise((resolve) => (endFirst = resolve)) : Promise.resolve();
+      return JSON.stringify(frame).includes('first')
+        ? new Promise((resolve) => (endFirst = resolve))
+        : Promise.resolve();
     },
     () => undefined,
   );

@@ -95,7 +95,7 @@ type ConnectionOptions = Pick<
 /** Creates the state of a connection. `handle` passes a received frame to graphql-ws. */
 export function createConnection(
   { id, address, userAgent, socket, stream, ledgers }: ConnectionOptions,
-  handle: (text: string) => Promise<void>,
+  handle: (frame: object | string) => Promise<void>,
 ): WebSocketConnection {
   const now = performance.now();
   const controller = new AbortController();

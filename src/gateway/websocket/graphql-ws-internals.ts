@@ -10,3 +10,12 @@ export function clearRetained(retained: object, field: 'connectionParams' | 'que
 /** Whether graphql-ws threw the error because of a frame that only a server may send. It has no class or code for it. */
 export const isUnexpectedFrame = (error: unknown): boolean =>
   error instanceof Error && error.message.startsWith('Unexpected message of type');
+
+/**
+ * Returns the handler of graphql-ws for frames that are parsed already. It parses text only, and is typed for text only.
+ * Text must be malformed JSON, or not an object.
+ */
+export const acceptParsed =
+  (handle: (text: string) => Promise<void>) =>
+  (frame: object | string): Promise<void> =>
+    handle(frame as string);

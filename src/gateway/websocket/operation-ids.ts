@@ -8,7 +8,8 @@ const MAX_ID_LENGTH = 256;
 const MAX_QUEUED_BYTES = 1024 * 1024;
 const FRAME_OVERHEAD_BYTES = 1_000;
 
-type Handle = (text: string) => Promise<void>;
+/** Receives a frame parsed, a malformed one as text. */
+type Handle = (frame: object | string) => Promise<void>;
 
 /** Counts the frames that are in progress. */
 export interface FrameProgress {
@@ -73,8 +74,8 @@ export class OperationTracker {
    */
   receive(text: string, bytes: number, progress: FrameProgress): Promise<void> {
     const frame = parseFrame(text);
-    const { type, id } = frame;
-    if (typeof id === 'string' && type === 'subscribe') {
+    if (typeof frame?.id === 'string' && frame.type === 'subscribe') {
+      const { id } = frame;
       if (id.length > MAX_ID_LENGTH) {
         progress.settled(bytes);
         return Promise.reject(idTooLong());
@@ -89,10 +90,12 @@ export class OperationTracker {
         bytes,
         progress,
       };
-      return this.#subscribe(id, withQuery(frame, text), operation);
+      return this.#subscribe(id, withQuery(frame), text.length, operation);
     }
     const handled =
-      typeof id === 'string' && type === 'complete' ? this.#complete(id, text) : this.#handle(text);
+      typeof frame?.id === 'string' && frame.type === 'complete'
+        ? this.#complete(frame.id, frame)
+        : this.#handle(frame ?? text);
     return handled.finally(() => progress.settled(bytes));
   }
 
@@ -130,7 +133,7 @@ export class OperationTracker {
     if (started !== undefined) started.isCompleted = true;
   }
 
-  async #subscribe(id: string, text: string, operation: TrackedOperation): Promise<void> {
+  async #subscribe(id: string, frame: Frame, characters: number, operation: TrackedOperation): Promise<void> {
     const entry = this.#byId.get(id) ?? { newest: undefined, started: undefined };
     this.#byId.set(id, entry);
     const previous = entry.newest;
@@ -139,11 +142,11 @@ export class OperationTracker {
     this.size += 1;
     this.unsettledCount += 1;
     try {
-      if (previous?.isCompleted === true) await this.#waitFor(previous, text);
+      if (previous?.isCompleted === true) await this.#waitFor(previous, characters);
       if (operation.isCompleted) return;
       operation.isStarted = true;
       entry.started ??= operation;
-      await this.#handle(text);
+      await this.#handle(frame);
     } finally {
       this.size -= 1;
       if (operation.isSubscription) this.retainedBytes -= operation.retainedBytes;
@@ -157,10 +160,10 @@ export class OperationTracker {
     }
   }
 
-  async #complete(id: string, text: string): Promise<void> {
+  async #complete(id: string, frame: Frame): Promise<void> {
     const operation = this.#byId.get(id)?.newest;
     if (operation !== undefined) operation.isCompleted = true;
-    if (operation?.isStarted !== false) await this.#handle(text);
+    if (operation?.isStarted !== false) await this.#handle(frame);
   }
 
   #remove(id: string, entry: OperationsOfId, operation: TrackedOperation): void {
@@ -170,8 +173,8 @@ export class OperationTracker {
     if (isUnused && this.#byId.get(id) === entry) this.#byId.delete(id);
   }
 
-  async #waitFor(operation: TrackedOperation, text: string): Promise<void> {
-    const bytes = FRAME_OVERHEAD_BYTES + text.length;
+  async #waitFor(operation: TrackedOperation, characters: number): Promise<void> {
+    const bytes = FRAME_OVERHEAD_BYTES + characters;
     if (this.#queuedBytes + bytes > MAX_QUEUED_BYTES)
       throw new DomainError(
         'RATE_LIMITED',
@@ -197,12 +200,12 @@ interface Frame {
 }
 
 /** Adds an empty `query` to a persisted operation, as graphql-ws 6.4.2 rejects a payload without one. */
-function withQuery(frame: Frame, text: string): string {
+function withQuery(frame: Frame): Frame {
   const { payload } = frame;
-  if (typeof payload !== 'object' || payload === null || !hasDocumentId(payload)) return text;
+  if (typeof payload !== 'object' || payload === null || !hasDocumentId(payload)) return frame;
   return 'query' in payload && payload.query !== null
-    ? text
-    : JSON.stringify({ ...frame, payload: { ...payload, query: '' } });
+    ? frame
+    : { ...frame, payload: { ...payload, query: '' } };
 }
 
 function documentLength({ payload }: Frame): number {
@@ -210,12 +213,12 @@ function documentLength({ payload }: Frame): number {
   return typeof query === 'string' ? query.length : 0;
 }
 
-/** Returns an empty frame for malformed text, which graphql-ws rejects itself. */
-function parseFrame(text: string): Frame {
+/** Returns undefined for malformed text, which graphql-ws rejects itself. */
+function parseFrame(text: string): Frame | undefined {
   try {
     const frame: unknown = JSON.parse(text);
-    return typeof frame === 'object' && frame !== null ? frame : {};
+    return typeof frame === 'object' && frame !== null ? frame : undefined;
   } catch {
-    return {};
+    return undefined;
   }
 }

@@ -1,5 +1,5 @@
 import { GraphQLError, getOperationAST } from 'graphql';
-import type { ExecutionResult } from 'graphql';
+import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { ServerOptions, SubscribePayload } from 'graphql-ws';
 import { actorKey, payerOf } from '../../actor.ts';
 import { DomainError, streamEnded, unauthenticated } from '../../errors.ts';
@@ -11,6 +11,7 @@ import { findToken, findTokenInOperation, firstOf } from '../bearer-token.ts';
 import { countErrors } from '../count-errors.ts';
 import { codeOf } from '../execution/format-error.ts';
 import type { DocumentRequest } from '../execution/document-resolver.ts';
+import type { Operation } from '../execution/operation.ts';
 import { openWhenAvailable } from '../execution/retry-on-outage.ts';
 import { signalOf } from '../ports.ts';
 import type { Ports } from '../ports.ts';
@@ -25,12 +26,14 @@ const MAX_OPERATIONS = 1_000;
 const MAX_RETAINED_BYTES = 1024 * 1024;
 const INIT_TIMEOUT_MS = 10_000;
 
-interface OperationSource {
-  readonly connection: WebSocketConnection;
-  /** The id that the client gave the operation. */
-  readonly id: string;
-  /** Set only while operations are traced. */
-  readonly traceParent?: unknown;
+interface SocketOperation extends Operation {
+  readonly origin: WebSocketConnection;
+  readonly operationId: string;
+}
+
+/** The result of `onSubscribe`, which graphql-ws passes to `execute` or `subscribe`. */
+interface OperationArgs extends ExecutionArgs {
+  readonly operation: SocketOperation;
 }
 
 type ProtocolOptions = ServerOptions<Record<string, unknown>, WebSocketConnection>;
@@ -38,8 +41,6 @@ type ProtocolOptions = ServerOptions<Record<string, unknown>, WebSocketConnectio
 /** Creates the options of graphql-ws: authentication and execution. graphql-ws does the protocol. */
 export function createProtocolOptions(ports: Ports): ProtocolOptions {
   const { deps, engine, formatError, metrics } = ports;
-  /** graphql-ws passes `execute` and `subscribe` the context of an operation, but not its connection and id. */
-  const sources = new WeakMap<Context, OperationSource>();
   const refuse = (
     limit: 'operations' | 'variables',
     { address, id, liveSession }: WebSocketConnection,
@@ -72,9 +73,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
       return isAccepted;
     },
     async onSubscribe({ extra }, id, payload) {
-      const { operationName, variables } = payload;
-      const documentRequest: DocumentRequest = { ...payload };
-      clearRetained(payload, 'query');
+      const { operationName, variables, query } = payload;
       metrics.operations.inc({ transport: 'graphql-ws' });
       extra.operationCount += 1;
       extra.activeAt = performance.now();
@@ -86,76 +85,63 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
         ];
       if (extra.operations.size > MAX_OPERATIONS)
         return [formatError(refuse('operations', extra, tooManyOperationsError()))];
-      const { query } = documentRequest;
-      const refusals =
-        typeof query === 'string' && !engine.isCached(query)
-          ? await admitDocument(ports, extra, query)
-          : undefined;
+      const refusals = engine.isCached(query) ? undefined : await admitDocument(ports, extra, query);
       if (refusals !== undefined) return refusals;
-      const document = resolveDocument(ports, documentRequest);
+      const document = resolveDocument(ports, payload);
       if (Array.isArray(document)) return document;
+      clearRetained(payload, 'query');
       const operation = getOperationAST(document, operationName);
       if (operation == null) return [formatError(new GraphQLError('The document has no such operation.'))];
       if (operation.operation === 'subscription' && extra.operations.retainedBytes > MAX_RETAINED_BYTES)
         return [formatError(refuse('variables', extra, tooManyVariablesError()))];
       try {
-        const contextValue = await retry(() => createOperationContext(ports, extra, payload), {
-          // During an outage a subscription waits for the database; a query receives UNAVAILABLE.
-          isRetryable: (error) =>
-            operation.operation === 'subscription' && codeOf(formatError(error)) === 'UNAVAILABLE',
-          isWanted: () => !extra.controller.signal.aborted,
-        });
+        const open = () => createOperationContext(ports, extra, payload);
+        // During an outage a subscription waits for the database; a query receives UNAVAILABLE.
+        const context =
+          operation.operation === 'subscription'
+            ? retry(async () => open(), {
+                isRetryable: (error) => codeOf(formatError(error)) === 'UNAVAILABLE',
+                isWanted: () => !extra.controller.signal.aborted,
+              })
+            : open();
         const traceParent = deps.tracing && payload.extensions?.['traceparent'];
-        sources.set(contextValue, {
-          connection: extra,
-          id,
-          ...(typeof traceParent === 'string' && { traceParent }),
-        });
-        return { schema: engine.schema, document, operationName, variableValues: variables, contextValue };
+        const args: OperationArgs = {
+          schema: engine.schema,
+          document,
+          operationName,
+          operation: {
+            document,
+            operationName,
+            variables,
+            context: context instanceof Promise ? await context : context,
+            origin: extra,
+            operationId: id,
+            traceParent: typeof traceParent === 'string' ? traceParent : undefined,
+          },
+        };
+        return args;
       } catch (error) {
         return [formatError(error)];
       }
     },
-    execute({ document, operationName, variableValues: variables, contextValue }) {
-      const context = contextValue as Context;
-      const { connection, id: operationId, traceParent } = sources.get(context) ?? {};
-      const execute = async () =>
-        counted(
-          await engine.execute({
-            document,
-            operationName,
-            variables,
-            context,
-            origin: connection,
-            operationId,
-            traceParent,
-          }),
-        );
-      return connection?.executions.run(() => whenRead(connection)?.then(execute) ?? execute()) ?? execute();
+    execute(args) {
+      const { operation } = args as OperationArgs;
+      const connection = operation.origin;
+      const execute = () => engine.execute(operation).then(counted);
+      return connection.executions.run(() => whenRead(connection)?.then(execute) ?? execute());
     },
-    async subscribe({ document, operationName, variableValues: variables, contextValue }) {
-      const context = contextValue as Context;
-      const source = sources.get(context);
-      const origin = source?.connection;
-      const retainedLength = source?.connection.operations.markSubscription(source.id);
-      const receiver = source && createReceiver(source.connection, source.id);
-      const semaphore = origin?.resultsInFlight;
-      const open = () =>
-        engine.subscribe({
-          document,
-          operationName,
-          variables,
-          context,
-          origin,
-          receiver,
-          semaphore,
-          retainedLength,
-          operationId: source?.id,
-          traceParent: source?.traceParent,
-        });
-      const opened = await openWhenAvailable(open, formatError);
+    async subscribe(args) {
+      const { operation } = args as OperationArgs;
+      const { origin: connection, operationId: id } = operation;
+      const subscription: Operation = {
+        ...operation,
+        receiver: createReceiver(connection, id),
+        semaphore: connection.resultsInFlight,
+        retainedLength: connection.operations.markSubscription(id),
+      };
+      const opened = await openWhenAvailable(() => engine.subscribe(subscription), formatError);
       if (!(Symbol.asyncIterator in opened)) return counted(opened);
-      source?.connection.operations.setResults(source.id, opened);
+      connection.operations.setResults(id, opened);
       return opened;
     },
     onError({ extra }, id, _payload, errors) {
@@ -180,29 +166,40 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
  * Creates the context of an operation, with the session of the connection, or of the operation's own token, which
  * GraphiQL sends in `extensions.headers`. Throws UNAUTHENTICATED for a bad token.
  */
-async function createOperationContext(
+function createOperationContext(
   ports: Ports,
   connection: WebSocketConnection,
   payload: SubscribePayload,
-): Promise<Context> {
-  const { liveSession, controller } = connection;
+): Context | Promise<Context> {
   const found = findTokenInOperation(payload.extensions);
   if (found?.isBlank === false) throw unauthenticated(found.problem);
-  const ownSession =
-    found?.token === undefined ? undefined : await openOwnSession(ports, connection, payload, found.token);
-  const session = (ownSession ?? liveSession)?.session ?? null;
-  const signal =
-    ownSession === undefined ? controller.signal : AbortSignal.any([controller.signal, signalOf(ownSession)]);
-  const renew = async (token: string) => void (await renewSession(ports, connection, token));
+  if (found?.token !== undefined) return createOwnContext(ports, connection, payload, found.token);
   return createContext({
     deps: ports.deps,
-    session,
+    session: connection.liveSession?.session ?? null,
     address: connection.address,
     tokenProblem: connection.tokenProblem ?? found?.problem,
-    signal,
+    signal: connection.controller.signal,
     budget: connection.budget,
-    // An operation with its own token must not replace the session of the connection.
-    renewSession: ownSession === undefined ? renew : undefined,
+    renewSession: async (token) => void (await renewSession(ports, connection, token)),
+  });
+}
+
+/** Without `renewSession`: an operation with its own token must not replace the session of the connection. */
+async function createOwnContext(
+  ports: Ports,
+  connection: WebSocketConnection,
+  payload: SubscribePayload,
+  token: string,
+): Promise<Context> {
+  const ownSession = await openOwnSession(ports, connection, payload, token);
+  return createContext({
+    deps: ports.deps,
+    session: ownSession.session,
+    address: connection.address,
+    tokenProblem: connection.tokenProblem,
+    signal: AbortSignal.any([connection.controller.signal, signalOf(ownSession)]),
+    budget: connection.budget,
   });
 }
 

@@ -23,7 +23,7 @@ import {
   renewSession,
 } from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
-import { isUnexpectedFrame } from './graphql-ws-internals.ts';
+import { acceptParsed, isUnexpectedFrame } from './graphql-ws-internals.ts';
 import { releaseHeldBytes } from './held-bytes.ts';
 import { InboundFrames } from './inbound-frames.ts';
 import { pingWhenDue } from './keep-alive.ts';
@@ -112,7 +112,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
 
   const open = (socket: WebSocket, request: IncomingMessage): void => {
     const { socket: stream } = request;
-    let handle = async (_text: string): Promise<void> => undefined;
+    let handle = async (_frame: object | string): Promise<void> => undefined;
     const id = ports.nextConnectionId('ws');
     const connection = createConnection(
       {
@@ -123,7 +123,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
         stream,
         ledgers: ports.ledgers,
       },
-      (text) => handle(text),
+      (frame) => handle(frame),
     );
     connection.upgradeToken = findTokenInUpgrade(request);
     connections.add(connection);
@@ -156,7 +156,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
           connection.endReason ??= 'PROTOCOL';
           socket.close(code, reason);
         },
-        onMessage: (handler) => void (handle = handler),
+        onMessage: (handler) => void (handle = acceptParsed(handler)),
       },
       connection,
     );
