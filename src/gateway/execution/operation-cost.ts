@@ -34,6 +34,9 @@ const CHARACTERS_PER_POINT = 25;
 /** Size of the variables that costs a point, in characters. */
 const VARIABLE_CHARACTERS_PER_POINT = 4_000;
 
+/** Fields of its result, and of the message in it, that read nothing: the send knows their values. */
+const SENT_FIELDS: ReadonlySet<string> = new Set(['author', 'media', 'message']);
+
 /** Fields with a selection that read nothing: the field above has read their values. */
 const STRUCTURAL_FIELDS: ReadonlySet<string> = new Set(['edges', 'node', 'nodes', 'pageInfo']);
 
@@ -47,6 +50,9 @@ export interface Cost {
   readonly statements: number;
   readonly points: number;
 }
+
+/** Root fields, fields of the result of a send and of its message, and all others. */
+type Level = 'root' | 'sent' | 'inner';
 
 interface CountedDocument {
   readonly isQuery: boolean;
@@ -103,27 +109,30 @@ function countDocument(document: DocumentNode, operationName: string): CountedDo
   let isBatched = operation?.operation === 'mutation';
   const counts = new Map<string, number>();
 
-  const countOfFragment = (name: string, isRoot: boolean): number => {
-    const key = `${isRoot} ${name}`;
-    const count = counts.get(key) ?? countOf(fragments.get(name)?.selectionSet, isRoot);
+  const countOfFragment = (name: string, level: Level): number => {
+    const key = `${level} ${name}`;
+    const count = counts.get(key) ?? countOf(fragments.get(name)?.selectionSet, level);
     counts.set(key, count);
     return count;
   };
-  const countOf = (set: SelectionSetNode | undefined, isRoot: boolean): number => {
+  const countOf = (set: SelectionSetNode | undefined, level: Level): number => {
     let count = 0;
     for (const selection of set?.selections ?? []) {
-      if (selection.kind === Kind.FRAGMENT_SPREAD) count += countOfFragment(selection.name.value, isRoot);
-      else if (selection.kind === Kind.INLINE_FRAGMENT) count += countOf(selection.selectionSet, isRoot);
-      else count += countOfField(selection, isRoot);
+      if (selection.kind === Kind.FRAGMENT_SPREAD) count += countOfFragment(selection.name.value, level);
+      else if (selection.kind === Kind.INLINE_FRAGMENT) count += countOf(selection.selectionSet, level);
+      else count += countOfField(selection, level);
     }
     return count;
   };
-  const countOfField = (field: FieldNode, isRoot: boolean): number => {
+  const countOfField = (field: FieldNode, level: Level): number => {
     const name = field.name.value;
     // Introspection has a limit of its own.
     if (name.startsWith('__')) return 0;
-    const inner = countOf(field.selectionSet, false);
-    if (isRoot && (name !== BATCHED_MUTATION || inner > 1)) isBatched = false;
+    if (level === 'sent' && SENT_FIELDS.has(name))
+      return countOf(field.selectionSet, name === 'message' ? 'sent' : 'inner');
+    const inner = countOf(field.selectionSet, 'inner');
+    const isRoot = level === 'root';
+    if (isRoot && (name !== BATCHED_MUTATION || countOf(field.selectionSet, 'sent') > 0)) isBatched = false;
     if (isRoot && name === 'nodes') {
       nodesFields.push(field);
       return inner;
@@ -134,7 +143,7 @@ function countDocument(document: DocumentNode, operationName: string): CountedDo
     return reads ? 1 + inner : inner;
   };
 
-  const statements = countOf(operation?.selectionSet, true);
+  const statements = countOf(operation?.selectionSet, 'root');
   return { isQuery: operation?.operation === 'query', isBatched, statements, mutationPoints, nodesFields };
 }
 
