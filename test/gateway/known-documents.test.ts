@@ -1,6 +1,8 @@
 import { PothosComplexityPlugin } from '@pothos/plugin-complexity';
 import { Lexer, TypeInfo } from 'graphql';
 import { expect, test, vi } from 'vitest';
+import { sha256 } from '../../src/gateway/execution/persisted-operations.ts';
+import { FairQueue } from '../../src/lib/fair-queue.ts';
 import { startTestApp } from '../harness/app.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 
@@ -62,4 +64,21 @@ test('a complexity that depends on variables is computed for each operation', as
   await ann.graphql.run(paged, { size: 1 });
   await ann.graphql.run(paged, { size: 2 });
   expect(work.take().computed).toBe(2);
+});
+
+test('an operation that is known by its hash does not wait for a turn to be parsed', async () => {
+  await using app = await startTestApp();
+  await using socket = await openGraphqlSocket(app.url, {});
+  const query = '{ __typename }';
+  const extensions = { persistedQuery: { version: 1, sha256Hash: sha256(query) } };
+  using turns = vi.spyOn(FairQueue.prototype, 'acquire');
+  const run = async (payload: object): Promise<void> => {
+    socket.send({ id: '1', type: 'subscribe', payload: { ...payload, extensions } });
+    expect(await socket.nextOf('next')).toMatchObject({ payload: { data: { __typename: 'Query' } } });
+    await socket.nextOf('complete');
+  };
+  await run({ query });
+  expect(turns).toHaveBeenCalledOnce();
+  await run({});
+  expect(turns).toHaveBeenCalledOnce();
 });

@@ -1,5 +1,5 @@
 import { GraphQLError, getOperationAST } from 'graphql';
-import type { ExecutionArgs, ExecutionResult } from 'graphql';
+import type { DocumentNode, ExecutionArgs, ExecutionResult } from 'graphql';
 import type { ServerOptions, SubscribePayload } from 'graphql-ws';
 import { actorKey, payerOf } from '../../actor.ts';
 import { DomainError, streamEnded, unauthenticated } from '../../errors.ts';
@@ -10,7 +10,7 @@ import type { Context } from '../../schema/context.ts';
 import { findToken, findTokenInOperation, firstOf } from '../bearer-token.ts';
 import { countErrors } from '../count-errors.ts';
 import { codeOf } from '../execution/format-error.ts';
-import type { DocumentRequest } from '../execution/document-resolver.ts';
+import type { Engine } from '../execution/engine.ts';
 import type { Operation } from '../execution/operation.ts';
 import { openWhenAvailable } from '../execution/retry-on-outage.ts';
 import { signalOf } from '../ports.ts';
@@ -85,10 +85,13 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
         ];
       if (extra.operations.size > MAX_OPERATIONS)
         return [formatError(refuse('operations', extra, tooManyOperationsError()))];
-      const refusals = engine.isCached(query) ? undefined : await admitDocument(ports, extra, query);
-      if (refusals !== undefined) return refusals;
-      const document = resolveDocument(ports, payload);
-      if (Array.isArray(document)) return document;
+      const resolved = isKnown(engine, query)
+        ? resolveDocument(ports, extra, payload)
+        : admitDocument(ports, extra, query).then(
+            (refusals) => refusals ?? resolveDocument(ports, extra, payload),
+          );
+      const document = resolved instanceof Promise ? await resolved : resolved;
+      if (!('kind' in document)) return document;
       clearRetained(payload, 'query');
       const operation = getOperationAST(document, operationName);
       if (operation == null) return [formatError(new GraphQLError('The document has no such operation.'))];
@@ -217,12 +220,30 @@ async function admitDocument(
   return undefined;
 }
 
-/** Returns the validated document, or formatted errors if it is rejected. */
-function resolveDocument({ engine, documentResolver, formatError }: Ports, request: DocumentRequest) {
-  try {
-    const document = engine.parse(documentResolver.resolveText(request) ?? '');
+/** Whether parsing the text costs nothing. It is empty where the request has an id or a hash instead. */
+const isKnown = ({ isCached }: Engine, text: string): boolean => text === '' || isCached(text);
+
+type Resolved = DocumentNode | readonly GraphQLError[];
+
+/**
+ * Returns the validated document, or formatted errors if it is rejected. Charges for the text of an id or a hash if it has to be
+ * parsed again.
+ */
+function resolveDocument(
+  ports: Ports,
+  connection: WebSocketConnection,
+  request: SubscribePayload,
+): Resolved | Promise<Resolved> {
+  const { engine, documentResolver, formatError } = ports;
+  const parse = (text: string): Resolved => {
+    const document = engine.parse(text);
     const errors = engine.validate(document);
-    return errors.length === 0 ? document : [...errors];
+    return errors.length === 0 ? document : errors;
+  };
+  try {
+    const text = documentResolver.resolveText(request) ?? '';
+    if (text === request.query || isKnown(engine, text)) return parse(text);
+    return admitDocument(ports, connection, text).then((refusals) => refusals ?? parse(text));
   } catch (error) {
     if (error instanceof GraphQLError || error instanceof DomainError) return [formatError(error)];
     throw error;
