@@ -243,7 +243,8 @@ test('every field that depends on the caller is marked perActor', async () => {
       new Proxy(target, {
         get(object, name) {
           if (names.includes(String(name))) readFields.push(String(name));
-          return Reflect.get(object, name, object) as unknown;
+          const value = Reflect.get(object, name, object) as unknown;
+          return typeof value === 'function' ? (value.bind(object) as unknown) : value;
         },
       });
     const loaders = observe(context.loaders, ['ownCircle', 'ownConversationsOf']);
