@@ -4,6 +4,7 @@ import type {
   Account as AccountSource,
   AccountBlock as AccountBlockSource,
 } from '../domain/account-control.ts';
+import type { Deps } from '../domain/deps.ts';
 import { invalidInput } from '../errors.ts';
 import { encodeGlobalId, parseGlobalId } from '../ids.ts';
 import type { DeviceId, UserId } from '../ids.ts';
@@ -100,6 +101,17 @@ builder.queryFields((t) => ({
   }),
 }));
 
+/** Runs a change of an account. Returns the account as it is afterwards. Throws INVALID_INPUT, NOT_FOUND. */
+async function changeAccount(
+  deps: Deps,
+  accountId: string,
+  change: (deps: Deps, actor: ActorRef) => Promise<void>,
+): Promise<AccountSource> {
+  const actor = requireAccountId('accountId', accountId);
+  await change(deps, actor);
+  return control.requireAccount(deps, actor);
+}
+
 builder.mutationFields((t) => {
   const accountId = t.arg.id({
     required: true,
@@ -112,11 +124,7 @@ builder.mutationFields((t) => {
       description:
         'Ends all sessions of an account: its connections and streams end with the reason LOGGED_OUT on every node, and its tokens are refused. It can log in again. Returns the account. Errors: INVALID_INPUT, NOT_FOUND.',
       args: { accountId, reason: note },
-      resolve: async (_root, args, { deps }) => {
-        const actor = requireAccountId('accountId', args.accountId);
-        await control.revokeSessions(deps, actor);
-        return control.requireAccount(deps, actor);
-      },
+      resolve: (_root, args, { deps }) => changeAccount(deps, args.accountId, control.revokeSessions),
     }),
     blockAccount: t.field({
       type: Account,
@@ -134,22 +142,17 @@ builder.mutationFields((t) => {
           description: 'The reason, for operators only: 1 to 500 characters.',
         }),
       },
-      resolve: async (_root, { until, reason, ...args }, { deps }) => {
-        const actor = requireAccountId('accountId', args.accountId);
-        await control.blockAccount(deps, actor, { until: until ?? null, reason });
-        return control.requireAccount(deps, actor);
-      },
+      resolve: (_root, { until = null, reason, ...args }, { deps }) =>
+        changeAccount(deps, args.accountId, (_deps, actor) =>
+          control.blockAccount(deps, actor, { until, reason }),
+        ),
     }),
     unblockAccount: t.field({
       type: Account,
       description:
         'Ends the block of an account, if it has one. Returns the account. Errors: INVALID_INPUT, NOT_FOUND.',
       args: { accountId, reason: note },
-      resolve: async (_root, args, { deps }) => {
-        const actor = requireAccountId('accountId', args.accountId);
-        await control.unblockAccount(deps, actor);
-        return control.requireAccount(deps, actor);
-      },
+      resolve: (_root, args, { deps }) => changeAccount(deps, args.accountId, control.unblockAccount),
     }),
   };
 });
