@@ -143,6 +143,7 @@ export async function startDeployment(
   const replacements = {
     '/etc/parley.env': file,
     '/etc/turnserver.conf': join(folder, 'turnserver.conf'),
+    '/etc/redis/redis.conf': join(folder, 'redis.conf'),
     '/var/backups': folder,
     4001: String(nodes[0].port),
     4002: String(nodes[1].port),

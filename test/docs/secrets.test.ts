@@ -4,48 +4,17 @@ import { join } from 'node:path';
 import { createClient } from '@redis/client';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
+import { VARIABLES } from '../../src/config-variables.ts';
 import { createGraphqlClient } from '../../src/testing/index.ts';
-import { CONVERSATION_EVENTS, openClient, subscribe } from '../client/subscriptions.ts';
-import { CONVERSATION_ID, logIn } from '../harness/demo-server.ts';
+import { logIn } from '../harness/demo-server.ts';
 import { isMissing } from '../harness/installed-programs.ts';
 import { startRedis } from '../harness/redis.ts';
-import type { Server } from '../harness/server.ts';
 import { readCommands, startDeployment } from './book.ts';
-import { findCodeBlocks, readProjectFile } from './snippets.ts';
+import { openSession, openSteps, readListSteps, readPage } from './rotation.ts';
 
 // Rotates secrets with the commands of docs/operations/secrets.md, beside live clients.
 
-const SEND =
-  'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
 const ME = '{ me { __typename } }';
-
-/** Opens a subscription on each node with a token. Its messages must arrive on both, once and in order. */
-function openSession(stack: AsyncDisposableStack, nodes: readonly Server[], token: string) {
-  const texts: string[] = [];
-  const subscriptions = nodes.map(({ url }) => {
-    const options = { retryDelay: () => 200 };
-    const client = openClient('graphql-ws', url, token, options, { retryAttempts: 0 });
-    stack.defer(() => client.dispose());
-    return subscribe(client, { query: CONVERSATION_EVENTS, variables: { id: CONVERSATION_ID } });
-  });
-  const clients = nodes.map(({ url }) => createGraphqlClient(url, token));
-  return {
-    async expectLive(): Promise<void> {
-      for (const subscription of subscriptions)
-        await subscription.waitUntil(() => subscription.events.length > 0);
-      for (const client of clients) {
-        const text = `message ${texts.length}`;
-        await client.run(SEND, { id: CONVERSATION_ID, text });
-        texts.push(text);
-      }
-      for (const subscription of subscriptions) {
-        await subscription.waitUntil(() => subscription.texts().length >= texts.length, 30_000);
-        expect(subscription.texts()).toEqual(texts);
-        expect(subscription.end).toBeUndefined();
-      }
-    },
-  };
-}
 
 const readTurnCredential = async (url: string, token: string) => {
   const { webrtc } = await createGraphqlClient(url, token).run<{
@@ -53,6 +22,14 @@ const readTurnCredential = async (url: string, token: string) => {
   }>('{ webrtc { iceServers { username credential } } }');
   return webrtc.iceServers.find(({ username }) => username !== null);
 };
+
+test('every setting that has a secret is on the page', async () => {
+  const page = await readPage();
+  const rows = page.split('\n').filter((line) => line.startsWith('|'));
+  const secrets = Object.keys(VARIABLES).filter((name) => /(?:SECRET|TOKEN|_URL)$/.test(name));
+  expect(secrets).toContain('MAIL_URL');
+  expect(secrets.filter((name) => !rows.some((row) => row.includes(`\`${name}\``)))).toEqual([]);
+});
 
 describe.skipIf(isMissing('postgresql', 'curl'))('rotation', () => {
   test('no secret logs anyone out while it is replaced', { timeout: 300_000 }, async () => {
@@ -62,24 +39,22 @@ describe.skipIf(isMissing('postgresql', 'curl'))('rotation', () => {
       TURN_URLS: 'turn:turn.example.com',
       ADMIN_TOKEN: 'first-admin-token',
     });
-    const [definitions = ''] = findCodeBlocks(await readProjectFile('docs/operations/secrets.md'), 'sh');
-    const step = (commands = '') => run(`${definitions}${commands}`);
+    const step = await openSteps(run);
+    await step('rotate DATABASE_LISTEN_URL "$(setting DATABASE_URL)"');
     const [first, second] = nodes;
     const token = await logIn(first.url);
     const session = openSession(stack, nodes, token);
     await session.expectLive();
 
-    const [rotate = '', drop = ''] = await readCommands('secrets', 'AUTH_SECRET and AUTH_DEVICE_SECRET');
-    const [names = '', accept = '', sign = ''] = rotate.split(/^(?=rotate)/m);
-    const secret = 'NEW=second-secret-of-the-book\n';
-    await step(`${names}${secret}${accept}`);
+    const steps = await readListSteps('AUTH_SECRET', '$(setting AUTH_SECRET)', 'second-secret-of-the-book');
+    await step(steps.accept);
     await session.expectLive();
-    await step(`OLD=first-secret-of-the-book ${secret}${sign}`);
+    await step(steps.sign.replace('$(setting AUTH_SECRET)', 'first-secret-of-the-book'));
     await session.expectLive();
     const renewed = await logIn(second.url);
     const renewedSession = openSession(stack, nodes, renewed);
     await renewedSession.expectLive();
-    await step(`${secret}${drop}`);
+    await step(steps.drop);
     await renewedSession.expectLive();
     for (const { url } of nodes)
       expect(await createGraphqlClient(url, token).expectError(ME)).toBe('UNAUTHENTICATED');
@@ -102,7 +77,7 @@ describe.skipIf(isMissing('postgresql', 'curl'))('rotation', () => {
     await expectAccepted();
     await step(turn);
     await expectAccepted();
-    await step(`OLD=first-turn-secret\n${dropTurn}`);
+    await step(dropTurn);
     await expectAccepted();
     expect((await readFile(coturn, 'utf8')).trim().split('\n')).toHaveLength(1);
 
@@ -118,15 +93,18 @@ describe.skipIf(isMissing('postgresql', 'curl'))('rotation', () => {
       expect((await readMetrics(url, adminToken)).status).toBe(200);
     }
 
-    const [password] = await readCommands('secrets', 'Database password');
+    const [password, disable] = await readCommands('secrets', 'Database password');
     await step(password);
+    await step(disable);
+    for (const name of ['DATABASE_URL', 'DATABASE_LISTEN_URL'])
+      expect(await step(`setting ${name}`)).toMatch(/^postgres:\/\/parley_\d{12}:\w{64}@/);
     const client = new pg.Client({ connectionString: postgres.url });
     await client.connect();
     const { rows } = await client.query<{ usename: string }>(
       "select distinct usename from pg_stat_activity where datname = 'parley'",
     );
     await client.end();
-    expect(rows).toEqual([{ usename: expect.stringMatching(/^parley_\d{8}$/) }]);
+    expect(rows).toEqual([{ usename: expect.stringMatching(/^parley_\d{12}$/) }]);
     await renewedSession.expectLive();
   });
 
@@ -138,17 +116,19 @@ describe.skipIf(isMissing('postgresql', 'curl'))('rotation', () => {
       const redis = stack.use(await startRedis());
       const admin = stack.use(await openRedis(redis.url));
       await admin.run('ACL', 'SETUSER', 'default', 'resetpass', '>first');
-      const { nodes, run } = await startDeployment(stack, {
+      const { nodes, run, folder } = await startDeployment(stack, {
         REDIS_URL: redis.url.replace('//', '//default:first@'),
       });
-      const [definitions = ''] = findCodeBlocks(await readProjectFile('docs/operations/secrets.md'), 'sh');
+      const step = await openSteps(run);
+      await writeFile(join(folder, 'redis.conf'), 'requirepass first\n');
       const session = openSession(stack, nodes, await logIn(nodes[0].url));
       await session.expectLive();
 
-      const [replace = ''] = await readCommands('secrets', 'Redis password');
-      await run(`${definitions}${replace}`);
-      await admin.run('ACL', 'SETUSER', 'default', '<first');
+      const [replace] = await readCommands('secrets', 'Redis password');
+      await step(replace);
       await expect(openRedis(redis.url.replace('//', '//default:first@'))).rejects.toThrow('WRONGPASS');
+      const [, next = ''] = /:(\w{64})@/.exec(await step('setting REDIS_URL')) ?? [];
+      expect(await readFile(join(folder, 'redis.conf'), 'utf8')).toBe(`requirepass ${next}\n`);
       await session.expectLive();
       for (const { url } of nodes) {
         const metrics = await (await fetch(`${url}/metrics`)).text();

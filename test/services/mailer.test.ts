@@ -1,9 +1,8 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
-import { createServer } from 'node:net';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import { json } from 'node:stream/consumers';
-import { createSecureContext, getCACertificates, setDefaultCACertificates, TLSSocket } from 'node:tls';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import { createLogger } from '../../src/log.ts';
 import { createMailer } from '../../src/services/mailer.ts';
@@ -11,6 +10,8 @@ import type { Mail } from '../../src/services/mailer.ts';
 import { createCertificate } from '../harness/certificate.ts';
 import type { Certificate } from '../harness/certificate.ts';
 import { isMissing } from '../harness/installed-programs.ts';
+import { startSmtp } from '../harness/smtp.ts';
+import type { ReceivedLine } from '../harness/smtp.ts';
 
 const MAIL: Mail = {
   type: 'verify-email',
@@ -33,75 +34,19 @@ function trust({ cert }: Certificate): Disposable {
   return { [Symbol.dispose]: () => setDefaultCACertificates(former) };
 }
 
-interface SmtpOptions {
-  /** Of a server that speaks TLS. */
-  readonly certificate?: Certificate;
-  /** Whether it speaks TLS from the start, not after STARTTLS. */
-  readonly isImplicit?: boolean;
-}
-
-interface ReceivedLine {
-  readonly line: string;
-  readonly isEncrypted: boolean;
-}
-
-/** Starts an SMTP server that accepts one mail; returns its port and the lines that it receives. */
-async function startSmtp({ certificate, isImplicit = false }: SmtpOptions = {}) {
-  const { promise: lines, resolve } = Promise.withResolvers<ReceivedLine[]>();
-  const received: ReceivedLine[] = [];
-  const encrypt = (socket: Socket): TLSSocket =>
-    new TLSSocket(socket, { isServer: true, secureContext: createSecureContext(certificate) });
-  const converse = (socket: Socket, isEncrypted: boolean): void => {
-    let isData = false;
-    const replyTo = (line: string): void => {
-      received.push({ line, isEncrypted });
-      if (isData && line !== '.') return;
-      if (isData) resolve(received);
-      isData = line === 'DATA';
-      if (isData) socket.write('354 go\r\n');
-      else if (line.startsWith('AUTH')) socket.write('235 ok\r\n');
-      else if (!line.startsWith('EHLO')) socket.write('250 ok\r\n');
-      else
-        socket.write(
-          `250-test\r\n250 ${isEncrypted || certificate === undefined ? 'AUTH PLAIN' : 'STARTTLS'}\r\n`,
-        );
-    };
-    socket.on('data', (chunk: Buffer) => {
-      const lines = chunk.toString().split('\r\n');
-      for (const line of lines.filter((text) => text !== '')) {
-        if (line !== 'STARTTLS') {
-          replyTo(line);
-          continue;
-        }
-        received.push({ line, isEncrypted });
-        socket.removeAllListeners('data');
-        socket.write('220 ready\r\n', () => converse(encrypt(socket), true));
-      }
-    });
-    socket.on('error', () => socket.destroy());
-  };
-  const server = createServer((plain) => {
-    const socket = isImplicit ? encrypt(plain) : plain;
-    converse(socket, isImplicit);
-    socket.write('220 test\r\n');
-  });
-  return { port: await listen(server), lines, received, server };
-}
-
 test('a mail is sent over SMTP, to one address whatever it contains', async () => {
-  const { port, lines, server } = await startSmtp();
+  await using smtp = await startSmtp();
   await using mailer = await createMailer({
-    url: `smtp://127.0.0.1:${port}`,
+    url: `smtp://127.0.0.1:${smtp.port}`,
     from: 'Parley <parley@example.com>',
     log: createLogger('silent'),
   });
   mailer.send(MAIL);
-  const received = (await lines).map(({ line }) => line);
+  const received = (await smtp.firstMail).map(({ line }) => line);
   expect(received.filter((line) => line.startsWith('RCPT'))).toHaveLength(1);
   expect(received).toContain('MAIL FROM:<parley@example.com>');
   expect(received).toContain('From: Parley <parley@example.com>');
   expect(received).toContain('The text');
-  server.close();
 });
 
 describe.skipIf(isMissing('openssl'))('SMTP over TLS', () => {
@@ -113,17 +58,16 @@ describe.skipIf(isMissing('openssl'))('SMTP over TLS', () => {
   ])('$scheme://: credentials and mail cross only encrypted', async ({ scheme, isImplicit }) => {
     const certificate = createCertificate('localhost');
     using _ = trust(certificate);
-    const { port, lines, server } = await startSmtp({ certificate, isImplicit });
+    await using smtp = await startSmtp({ certificate, isImplicit });
     await using mailer = await createMailer({
-      url: `${scheme}://parley:secret@localhost:${port}`,
+      url: `${scheme}://parley:secret@localhost:${smtp.port}`,
       from: 'parley@example.com',
       log: createLogger('silent'),
     });
     mailer.send(MAIL);
-    const message = (await lines).filter(isMessage);
+    const message = (await smtp.firstMail).filter(isMessage);
     expect(message.map(({ line }) => line.split(' ')[0])).toEqual(['AUTH', 'MAIL', 'RCPT', 'The']);
     expect(message.every(({ isEncrypted }) => isEncrypted)).toBe(true);
-    server.close();
   });
 
   test.for([
@@ -133,19 +77,18 @@ describe.skipIf(isMissing('openssl'))('SMTP over TLS', () => {
     '$scheme://: a server whose certificate is not trusted receives nothing',
     async ({ scheme, isImplicit }) => {
       const certificate = createCertificate('localhost');
-      const { port, received, server } = await startSmtp({ certificate, isImplicit });
+      await using smtp = await startSmtp({ certificate, isImplicit });
       const warnings: unknown[] = [];
       const log = { ...createLogger('silent'), warn: (...line: unknown[]) => void warnings.push(line) };
       await using mailer = await createMailer({
-        url: `${scheme}://parley:secret@localhost:${port}`,
+        url: `${scheme}://parley:secret@localhost:${smtp.port}`,
         from: 'parley@example.com',
         log,
       });
       mailer.send(MAIL);
       await mailer[Symbol.asyncDispose]();
       expect(warnings).toHaveLength(1);
-      expect(received.filter(isMessage)).toEqual([]);
-      server.close();
+      expect(smtp.received.filter(isMessage)).toEqual([]);
     },
   );
 });
@@ -160,17 +103,16 @@ test.for([
   },
   { url: 'smtp://parley:secret@127.0.0.1:PORT', sent: ['EHLO', 'AUTH', 'MAIL', 'RCPT', 'DATA'] },
 ])('$url and a server without TLS', async ({ url, sent }) => {
-  const { port, received, server } = await startSmtp();
+  await using smtp = await startSmtp();
   await using mailer = await createMailer({
-    url: url.replace('PORT', String(port)),
+    url: url.replace('PORT', String(smtp.port)),
     from: 'parley@example.com',
     log: createLogger('silent'),
   });
   mailer.send(MAIL);
   await mailer[Symbol.asyncDispose]();
-  const commands = received.map(({ line }) => /^(?:EHLO|AUTH|MAIL|RCPT|DATA)/.exec(line)?.[0]);
+  const commands = smtp.received.map(({ line }) => /^(?:EHLO|AUTH|MAIL|RCPT|DATA)/.exec(line)?.[0]);
   expect(commands.filter((command) => command !== undefined)).toEqual(sent);
-  server.close();
 });
 
 test('a webhook receives each mail as JSON, with the credentials of its URL', async () => {
