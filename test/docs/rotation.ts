@@ -3,6 +3,7 @@ import { createGraphqlClient } from '../../src/testing/index.ts';
 import { CONVERSATION_EVENTS, openClient, subscribe } from '../client/subscriptions.ts';
 import { CONVERSATION_ID } from '../harness/demo-server.ts';
 import type { Server } from '../harness/server.ts';
+import { pause } from '../harness/waiting.ts';
 import { readCommands } from './book.ts';
 import type { Deployment } from './book.ts';
 import { findCodeBlocks, readProjectFile } from './snippets.ts';
@@ -41,6 +42,44 @@ export function openSession(
       }
     },
   };
+}
+
+/** Runs a step while an account logs in on each node in turn. Expects that no node refuses the token of another one. */
+export async function runBesideLogins(
+  nodes: readonly Server[],
+  logIn: (url: string) => Promise<string>,
+  step: () => Promise<unknown>,
+): Promise<void> {
+  let isRunning = true;
+  const running = step().finally(() => (isRunning = false));
+  let logins = 0;
+  try {
+    while (isRunning) {
+      for (const { url } of nodes) {
+        // A node that restarts issues none.
+        const token = await logIn(url).catch(() => undefined);
+        if (token === undefined) continue;
+        logins += 1;
+        for (const node of nodes) expect(await readStatus(node.url, token), node.url).not.toBe(401);
+      }
+      // Leaves the processors to the nodes that start.
+      await pause(200);
+    }
+  } finally {
+    await running;
+  }
+  expect(logins).toBeGreaterThan(0);
+}
+
+/** Returns the status of a query that requires a login; undefined if the node does not respond. */
+async function readStatus(url: string, token: string): Promise<number | undefined> {
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+    body: JSON.stringify({ query: '{ me { __typename } }' }),
+  }).catch(() => undefined);
+  await response?.body?.cancel();
+  return response?.status;
 }
 
 export const readPage = (): Promise<string> => readProjectFile('docs/operations/secrets.md');

@@ -3,7 +3,7 @@ import { createTestAccount, loginTestDevice } from '../../src/testing/account.ts
 import { createCircle, createConversation, createGraphqlClient } from '../../src/testing/index.ts';
 import { isMissing } from '../harness/installed-programs.ts';
 import { startDeployment } from './book.ts';
-import { openSession, openSteps, readListSteps, readPage } from './rotation.ts';
+import { openSession, openSteps, readListSteps, readPage, runBesideLogins } from './rotation.ts';
 
 // Rotates AUTH_DEVICE_SECRET with the commands of docs/operations/secrets.md, beside live devices.
 
@@ -12,7 +12,7 @@ describe.skipIf(isMissing('postgresql', 'curl'))('rotation', () => {
     await using stack = new AsyncDisposableStack();
     const { nodes, run } = await startDeployment(stack);
     const [first, second] = nodes;
-    const step = await openSteps(run);
+    const steps = await openSteps(run);
     const ann = stack.use(await createTestAccount(first.url, createGraphqlClient(first.url)));
     const circle = await createCircle(ann);
     const conversation = await createConversation(ann, circle);
@@ -24,12 +24,17 @@ describe.skipIf(isMissing('postgresql', 'curl'))('rotation', () => {
       'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }',
       { id: conversation.id },
     );
+    const logIn = async (url: string): Promise<string> => {
+      await using device = await loginTestDevice(url, addDevice.username, addDevice.password);
+      return device.token;
+    };
     const openDevice = async (url: string) => {
-      const { token } = stack.use(await loginTestDevice(url, addDevice.username, addDevice.password));
+      const token = await logIn(url);
       const session = openSession(stack, nodes, token, conversation.id);
       await session.expectLive();
       return { token, expectLive: () => session.expectLive() };
     };
+    const step = (commands: string): Promise<void> => runBesideLogins(nodes, logIn, () => steps(commands));
     const device = await openDevice(first.url);
 
     const [, oldSecret = ''] = /its `OLD` is `([^`]+)`/.exec(await readPage()) ?? [];
