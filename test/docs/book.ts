@@ -90,9 +90,11 @@ export interface Deployment {
   run(commands?: string): Promise<string>;
 }
 
+/** Starts the nodes of a checkout. */
 export async function startDeployment(
   stack: AsyncDisposableStack,
   settings: Readonly<Record<string, string>> = {},
+  checkout = ROOT,
 ): Promise<Deployment> {
   const programs = requireProgram('postgresql');
   const postgres = stack.use(await startPostgres({ programs }));
@@ -112,7 +114,7 @@ export async function startDeployment(
   await writeFile(file, `${lines.map(([name, value]) => `${name}=${value}`).join('\n')}\n`);
   const openNode = async () => {
     const own: Record<string, string> = {};
-    const server = stack.use(await prepareServer(own));
+    const server = stack.use(await prepareServer(own, checkout));
     const start = async (): Promise<void> => {
       for (const name of Object.keys(own)) delete own[name];
       Object.assign(own, parseEnv(await readFile(file, 'utf8')));
@@ -141,6 +143,7 @@ export async function startDeployment(
     ARCHIVE: join(archive, 'wal'),
   };
   const replacements = {
+    '/opt/parley': checkout,
     '/etc/parley.env': file,
     '/etc/turnserver.conf': join(folder, 'turnserver.conf'),
     '/etc/redis/redis.conf': join(folder, 'redis.conf'),

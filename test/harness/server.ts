@@ -23,8 +23,11 @@ export async function startServer(env: Readonly<Record<string, string>> = {}): P
   return server;
 }
 
-/** Reserves an address and a data folder for a server that the test starts later. */
-export async function prepareServer(env: Readonly<Record<string, string>> = {}): Promise<Server> {
+/** Reserves an address and a data folder for a server that the test starts later, of the checkout in a folder. */
+export async function prepareServer(
+  env: Readonly<Record<string, string>> = {},
+  checkout = ROOT,
+): Promise<Server> {
   const folder = await createDataFolder();
   const port = await findFreePort();
   let child: ChildProcess | undefined;
@@ -45,7 +48,7 @@ export async function prepareServer(env: Readonly<Record<string, string>> = {}):
     async start() {
       const [node, ...args] = SERVER_COMMAND;
       child = spawn(node, args, {
-        cwd: ROOT,
+        cwd: checkout,
         env: {
           ...PROGRAM_ENV,
           HOST: '127.0.0.1',

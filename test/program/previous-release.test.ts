@@ -1,7 +1,6 @@
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { brotliDecompressSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTestAccount } from '../../src/testing/account.ts';
 import {
@@ -13,6 +12,7 @@ import {
 import type { GraphqlClient } from '../../src/testing/index.ts';
 import { findFreePort } from '../harness/ports.ts';
 import { startPostgres } from '../harness/postgres.ts';
+import { readPreviousRelease } from '../harness/previous-release.ts';
 import { PROGRAM_ENV, ROOT, startProgram, waitUntilListening } from '../harness/program.ts';
 
 // Runs the code of the release before this one, which `npm run keep-release` has kept, with the packages of this one: before
@@ -33,8 +33,7 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'parley-previous-'));
   await mkdir(join(folder, 'src'));
-  const bundle = await readFile(join(ROOT, 'test/fixtures/previous-release.js.br'));
-  await writeFile(join(folder, 'src/program.js'), brotliDecompressSync(bundle));
+  await writeFile(join(folder, 'src/program.js'), await readPreviousRelease());
   await writeFile(join(folder, 'package.json'), await readFile(join(ROOT, 'package.json')));
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
 });
