@@ -2,7 +2,7 @@ import { createCircle, createConversation } from '../../src/testing/index.ts';
 import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
 
 /** Creates Ann and Bob in a circle with one conversation. */
-export async function createAnnAndBob(app: TestGateway) {
+export async function createAnnAndBob(app: Pick<TestGateway, 'createAccount'>) {
   const ann = await app.createAccount({ email: 'ann@example.com', firstName: 'Ann' });
   const bob = await app.createAccount({ email: 'bob@example.com', firstName: 'Bob' });
   const circle = await createCircle(ann, bob);

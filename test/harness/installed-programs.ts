@@ -18,6 +18,7 @@ const finders = {
   turnutils_stunclient: () => findCommand('turnutils_stunclient'),
   turnutils_uclient: () => findCommand('turnutils_uclient'),
   promtool: () => findCommand('promtool'),
+  prometheus: () => findCommand('prometheus'),
   unshare: () => findUnshare(),
   script: () => findCommand('script'),
   'python3-aiohttp': () => findPython('aiohttp'),

@@ -3,7 +3,9 @@ import { createAnnAndBob, sendMessage } from './ann-and-bob.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
 
 /** Uses every transport of a gateway: operations that succeed and fail, a delivery, and connections that end. */
-export async function produceTraffic(app: TestGateway): Promise<void> {
+export async function produceTraffic(
+  app: Pick<TestGateway, 'url' | 'createAccount' | 'connectLegacy'>,
+): Promise<void> {
   const { ann, bob, conversation } = await createAnnAndBob(app);
   await using events = await bob.subscribeToConversation(conversation.id);
   const legacyClient = await bob.connectLegacy();
