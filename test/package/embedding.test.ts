@@ -46,6 +46,8 @@ async function startIdentityProvider() {
 
 test('15 lines stand in a server, with an identity provider and a field of their own', async () => {
   const [example = ''] = findCodeBlocks(await readProjectFile('docs/embedding.md'), 'ts');
+  const isOfServer = /^$|createServer|^server\.listen/;
+  expect(example.split('\n').filter((line) => !isOfServer.test(line)).length).toBeLessThanOrEqual(15);
   await using provider = await startIdentityProvider();
   await using folder = await createDataFolder();
   const port = await findFreePort();
