@@ -10,6 +10,7 @@ export const LONGEST = [
   'test/fuzz/sequences.test.ts',
   'test/docs/readme.test.ts',
   'test/docs/secrets.test.ts',
+  'test/docs/secrets-devices.test.ts',
   'test/docs/backup.test.ts',
   'test/authorization/matrix.test.ts',
   'test/fuzz/graphql.test.ts',
