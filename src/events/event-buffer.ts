@@ -20,6 +20,11 @@ export class EventBuffer {
     return this.#envelopes[0];
   }
 
+  /** The buffered events, oldest first. */
+  get all(): readonly Envelope[] {
+    return this.#envelopes;
+  }
+
   get isFull(): boolean {
     return (
       this.#envelopes.length >= MAX_BUFFERED_EVENTS ||
@@ -48,4 +53,18 @@ export class EventBuffer {
     this.#envelopes = [];
     this.#bytes = 0;
   }
+}
+
+/** Lists the buffered events that follow the position without a gap, at most `limit`. */
+export function listConsecutive(
+  buffers: readonly EventBuffer[],
+  afterSeq: number,
+  limit: number,
+): Envelope[] {
+  const listed: Envelope[] = [];
+  for (const envelope of buffers.flatMap(({ all }) => all)) {
+    if (listed.length === limit) break;
+    if (envelope.seq === afterSeq + 1 + listed.length) listed.push(envelope);
+  }
+  return listed;
 }

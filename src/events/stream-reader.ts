@@ -8,7 +8,7 @@ import { encodeCursor, expiredCursor, invalidCursor } from './cursor.ts';
 import type { Epoch } from './cursor.ts';
 import { accessEndReason, approximateSize, isClientVisible, toEnvelope } from './event.ts';
 import type { Envelope, Topic } from './event.ts';
-import { EventBuffer } from './event-buffer.ts';
+import { EventBuffer, listConsecutive } from './event-buffer.ts';
 import { endReasonOf, PullIterator } from './pull-iterator.ts';
 import type { DetachedReader, EventStream, OnRevoke, StreamItem, StreamRequest } from './stream.ts';
 import type { Tail } from './tail.ts';
@@ -132,6 +132,11 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
   isCaughtUp(): boolean {
     const isOver = this.#closed || this.#mustFindLastEvent || this.#ending !== undefined;
     return this.#isLive && !isOver && this.#pageBuffer.first === undefined && this.deliveredSeq >= this.#head;
+  }
+
+  listUpcoming(limit: number): readonly StreamItem[] {
+    const envelopes = listConsecutive([this.#pageBuffer, this.#liveBuffer], this.deliveredSeq, limit);
+    return envelopes.flatMap((envelope) => this.itemOf(envelope) ?? []);
   }
 
   detach(onRevoke: OnRevoke): DetachedReader | undefined {

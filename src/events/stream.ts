@@ -9,6 +9,9 @@ export type StreamItem =
   | { readonly type: 'event'; readonly cursor: string; readonly at: Timestamp; readonly event: DomainEvent }
   | { readonly type: 'live'; readonly cursor: string; readonly at: Timestamp };
 
+/** Lists the items that follow the current one, at most `limit`. */
+export type ListUpcoming = (limit: number) => readonly StreamItem[];
+
 /** The connection's part of a stream request. */
 export interface ReaderOptions {
   /** Aborting ends the stream: with an error if the signal's reason is an `EndReason`, else like `return()`. */
@@ -32,6 +35,8 @@ export type EventStream = ReaderIterator<StreamItem> & {
   readonly behind: number;
   /** Whether the stream is live and has delivered every event so far. */
   isCaughtUp(): boolean;
+  /** Lists what is buffered to follow the newest item. The stream may end before it is delivered. */
+  readonly listUpcoming: ListUpcoming;
   /** Maps an event to the item that every reader of the topic receives; undefined for internal events. */
   readonly itemOf: (envelope: Envelope) => StreamItem | undefined;
   /** Estimates the memory of an event in bytes. */

@@ -1,8 +1,10 @@
 import SchemaBuilder from '@pothos/core';
 import type { PothosOutputFieldConfig, SchemaTypes } from '@pothos/core';
-import { PothosComplexityPlugin } from '@pothos/plugin-complexity';
+import { complexityFromQuery, PothosComplexityPlugin } from '@pothos/plugin-complexity';
 import type { ComplexityErrorFn } from '@pothos/plugin-complexity';
+import { Kind } from 'graphql';
 import type {
+  DocumentNode,
   GraphQLFieldResolver,
   GraphQLResolveInfo,
   GraphQLSchema,
@@ -89,6 +91,20 @@ export function findComplexityCheck({ extensions }: GraphQLSchema): CheckComplex
 }
 
 SchemaBuilder.registerPlugin(LIMITS, LimitsPlugin);
+
+/** Returns the greatest number of fields of a result. */
+export function complexityOf(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): number {
+  // The function counts the first operation of a document.
+  const definitions = document.definitions.filter(
+    (definition) => definition.kind !== Kind.OPERATION_DEFINITION || definition === operation,
+  );
+  return complexityFromQuery({ ...document, definitions }, { schema, variables }).complexity;
+}
 
 export const tooComplexError: ComplexityErrorFn = (_kind, { depth }) =>
   depth > MAX_DEPTH

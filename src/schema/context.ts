@@ -74,6 +74,26 @@ export function createContext(options: ContextOptions): Context {
   return new OperationContext(options);
 }
 
+export interface BatchContexts {
+  readonly first: Context;
+  /** Returns the first context, then further ones. */
+  next(): Context;
+}
+
+/** Creates contexts of executions that share the snapshot of the first one, and the statements of concurrent loads. */
+export function createBatchContexts(options: ContextOptions): BatchContexts {
+  const first = createContext(options);
+  let isFirst = true;
+  return {
+    first,
+    next() {
+      const context = isFirst ? first : new OperationContext(options, first);
+      isFirst = false;
+      return context;
+    },
+  };
+}
+
 /** A class, because every subscription holds one: an object with closures would take more memory. */
 class OperationContext implements Context {
   readonly address: string | undefined;
@@ -92,7 +112,7 @@ class OperationContext implements Context {
   #snapshot: Snapshot | undefined;
   #loaders: Loaders | undefined;
 
-  constructor(options: ContextOptions) {
+  constructor(options: ContextOptions, first?: Context) {
     const {
       deps,
       session,
@@ -105,7 +125,7 @@ class OperationContext implements Context {
       presentedToken,
       legacy = false,
     } = options;
-    this.#deps = deps;
+    this.#deps = first?.deps ?? deps;
     this.#session = session;
     this.address = address;
     this.tokenProblem = tokenProblem;
@@ -115,6 +135,9 @@ class OperationContext implements Context {
     this.budget = budget;
     this.resumeAfter = resumeAfter;
     this.renewSession = renewSession;
+    if (first === undefined) return;
+    this.usesSnapshot = first.usesSnapshot;
+    this.#loaders = first.loaders;
   }
 
   get deps(): Deps {

@@ -29,7 +29,7 @@ function createTestEngine(
     run: (stream, operation, receiver) =>
       fanOut.run(
         stream,
-        { ...operation, execute: (item) => (onExecute?.(), operation.execute(item)) },
+        { ...operation, execute: (...event) => (onExecute?.(), operation.execute(...event)) },
         receiver,
       ),
   };
@@ -519,4 +519,25 @@ test('closing a stream removes it from its group', async () => {
   await remaining?.waitForLines(2);
   expect(first?.lines).toEqual(['live', 'complete']);
   await remaining?.unsubscribe();
+});
+
+test('events that arrive together share the statements of what they load', async () => {
+  await using client = await openSchemaClient();
+  const { ann, bob, createConversation } = await createAccounts(client);
+  const id = await createConversation();
+  const query = createEventsQuery(
+    '... on MessageSent { message { text conversation { name } participant { role } } }',
+  );
+  const engine = createTestEngine(client, true);
+  const subscription = await subscribe(client, engine, { actor: bob, query, variables: { id } });
+  await subscription.waitForLines(1);
+  const texts = Array.from({ length: 50 }, (_, index) => `text${index}`);
+  client.statements.count = 0;
+  await Promise.all(texts.map((text) => client.run(ann, SEND_MESSAGE, { id, text })));
+  await subscription.waitForLines(51);
+  expect(subscription.lines.slice(1).map(readText)).toEqual(texts);
+  expect(subscription.sharedResults).toHaveLength(50);
+  // With those of the sends, which are batched.
+  expect(client.statements.count).toBeLessThanOrEqual(25);
+  await subscription.unsubscribe();
 });

@@ -10,10 +10,13 @@ import { LRUCache } from 'lru-cache';
 import type { Payer } from '../../actor.ts';
 import { streamEnded, unauthenticated } from '../../errors.ts';
 import type { DomainError, EndReason } from '../../errors.ts';
-import { createContext } from '../../schema/context.ts';
+import type { ListUpcoming } from '../../events/stream.ts';
+import { complexityOf } from '../../schema/complexity.ts';
+import { createBatchContexts } from '../../schema/context.ts';
 import { RULES } from '../../schema/rules.ts';
 import type { Tracing } from '../../tracing.ts';
 import { withInputField } from './error-field.ts';
+import { EventExecutor } from './event-executor.ts';
 import type { FanOut } from './fan-out.ts';
 import type { FormatError } from './format-error.ts';
 import { execute, executeSubscriptionEvent } from './graphql-executor.ts';
@@ -26,8 +29,7 @@ import { parseDocument } from './parse-document.ts';
 import { runInSpan } from './operation-span.ts';
 import { openResults } from './result-stream.ts';
 import type { ResultStream, SubscriptionExecution } from './result-stream.ts';
-import { executeWhenAvailable } from './retry-on-outage.ts';
-import { createSharedExecution } from './shared-execution.ts';
+import { createSharedExecution, isEventStream } from './shared-execution.ts';
 import { createSnapshotExecution } from './snapshot-execution.ts';
 
 /** Total text of the cached documents. A parsed one takes up to 200 times as many bytes, and any client may send some. */
@@ -153,19 +155,28 @@ export function createEngine(options: EngineOptions): Engine {
   };
 
   const subscriptions: SubscriptionExecution = {
-    async execute(operation, args, rootValue) {
-      const { document, context } = operation;
-      const executeOnce = async (): Promise<ExecutionResult> => {
-        // A context, and so loaders, per event: rows that an earlier event loaded may be stale.
-        const contextValue = createContext(context);
-        const executeEvent = () =>
-          snapshots.run(document, contextValue, false, () =>
-            executeSubscriptionEvent({ ...args, rootValue, contextValue }),
-          );
-        return gate === undefined ? executeEvent() : gate.runEvent(operation, executeEvent);
-      };
-      const isWanted = () => context.signal?.aborted !== true;
-      return formatResult(await executeWhenAvailable(executeOnce, executeOnce(), isWanted), operation);
+    createExecute(operation, source, args) {
+      const { document, variables, context } = operation;
+      const listUpcoming: ListUpcoming = (limit) => (isEventStream(source) ? source.listUpcoming(limit) : []);
+      const executor = new EventExecutor({
+        complexity: () => complexityOf(schema, document, args.operation, variables ?? {}),
+        isWanted: () => context.signal?.aborted !== true,
+        async runBatch(start) {
+          const run = () => {
+            // Loaders per batch: rows that an earlier one loaded may be stale.
+            const contexts = createBatchContexts(context);
+            return snapshots.run(document, contexts.first, false, () => {
+              const results = start((rootValue) =>
+                executeSubscriptionEvent({ ...args, rootValue, contextValue: contexts.next() }),
+              );
+              // A snapshot is open until all have read from it.
+              return contexts.first.usesSnapshot ? firstWhenAllSettled(results) : results[0];
+            });
+          };
+          return gate === undefined ? run() : gate.runEvent(operation, run);
+        },
+      });
+      return async (event) => formatResult(await executor.execute(event, listUpcoming), operation);
     },
     join: (...subscription) => sharedExecution.join(...subscription),
     argsOf(operation) {
@@ -251,6 +262,13 @@ const abortError = ({ reason }: AbortSignal): DomainError =>
   typeof reason === 'string'
     ? streamEnded(reason as EndReason)
     : unauthenticated('The client has disconnected.');
+
+async function firstWhenAllSettled<Result>(
+  results: readonly [Result | Promise<Result>, ...Promise<Result>[]],
+): Promise<Result> {
+  await Promise.allSettled(results.map(async (result) => result));
+  return results[0];
+}
 
 const topicOf = (source: object): string | undefined =>
   'topic' in source && typeof source.topic === 'string' ? source.topic : undefined;

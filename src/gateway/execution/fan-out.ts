@@ -1,6 +1,6 @@
 import type { ExecutionResult } from 'graphql';
 import type { Envelope } from '../../events/event.ts';
-import type { DetachedReader, EventStream, StreamItem } from '../../events/stream.ts';
+import type { DetachedReader, EventStream, ListUpcoming, StreamItem } from '../../events/stream.ts';
 import type { Follower } from '../../events/tail-source.ts';
 import type { Tail, Tails } from '../../events/tail.ts';
 import type { TurnClock } from '../../lib/turn-clock.ts';
@@ -30,7 +30,8 @@ export interface Receiver {
 /** An operation whose results are the same for every subscriber with the same key. */
 export interface SharedOperation {
   readonly key: string;
-  execute(item: StreamItem): ExecutionResult | Promise<ExecutionResult>;
+  /** `listUpcoming` returns the items that are queued behind it. */
+  execute(item: StreamItem, listUpcoming: ListUpcoming): ExecutionResult | Promise<ExecutionResult>;
 }
 
 /** Groups live subscriptions of one operation on one topic: each event is executed and encoded once per group. */
@@ -261,7 +262,7 @@ class Group {
 
   #execute(envelope: Envelope, item: StreamItem): void {
     try {
-      const result = this.#operation.execute(item);
+      const result = this.#operation.execute(item, this.#listUpcoming);
       // Most results are synchronous: then no promise is created per event.
       if (!(result instanceof Promise)) return this.#deliver(envelope, createSharedResult(item, result));
       this.#waitsFor = 'execution';
@@ -276,6 +277,9 @@ class Group {
       this.#failAll(error);
     }
   }
+
+  readonly #listUpcoming: ListUpcoming = (limit) =>
+    this.#queue.slice(0, limit).flatMap((envelope) => this.#itemOf(envelope) ?? []);
 
   /** Members read the event from the log again, and each receives the error or result of its own execution. */
   #failAll(error: unknown): void {

@@ -27,7 +27,12 @@ export interface StreamStatus {
 
 /** The engine's part in subscriptions: one object for all of them, so that an idle one holds no closures. */
 export interface SubscriptionExecution {
-  execute(operation: Operation, args: ValidatedSubscriptionArgs, event: unknown): Promise<ExecutionResult>;
+  /** Returns a function that executes the events of the source, in order. */
+  createExecute(
+    operation: Operation,
+    source: AsyncIterable<unknown>,
+    args: ValidatedSubscriptionArgs,
+  ): ExecuteEvent;
   /** Joins the group of the operation, as `SharedExecution` does. */
   join(
     operation: Operation,
@@ -40,6 +45,8 @@ export interface SubscriptionExecution {
   /** Called once: with the formatted error if the server ended the subscription, else without. */
   onEnd(operation: Operation, source: AsyncIterable<unknown>, error: GraphQLError | undefined): void;
 }
+
+type ExecuteEvent = (event: unknown) => Promise<ExecutionResult>;
 
 /** A subscription whose source is open. */
 export interface OpenSubscription {
@@ -64,6 +71,8 @@ class Results implements ResultStream {
   readonly #permit: ResultPermit;
   /** Undefined while it is in a group, which holds arguments for all of its members. */
   #args: ValidatedSubscriptionArgs | undefined;
+  /** Undefined while it is in a group. */
+  #execute: ExecuteEvent | undefined;
   #isOver = false;
   /** The error that `end` has closed it with, until the client receives it. */
   #ending: GraphQLError | undefined;
@@ -84,6 +93,7 @@ class Results implements ResultStream {
     const left = this.#execution.join(this.#operation, this.#source, args);
     if (left === undefined) return this.#next();
     this.#args = undefined;
+    this.#execute = undefined;
     return left.then(
       () => this.#next(),
       (error: unknown) => this.#fail(error),
@@ -95,7 +105,8 @@ class Results implements ResultStream {
       const { done, value } = await this.#events.next();
       if (done === true) return this.#finish();
       const args = (this.#args ??= this.#execution.argsOf(this.#operation));
-      const result = await this.#permit.run(() => this.#execution.execute(this.#operation, args, value));
+      const execute = (this.#execute ??= this.#execution.createExecute(this.#operation, this.#source, args));
+      const result = await this.#permit.run(() => execute(value));
       if (result === undefined || this.#ending !== undefined) return this.#finish();
       return { done: false, value: rememberCursor(result, value) };
     } catch (error) {

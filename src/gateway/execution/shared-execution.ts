@@ -1,11 +1,11 @@
 import type { DocumentNode, ExecutionResult, GraphQLSchema, ValidatedSubscriptionArgs } from 'graphql';
-import type { Deps } from '../../domain/deps.ts';
 import type { EventStream } from '../../events/stream.ts';
-import { createContext, MissingPerActorMarkError } from '../../schema/context.ts';
+import { complexityOf } from '../../schema/complexity.ts';
+import { createBatchContexts, MissingPerActorMarkError } from '../../schema/context.ts';
+import { EventExecutor } from './event-executor.ts';
 import type { FanOut, SharedOperation } from './fan-out.ts';
 import { executeSubscriptionEvent } from './graphql-executor.ts';
 import type { Operation } from './operation.ts';
-import { executeWhenAvailable } from './retry-on-outage.ts';
 import { createSubscriptionKeys } from './subscription-key.ts';
 
 type FormatResult = (result: ExecutionResult, document: DocumentNode) => ExecutionResult;
@@ -30,12 +30,12 @@ export function createSharedExecution(
   const keys = createSubscriptionKeys(schema);
   return {
     join(operation, source, args) {
-      const { receiver, document, context } = operation;
+      const { receiver } = operation;
       if (fanOut === undefined || receiver === undefined || !isEventStream(source)) return undefined;
       if (!source.isCaughtUp()) return undefined;
       const key = keys.keyOf(operation);
       if (key === undefined) return undefined;
-      const execute = createSharedExecute(args, context.deps, document, formatResult);
+      const execute = createSharedExecute(args, operation, formatResult);
       return fanOut.run(source, { key, execute }, receiver);
     },
   };
@@ -44,10 +44,10 @@ export function createSharedExecution(
 /** Executes events for a whole group. It outlives the member that opened the group, so it must not retain its context. */
 function createSharedExecute(
   { contextValue: _caller, ...args }: ValidatedSubscriptionArgs,
-  deps: Deps,
-  document: DocumentNode,
+  { document, variables, context }: Operation,
   formatResult: FormatResult,
 ): SharedOperation['execute'] {
+  const options = { deps: context.deps, session: 'shared' } as const;
   /** Throws if a field read the caller: its result must not be delivered to the group. */
   const requireShareable = (result: ExecutionResult): ExecutionResult => {
     const unmarked = result.errors?.find(
@@ -56,20 +56,23 @@ function createSharedExecute(
     if (unmarked !== undefined) throw unmarked;
     return formatResult(result, document);
   };
-  return (rootValue) => {
-    const execute = () =>
-      executeSubscriptionEvent({
-        ...args,
-        rootValue,
-        contextValue: createContext({ deps, session: 'shared' }),
-      });
-    const first = execute();
-    return first instanceof Promise
-      ? executeWhenAvailable(execute, first, () => true).then(requireShareable)
-      : requireShareable(first);
+  const executor = new EventExecutor({
+    complexity: () => complexityOf(args.schema, document, args.operation, variables ?? {}),
+    isWanted: () => true,
+    runBatch(start) {
+      const contexts = createBatchContexts(options);
+      const [first] = start((rootValue) =>
+        executeSubscriptionEvent({ ...args, rootValue, contextValue: contexts.next() }),
+      );
+      return first;
+    },
+  });
+  return (item, listUpcoming) => {
+    const result = executor.execute(item, listUpcoming);
+    return result instanceof Promise ? result.then(requireShareable) : requireShareable(result);
   };
 }
 
 /** Streams of ephemeral items cannot be detached: without a log there is nothing to fall back to. */
-const isEventStream = (source: object): source is EventStream =>
+export const isEventStream = (source: object): source is EventStream =>
   ('detach' satisfies keyof EventStream) in source;
