@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { createClient as createEventStreamClient } from 'graphql-sse';
 import { createClient } from 'graphql-ws';
-import type { ExecutionResult } from 'graphql-ws';
+import type { Client, ExecutionResult } from 'graphql-ws';
 import { resumable } from 'parley/client';
 import { io } from 'socket.io-client';
 import { WebSocket } from 'ws';
@@ -82,11 +82,15 @@ const openGraphqlReader: OpenReader = (accounts, start, received) => {
       setTimeout(() => stalledSocket?.resume(), ms);
     },
     async close() {
-      await client.dispose();
+      await disposeClient(client);
       await done;
     },
   };
 };
+
+/** Disposes a graphql-ws client, which rejects while the server refuses its connection, as it does after a logout. */
+export const disposeClient = (client: Client): Promise<void> =>
+  Promise.resolve(client.dispose()).catch(() => undefined);
 
 /** The event of a WebSocket that failed has a message of its own. */
 const describe = (error: unknown): string =>

@@ -7,7 +7,7 @@ import { loadClient } from '../test/clients/load.ts';
 import type { LegacyIo } from '../test/clients/load.ts';
 import type { ReceivedLog } from './delivery-log.ts';
 import type { Movements } from './movements.ts';
-import { reportEnd } from './readers.ts';
+import { disposeClient, reportEnd } from './readers.ts';
 import type { Start } from './readers.ts';
 import type { TestAccounts } from './test-accounts.ts';
 
@@ -58,7 +58,7 @@ const openGraphqlWs: OpenClient = ({ accounts, start, received, movements, isUns
       complete: () => undefined,
     },
   );
-  return () => void client.dispose();
+  return () => void disposeClient(client);
 };
 
 const openGraphqlSse: OpenClient = ({ accounts, start, received, movements }) => {
