@@ -7,3 +7,13 @@ export function textFrameHead(length: number): Buffer {
   head.writeBigUInt64BE(BigInt(length), 2);
   return head;
 }
+
+/** Encodes an unmasked, final text frame. */
+export function encodeTextFrame(text: string): Buffer {
+  const length = Buffer.byteLength(text);
+  const head = textFrameHead(length);
+  const frame = Buffer.allocUnsafe(head.length + length);
+  frame.set(head);
+  frame.write(text, head.length);
+  return frame;
+}

@@ -11,6 +11,7 @@
 
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
+import { encodeTextFrame } from '../../lib/websocket-frame.ts';
 import { priorityOf, releaseConnection } from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
 import { countHeldBytes } from './held-bytes.ts';
@@ -22,25 +23,30 @@ const PAUSE_THRESHOLD_BYTES = { account: 1024 * 1024, anonymous: 64 * 1024 } as 
 export const isBehind = ({ writableLength }: Duplex): boolean => writableLength > FALLBACK_THRESHOLD_BYTES;
 
 /**
- * Sends a frame. Frames of one event-loop turn are corked into one write: a result and its `complete` share a packet.
- * Resolves when more may be sent: immediately below the high-water mark of the TCP stream, else when the frame is
- * flushed. When the socket is closed, releases the connection: its streams end, rather than encode for no one what they
- * have buffered.
+ * Sends a frame, as `ws` would, but in one buffer. Frames of one event-loop turn are corked into one write: a result and its
+ * `complete` share a packet. Returns a promise that resolves when more may be sent: once the frame is flushed; undefined
+ * below the high-water mark of the TCP stream. When the socket is closed, releases the connection: its streams end, rather
+ * than encode for no one what they have buffered.
  */
-export function sendFrame(connection: WebSocketConnection, text: string): Promise<void> {
+export function sendFrame(connection: WebSocketConnection, text: string): Promise<void> | undefined {
   const { socket, stream } = connection;
-  return new Promise((resolve) => {
-    if (socket.readyState !== WebSocket.OPEN) {
-      releaseConnection(connection);
-      return resolve();
-    }
+  if (socket.readyState !== WebSocket.OPEN) {
+    releaseConnection(connection);
+    return undefined;
+  }
+  if (stream.writableCorked === 0) {
     stream.cork();
     process.nextTick(() => stream.uncork());
-    // The callback ignores an error: a failed write breaks the connection, and its `close` frees everything.
-    socket.send(text, () => resolve());
-    if (!stream.writableNeedDrain) return resolve();
-    countHeldBytes(connection, 'outbound', stream.writableLength);
-  });
+  }
+  const frame = encodeTextFrame(text);
+  if (stream.writableLength + frame.length < stream.writableHighWaterMark) {
+    stream.write(frame);
+    return undefined;
+  }
+  // The callback ignores an error: a failed write breaks the connection, and its `close` frees everything.
+  const flushed = new Promise<void>((resolve) => stream.write(frame, () => resolve()));
+  countHeldBytes(connection, 'outbound', stream.writableLength);
+  return flushed;
 }
 
 /**
