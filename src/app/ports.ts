@@ -36,9 +36,10 @@ export async function createPorts(
 ): Promise<Ports> {
   const formatError = createFormatError(deps.log);
   const turnClock = new TurnClock();
+  const { turnEnd } = deps.bus;
   const engine = createEngine({
     schema,
-    fanOut: createFanOut({ ...deps, metrics, turnClock }),
+    fanOut: createFanOut({ ...deps, metrics, turnClock, turnEnd }),
     formatError,
     introspection: deps.config.INTROSPECTION === 'on',
     operationLog: createOperationLog(deps.log, metrics),
@@ -76,6 +77,7 @@ export async function createPorts(
     }),
     nextConnectionId: createConnectionIds(nodeId),
     turnClock,
+    turnEnd,
     ledgers: createLedgers(deps, metrics),
     authenticate: (token, address) => accounts.authenticate(deps, token, address),
     openSession: (token, address) => openSession(deps, token, address),
@@ -99,13 +101,14 @@ function createLedgers({ reportRefusal }: Deps, metrics: Metrics): ByteLedgers {
 
 /** Creates what the bridge may call: it sees neither the schema nor the domain. */
 export function createBridgePorts(ports: Ports, cors: Cors): Omit<BridgeDeps, 'usage'> {
-  const { addressOf, nextConnectionId, connectionSlots, turnClock, ledgers } = ports;
+  const { addressOf, nextConnectionId, connectionSlots, turnClock, turnEnd, ledgers } = ports;
   const { deps, engine, metrics, authenticate } = ports;
   const { config, log, tails, epoch, presence, tracing } = deps;
   return {
     addressOf,
     nextConnectionId,
     turnClock,
+    turnEnd,
     identifyConnection: (socket, account) => connectionSlots.identify(socket, account),
     ledgers,
     reportRefusal: deps.reportRefusal,

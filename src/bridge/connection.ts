@@ -11,7 +11,7 @@ import type { ForwardChannels } from './contract/event-frames.ts';
 import type { BridgeDeps } from './deps.ts';
 import { mayRetryEvents, detectClient } from './engine-io/client-detection.ts';
 import type { ClientKind } from './engine-io/client-detection.ts';
-import { bufferedBytes, closeForRestart, queuedPackets, terminate } from './engine-io/server.ts';
+import { bufferedBytes, closeForRestart, queuedPackets, terminate, writeCorked } from './engine-io/server.ts';
 import { CLIENT_DISCONNECT } from './engine-io/socket-io-parser.ts';
 import { EventHandler } from './event-handler.ts';
 import type { LegacyEvent } from './inbound-queue.ts';
@@ -58,6 +58,7 @@ export class LegacyConnection {
     const log = new ConnectionLog(deps, this.id, kind);
     const outbound = new OutboundQueue({
       socket,
+      turnEnd: deps.turnEnd,
       limits,
       onSent: (channel) => deps.metrics.legacyFrames.inc({ channel }, 1),
       onSlow: () => onSlow('send queue full'),
@@ -153,6 +154,7 @@ export class LegacyConnection {
     if (sessionEnded) this.#outbound.send([{ channel: 'error', payload: USER_NOT_FOUND }]);
     void this.#close(reason);
     this.#socket.disconnect(true);
+    writeCorked(this.#socket.conn);
   }
 
   /**

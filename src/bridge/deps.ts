@@ -9,6 +9,7 @@ import type { Executor } from '../gateway/execution/executor.ts';
 import type { ConversationId } from '../ids.ts';
 import type { ByteLedgers } from '../lib/byte-ledger.ts';
 import type { TurnClock } from '../lib/turn-clock.ts';
+import type { TurnEnd } from '../lib/turn-end.ts';
 import type { Logger } from '../log.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
 import type { ActorRef, Payer, Session } from '../actor.ts';
@@ -51,6 +52,7 @@ export interface BridgeDeps {
   /** Returns a new id of a connection, unique in the cluster. */
   nextConnectionId(kind: 'sio'): string;
   readonly turnClock: TurnClock;
+  readonly turnEnd: TurnEnd;
   readonly ledgers: ByteLedgers;
   /** Reports a client that a limit has refused. */
   reportRefusal(limit: 'sessions', client: { readonly address: string }): void;

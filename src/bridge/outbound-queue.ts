@@ -7,6 +7,7 @@ import {
   waitUntilBelow,
 } from './backpressure.ts';
 import type { Topic } from '../events/event.ts';
+import type { TurnEnd } from '../lib/turn-end.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import type { Frame } from './contract/encoders.ts';
 import { queuedPackets, writeBroadcast } from './engine-io/server.ts';
@@ -14,6 +15,7 @@ import type { Admission, RoomFrame, RoomQueue } from './rooms.ts';
 
 export interface OutboundQueueOptions {
   readonly socket: Socket;
+  readonly turnEnd: TurnEnd;
   readonly limits: Pick<ConnectionLimits, 'sendQueuePackets' | 'sendQueueBytes'>;
   /** Called for each frame that is sent. */
   readonly onSent: (channel: string) => void;
@@ -66,7 +68,7 @@ export class OutboundQueue implements RoomQueue {
   deliver(frame: RoomFrame): void {
     if (!this.#isOpen()) return;
     const { conn } = this.#options.socket;
-    writeBroadcast(conn, frame.packet(conn.protocol));
+    writeBroadcast(conn, frame.packet(conn.protocol), this.#options.turnEnd);
     this.#checkLimits();
   }
 
@@ -102,10 +104,10 @@ export class OutboundQueue implements RoomQueue {
     const held = this.#held;
     this.#replaceHeld([]);
     if (!this.#isOpen()) return;
-    const { socket, onSent } = this.#options;
+    const { socket, onSent, turnEnd } = this.#options;
     const { conn } = socket;
     for (const { frame } of held) {
-      writeBroadcast(conn, frame.packet(conn.protocol));
+      writeBroadcast(conn, frame.packet(conn.protocol), turnEnd);
       onSent(frame.channel);
     }
     this.#checkLimits();

@@ -1,3 +1,4 @@
+import { TurnEnd } from '../lib/turn-end.ts';
 import type { Logger } from '../log.ts';
 import type { SpanOptions, TraceParent, Tracing } from '../tracing.ts';
 import type { Envelope, Ephemeral, Topic } from './event.ts';
@@ -36,6 +37,8 @@ export interface ClusterLink {
 
 /** Delivers notices to the listeners of a topic, in this process and through the cluster link in others. */
 export interface Bus {
+  /** When the sockets of this process are written what listeners have told them. */
+  readonly turnEnd: TurnEnd;
   /** Calls the listener for each notice of the topic from now on, until the returned function is called. */
   subscribe(topic: Topic, listener: Listener): () => void;
   /**
@@ -101,6 +104,7 @@ export function createBus(log: Logger, tracing?: Tracing): Bus {
   };
 
   return {
+    turnEnd: new TurnEnd(),
     subscribe(topic, listener) {
       const known = listeners.get(topic);
       const set = known ?? new Set();

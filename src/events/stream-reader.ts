@@ -148,6 +148,10 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
     return this;
   }
 
+  endsAccess({ seq, event }: Envelope): boolean {
+    return seq > this.#authorizedSeq && accessEndReason(this.#actor, event) !== undefined;
+  }
+
   advance(envelope: Envelope): boolean {
     this.#accept(envelope);
     return this.#ending === undefined;

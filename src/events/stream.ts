@@ -56,6 +56,8 @@ export type OnRevoke = (awaitsLastEvent: boolean) => void;
 export interface DetachedReader {
   /** Position of the newest delivered event. */
   readonly deliveredSeq: number;
+  /** Whether the event ends the reader's access: it is then the last one to deliver. */
+  endsAccess(envelope: Envelope): boolean;
   /** Records delivery of the next event. Returns false if it ends the reader's access: the owner must then reattach. */
   advance(envelope: Envelope): boolean;
   /** Returns the reader to the tail. The stream continues on its own after its position. */

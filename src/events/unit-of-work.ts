@@ -40,7 +40,8 @@ export interface TransactDeps {
 /**
  * Runs the work in one transaction with the events it emits, and publishes them after the commit: the only way to
  * publish an event. When the work throws, nothing is stored or published. After a revocation, returns once no node
- * delivers anything to its sessions.
+ * delivers anything to its sessions. Events reach the sockets of this process before it returns: they do not wait for what
+ * the caller does next.
  *
  * Runs the work again, in a new transaction, when a topic's lock is not free, so that no connection waits for it; and once
  * when the connection was lost before the commit. Throws an outage after five seconds of waiting.
@@ -122,6 +123,7 @@ async function runOnce<Result>(
     }),
   );
   await Promise.all(revocations.map((revocation) => publishRevocation(bus, revocation)));
+  if (envelopes.length > 0) await bus.turnEnd.over();
   return result;
 }
 

@@ -6,6 +6,7 @@ import type { LiveSession } from '../domain/sessions.ts';
 import type { MediaId } from '../ids.ts';
 import type { ByteLedgers } from '../lib/byte-ledger.ts';
 import type { TurnClock } from '../lib/turn-clock.ts';
+import type { TurnEnd } from '../lib/turn-end.ts';
 import type { AddressOf } from './client-address.ts';
 import type { NextConnectionId } from './connection-ids.ts';
 import type { ConnectionSlots } from './connection-slots.ts';
@@ -25,6 +26,7 @@ export interface Ports {
   readonly addressOf: AddressOf;
   readonly nextConnectionId: NextConnectionId;
   readonly turnClock: TurnClock;
+  readonly turnEnd: TurnEnd;
   readonly connectionSlots: ConnectionSlots;
   readonly ledgers: ByteLedgers;
   /** Verifies a token that a client at the address sent for one request. Throws UNAUTHENTICATED. */

@@ -15,6 +15,7 @@ import { findToken, findTokenInRequest } from '../../src/gateway/bearer-token.ts
 import { createConnectionIds } from '../../src/gateway/connection-ids.ts';
 import { createByteLedgers } from '../../src/lib/byte-ledger.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
+import { TurnEnd } from '../../src/lib/turn-end.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ActorRef, Session } from '../../src/actor.ts';
 
@@ -157,6 +158,7 @@ export async function startFakeBridge(
     identifyConnection: () => undefined,
     // Tests count turns of the event loop: work must not be put off to later ones because the machine is busy.
     turnClock: new TurnClock(Number.POSITIVE_INFINITY),
+    turnEnd: new TurnEnd(),
     reportRefusal: () => undefined,
     ledgers: createByteLedgers(() => undefined),
     limits,

@@ -13,6 +13,7 @@ import {
 } from '../harness/engine-io.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
+import { countWritesTo } from '../harness/tcp-writes.ts';
 import { waitUntil } from '../harness/waiting.ts';
 import { startFakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
@@ -81,6 +82,16 @@ test('room frames for an idle connection bypass engine.io', async () => {
   for (const receiver of [client, protocol4Client])
     for (let n = 0; n < 5; n += 1) expect(numberOf(await receiver.next())).toBe(n);
   expect(engineSends()).toBe(0);
+});
+
+test('room frames of one turn of the event loop leave in one write', async () => {
+  await using client = await connectToRoom(3);
+  await using protocol4Client = await connectToRoom(4);
+  const counts = [client, protocol4Client].map(({ socket }) => countWritesTo(socket));
+  for (let n = 0; n < 5; n += 1) publishMessage(String(n));
+  for (const receiver of [client, protocol4Client])
+    for (let n = 0; n < 5; n += 1) expect(numberOf(await receiver.next())).toBe(n);
+  expect(counts.map((count) => count())).toEqual([1, 1]);
 });
 
 test('frames that bypass engine.io and frames that do not arrive in the order they were sent', async () => {

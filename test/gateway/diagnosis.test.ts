@@ -12,9 +12,10 @@ import { createTails } from '../../src/events/tail.ts';
 import type { Tail } from '../../src/events/tail.ts';
 import type { Follower } from '../../src/events/tail-source.ts';
 import { createFanOut } from '../../src/gateway/execution/fan-out.ts';
-import type { Receiver } from '../../src/gateway/execution/fan-out.ts';
+import type { Receiver } from '../../src/gateway/execution/fan-out-group.ts';
 import { createMetrics } from '../../src/gateway/metrics.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
+import { TurnEnd } from '../../src/lib/turn-end.ts';
 import { createLogger } from '../../src/log.ts';
 import { loadClient } from '../clients/load.ts';
 import type { ClientVersion, LegacySocket } from '../clients/load.ts';
@@ -281,7 +282,12 @@ async function createGroup(execute: () => Promise<object>, size: number) {
     unfollow: () => undefined,
     close: () => undefined,
   } as Partial<Tail> as Tail;
-  const detached: DetachedReader = { deliveredSeq: 0, advance: () => true, reattach: () => undefined };
+  const detached: DetachedReader = {
+    deliveredSeq: 0,
+    endsAccess: () => false,
+    advance: () => true,
+    reattach: () => undefined,
+  };
   const stream = {
     topic: 'user:1',
     isCaughtUp: () => true,
@@ -299,7 +305,13 @@ async function createGroup(execute: () => Promise<object>, size: number) {
     isCurrent: true,
     lag: () => 0,
   };
-  const fanOut = createFanOut({ tails, log: createLogger('silent'), metrics, turnClock: new TurnClock() });
+  const fanOut = createFanOut({
+    tails,
+    log: createLogger('silent'),
+    metrics,
+    turnClock: new TurnClock(),
+    turnEnd: new TurnEnd(),
+  });
   const receiver: Receiver = {
     write() {
       throw new Error('broken');
@@ -360,7 +372,7 @@ test('every metric, log line and statement of docs/diagnosis.md exists', async (
       'gateway/websocket/protocol',
       'gateway/http/event-streams',
       'gateway/execution/operation-log',
-      'gateway/execution/fan-out',
+      'gateway/execution/fan-out-group',
       'bridge/connection-log',
       'bridge/connection',
       'bridge/event-handler',

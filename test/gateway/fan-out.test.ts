@@ -1,15 +1,20 @@
 import fc from 'fast-check';
 import { getNamedType, isAbstractType, isLeafType, isObjectType } from 'graphql';
-import type { ExecutionResult, GraphQLObjectType } from 'graphql';
+import type { GraphQLObjectType } from 'graphql';
 import { expect, test } from 'vitest';
+import { findConversationsById } from '../../src/domain/conversations.ts';
+import { transact } from '../../src/events/unit-of-work.ts';
 import { createEngine } from '../../src/gateway/execution/engine.ts';
 import type { Engine } from '../../src/gateway/execution/engine.ts';
 import { createFormatError } from '../../src/gateway/execution/format-error.ts';
 import { createFanOut } from '../../src/gateway/execution/fan-out.ts';
-import type { Receiver } from '../../src/gateway/execution/fan-out.ts';
+import type { Receiver } from '../../src/gateway/execution/fan-out-group.ts';
+import type { SharedResult } from '../../src/gateway/execution/shared-results.ts';
 import { createMetrics } from '../../src/gateway/metrics.ts';
 import type { ResultStream } from '../../src/gateway/execution/result-stream.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
+import { parseGlobalId } from '../../src/ids.ts';
+import type { ConversationId } from '../../src/ids.ts';
 import { createContext } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
 import { openSchemaClient } from '../schema/schema-client.ts';
@@ -24,7 +29,12 @@ function createTestEngine(
   onExecute?: () => void,
   turnClock = new TurnClock(),
 ): Engine {
-  const fanOut = createFanOut({ ...deps, metrics: createMetrics('test'), turnClock });
+  const fanOut = createFanOut({
+    ...deps,
+    metrics: createMetrics('test'),
+    turnClock,
+    turnEnd: deps.bus.turnEnd,
+  });
   const countingFanOut: typeof fanOut = {
     run: (stream, operation, receiver) =>
       fanOut.run(
@@ -47,6 +57,8 @@ interface Subscription {
   readonly ended: Promise<void>;
   /** Results written by the group instead of returned by the stream. */
   readonly sharedResults: Buffer[];
+  /** The numbers of results that were written together. */
+  readonly writes: number[];
   /** Resolves when this many lines have been received. */
   waitForLines(count: number): Promise<void>;
   unsubscribe(): Promise<unknown>;
@@ -61,7 +73,8 @@ interface Subscriber {
   readonly signal?: AbortSignal;
 }
 
-const toJson = (result: ExecutionResult): Buffer => Buffer.from(JSON.stringify(result));
+const toJson = (results: readonly SharedResult[]): Buffer[] =>
+  results.map(({ result }) => Buffer.from(JSON.stringify(result)));
 
 async function subscribe(
   client: SchemaClient,
@@ -72,6 +85,7 @@ async function subscribe(
   const session = { actor, tokenId: 'test', issuedAt: null, expiresAt: 0 };
   const lines: string[] = [];
   const sharedResults: Buffer[] = [];
+  const writes: number[] = [];
   let wake = (): void => undefined;
   const receive = (line: string): void => {
     // The timestamp of `StreamLive` differs between subscriptions.
@@ -79,12 +93,16 @@ async function subscribe(
     wake();
   };
   const receiver: Receiver = {
-    write(result) {
-      if (!accepts()) return false;
-      const json = result.encoded(toJson);
-      sharedResults.push(json);
-      receive(json.toString());
-      return true;
+    write(results) {
+      let written = 0;
+      for (const json of results.encoded(toJson)) {
+        if (!accepts()) break;
+        sharedResults.push(json);
+        receive(json.toString());
+        written += 1;
+      }
+      writes.push(written);
+      return written;
     },
   };
   const context = createContext({ deps: client.deps, session, signal });
@@ -103,6 +121,7 @@ async function subscribe(
   return {
     lines,
     sharedResults,
+    writes,
     ended: collect(stream),
     async waitForLines(count) {
       while (lines.length < count) await new Promise<void>((resolve) => (wake = resolve));
@@ -404,6 +423,26 @@ test('groups execute an event in turns of the event loop, so that many different
   expect(subscriptions.map(({ sharedResults }) => sharedResults.length)).toEqual([1, 1, 1, 1, 1]);
   expect(new Set(executedIn).size).toBe(5);
   await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
+});
+
+test('events that are published in one turn of the event loop are written together', async () => {
+  await using client = await openSchemaClient();
+  const { deps } = client;
+  const { bob, createConversation } = await createAccounts(client);
+  const id = await createConversation();
+  const engine = createTestEngine(client, true);
+  const query = createEventsQuery('');
+  const subscription = await subscribe(client, engine, { actor: bob, query, variables: { id } });
+  await subscription.waitForLines(1);
+  const conversationId = parseGlobalId(id)?.id as ConversationId;
+  const conversation = (await findConversationsById(deps, [conversationId])).get(conversationId);
+  if (conversation === undefined) throw new Error(`There is no ${id}.`);
+  await transact(deps, async (unit) => {
+    for (let n = 0; n < 3; n += 1) unit.emit({ type: 'conversation.updated', conversation });
+  });
+  // Before `transact` returned.
+  expect(subscription.sharedResults).toHaveLength(3);
+  expect(subscription.writes).toEqual([3]);
 });
 
 test('a subscriber whose account is deleted receives what its group has queued for a turn', async () => {

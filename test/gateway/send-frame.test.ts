@@ -5,6 +5,7 @@ import { WebSocket } from 'ws';
 import { sendFrame } from '../../src/gateway/websocket/backpressure.ts';
 import { createConnection } from '../../src/gateway/websocket/connection.ts';
 import { createByteLedgers } from '../../src/lib/byte-ledger.ts';
+import { TurnEnd } from '../../src/lib/turn-end.ts';
 
 /** Opens a connection over a stream that records its writes, each a list of chunks, and finishes them on demand. */
 function openConnection() {
@@ -23,7 +24,15 @@ function openConnection() {
   });
   const socket = { readyState: WebSocket.OPEN } as WebSocket;
   const ledgers = createByteLedgers(() => undefined);
-  const options = { id: '1', address: '127.0.0.1', userAgent: undefined, socket, stream, ledgers };
+  const options = {
+    id: '1',
+    address: '127.0.0.1',
+    userAgent: undefined,
+    socket,
+    stream,
+    ledgers,
+    turnEnd: new TurnEnd(),
+  };
   return { connection: createConnection(options, async () => undefined), writes, finish: () => finish() };
 }
 

@@ -6,6 +6,7 @@ import { WebSocketServer } from 'ws';
 import type { ServerOptions as WebSocketServerOptions } from 'ws';
 import type { Socket as EngineSocket, ServerOptions } from 'engine.io';
 import { asciiJson } from '../../lib/ascii-json.ts';
+import type { TurnEnd } from '../../lib/turn-end.ts';
 import { adaptParser, isParserOfProtocol3 } from './protocol-3-parser.ts';
 import type { EngineParser } from './protocol-3-parser.ts';
 import type { BroadcastPacket } from './broadcast-packet.ts';
@@ -65,21 +66,29 @@ export function createEngineIo(
   return engine;
 }
 
+/** Packets of one turn beyond it leave in another write. */
+const MAX_CORKED_BYTES = 128 * 1024;
+
 /**
  * Sends a packet that many connections receive. Writes its shared bytes to the TCP stream, bypassing engine.io and `ws`, if
- * nothing is queued for the connection; otherwise queues it in engine.io, which preserves the order.
+ * nothing is queued for the connection; otherwise queues it in engine.io, which preserves the order. The packets of one turn
+ * of the event loop leave in one write.
  */
-export function writeBroadcast(conn: EngineSocket, packet: BroadcastPacket): void {
+export function writeBroadcast(conn: EngineSocket, packet: BroadcastPacket, turnEnd: TurnEnd): void {
   const { transport, writeBuffer } = internalsOf(conn);
   const { socket, stream } = transport;
+  if (stream !== undefined && stream.writableLength > MAX_CORKED_BYTES) stream.uncork();
   const isIdle =
-    stream?.writableLength === 0 &&
+    stream !== undefined &&
+    (stream.writableCorked > 0 || stream.writableLength === 0) &&
     transport.writable &&
     writeBuffer.length === 0 &&
     socket?.readyState === socket?.OPEN &&
     conn.readyState === 'open';
-  if (isIdle) stream.write(packet.webSocketFrame);
-  else internalsOf(conn).write(packet.text, socket && { wsPreEncodedFrame: [packet.webSocketFrame] });
+  if (isIdle) {
+    turnEnd.cork(stream);
+    stream.write(packet.webSocketFrame);
+  } else internalsOf(conn).write(packet.text, socket && { wsPreEncodedFrame: [packet.webSocketFrame] });
 }
 
 /** Returns the approximate bytes buffered for a client: in its WebSocket, and in the queue of engine.io. */
@@ -100,8 +109,12 @@ export const sidOf = (conn: EngineSocket): string => internalsOf(conn).id;
 export const tcpSocket = (conn: EngineSocket): Duplex =>
   internalsOf(conn).transport.stream ?? conn.request.socket;
 
+/** Writes the packets that wait for the end of the turn. */
+export const writeCorked = (conn: EngineSocket): void => internalsOf(conn).transport.stream?.uncork();
+
 /** Closes a connection without a closing handshake, and discards what is buffered for it. */
 export function terminate(conn: EngineSocket): void {
+  writeCorked(conn);
   internalsOf(conn).transport.socket?.terminate();
   conn.close(true);
 }

@@ -2,7 +2,7 @@ import type { DocumentNode } from 'graphql';
 import type { ConnectionEnd } from '../../errors.ts';
 import type { Semaphore } from '../../lib/semaphore.ts';
 import type { Context } from '../../schema/context.ts';
-import type { Receiver } from './fan-out.ts';
+import type { Receiver } from './fan-out-group.ts';
 
 /** An operation to run. Its document was parsed and validated by this engine, or belongs to the bridge. */
 export interface Operation {

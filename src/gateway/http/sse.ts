@@ -1,6 +1,7 @@
 import type { ExecutionResult } from 'graphql';
-import type { Receiver } from '../execution/fan-out.ts';
+import type { Receiver } from '../execution/fan-out-group.ts';
 import { cursorOf } from '../execution/result-stream.ts';
+import type { SharedResult } from '../execution/shared-results.ts';
 import type { ResultStream } from '../execution/result-stream.ts';
 
 /** High-water mark: results are read from the subscription only while fewer bytes are queued for the client. */
@@ -30,12 +31,40 @@ export function createEventStreamReceiver(connection: string): EventStreamReceiv
     },
     open: (opened) => void (controller = opened),
     close: () => void (controller = undefined),
-    write(result) {
-      if (controller === undefined || (controller.desiredSize ?? 0) <= 0) return false;
-      controller.enqueue(result.encoded(encodeNext));
-      return true;
+    write(results) {
+      let written = 0;
+      for (const { bytes, count } of results.encoded(encodeAll)) {
+        if (controller === undefined || (controller.desiredSize ?? 0) <= 0) break;
+        controller.enqueue(bytes);
+        written += count;
+      }
+      return written;
     },
   };
+}
+
+interface Chunk {
+  readonly bytes: Buffer;
+  /** The number of results in it. */
+  readonly count: number;
+}
+
+/** Encodes results, joined up to the bytes that may be queued for a client. */
+function encodeAll(results: readonly SharedResult[]): Chunk[] {
+  const chunks: Chunk[] = [];
+  let [events, bytes]: [Buffer[], number] = [[], 0];
+  const finish = (): void => {
+    chunks.push({ bytes: Buffer.concat(events, bytes), count: events.length });
+    [events, bytes] = [[], 0];
+  };
+  for (const { result, cursor } of results) {
+    const event = encodeNext(result, cursor);
+    if (bytes > 0 && bytes + event.length > MAX_QUEUED_BYTES) finish();
+    events.push(event);
+    bytes += event.length;
+  }
+  finish();
+  return chunks;
 }
 
 const encodeNext = (result: ExecutionResult, cursor?: string): Buffer => {
@@ -116,6 +145,7 @@ class EventStreamSource implements UnderlyingDefaultSource<Uint8Array> {
 
   readonly #close = (): void => {
     const controller = this.#controller;
+    this.#receiver?.membership?.deliver();
     this.#release();
     controller?.enqueue(encodeRetry());
     controller?.close();

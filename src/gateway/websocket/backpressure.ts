@@ -23,21 +23,19 @@ const PAUSE_THRESHOLD_BYTES = { account: 1024 * 1024, anonymous: 64 * 1024 } as 
 export const isBehind = ({ writableLength }: Duplex): boolean => writableLength > FALLBACK_THRESHOLD_BYTES;
 
 /**
- * Sends a frame, as `ws` would, but in one buffer. Frames of one event-loop turn are corked into one write: a result and its
- * `complete` share a packet. Returns a promise that resolves when more may be sent: once the frame is flushed; undefined
- * below the high-water mark of the TCP stream. When the socket is closed, releases the connection: its streams end, rather
- * than encode for no one what they have buffered.
+ * Sends a frame, as `ws` would, but in one buffer, and with all else that the socket is told in this turn of the event loop,
+ * after the shared results that wait for its end. Returns a promise that resolves when more may be sent: once the frame is
+ * flushed; undefined below the high-water mark of the TCP stream. When the socket is closed, releases the connection: its
+ * streams end, rather than encode for no one what they have buffered.
  */
 export function sendFrame(connection: WebSocketConnection, text: string): Promise<void> | undefined {
-  const { socket, stream } = connection;
+  const { socket, stream, operations, turnEnd } = connection;
   if (socket.readyState !== WebSocket.OPEN) {
     releaseConnection(connection);
     return undefined;
   }
-  if (stream.writableCorked === 0) {
-    stream.cork();
-    process.nextTick(() => stream.uncork());
-  }
+  turnEnd.cork(stream);
+  if (turnEnd.isAwaited) operations.deliver();
   const frame = encodeTextFrame(text);
   if (stream.writableLength + frame.length < stream.writableHighWaterMark) {
     stream.write(frame);
@@ -45,6 +43,7 @@ export function sendFrame(connection: WebSocketConnection, text: string): Promis
   }
   // The callback ignores an error: a failed write breaks the connection, and its `close` frees everything.
   const flushed = new Promise<void>((resolve) => stream.write(frame, () => resolve()));
+  stream.uncork();
   countHeldBytes(connection, 'outbound', stream.writableLength);
   return flushed;
 }

@@ -9,6 +9,7 @@ import { BufferBudget } from '../../lib/buffer-budget.ts';
 import { Semaphore } from '../../lib/semaphore.ts';
 import type { ByteLedgers, Direction, Holder, LedgerEntry } from '../../lib/byte-ledger.ts';
 import type { Priority } from '../../lib/turn-clock.ts';
+import type { TurnEnd } from '../../lib/turn-end.ts';
 import type { FoundToken } from '../bearer-token.ts';
 import type { OperationOrigin } from '../execution/operation.ts';
 import type { Ports } from '../ports.ts';
@@ -48,6 +49,7 @@ export interface WebSocketConnection extends OperationOrigin, KeepAliveTimes {
   readonly userAgent: string | undefined;
   readonly reader: SocketReader;
   readonly ledgers: ByteLedgers;
+  readonly turnEnd: TurnEnd;
   /** Its entries in the ledgers; none until it holds many bytes. */
   heldBytes: Readonly<Partial<Record<Direction, LedgerEntry>>>;
   readonly openedAt: number;
@@ -89,12 +91,12 @@ export const holderOf = ({ liveSession, address }: WebSocketConnection): Holder 
 
 type ConnectionOptions = Pick<
   WebSocketConnection,
-  'id' | 'address' | 'userAgent' | 'socket' | 'stream' | 'ledgers'
+  'id' | 'address' | 'userAgent' | 'socket' | 'stream' | 'ledgers' | 'turnEnd'
 >;
 
 /** Creates the state of a connection. `handle` passes a received frame to graphql-ws. */
 export function createConnection(
-  { id, address, userAgent, socket, stream, ledgers }: ConnectionOptions,
+  { id, address, userAgent, socket, stream, ledgers, turnEnd }: ConnectionOptions,
   handle: (frame: object | string) => Promise<void>,
 ): WebSocketConnection {
   const now = performance.now();
@@ -110,6 +112,7 @@ export function createConnection(
     userAgent,
     reader: new SocketReader(socket),
     ledgers,
+    turnEnd,
     heldBytes: NO_ENTRIES,
     openedAt: now,
     receivedAt: now,
@@ -217,6 +220,7 @@ export function endConnection(connection: WebSocketConnection, reason: EndReason
   connection.closeReason = reason;
   connection.endReason = reason;
   if (endsStreams(reason)) connection.controller.abort(reason);
+  connection.stream.uncork();
   closeWhenSettled(connection);
   const isMoved = reason === 'DRAINING' || reason === 'OPERATOR';
   const timeoutMs = isMoved ? IN_FLIGHT_TIMEOUT_MS : LAST_FRAMES_TIMEOUT_MS;
@@ -226,7 +230,7 @@ export function endConnection(connection: WebSocketConnection, reason: EndReason
 /** Closes the connection without waiting for its client, which frees what it holds. */
 export function closeNow(connection: WebSocketConnection, reason: EndReason): void {
   connection.endReason ??= reason;
-  closeSocket(connection, reason);
+  if (connection.socket.readyState === WebSocket.OPEN) connection.socket.close(CLOSE_CODES[reason], reason);
   // After the close frame, if the client reads at all.
   setImmediate(() => connection.socket.terminate());
 }
@@ -238,7 +242,18 @@ function closeWhenSettled(connection: WebSocketConnection): void {
   if (pending === 0) closeSocket(connection, closeReason);
 }
 
-function closeSocket({ socket }: WebSocketConnection, reason: EndReason): void {
+function closeSocket(connection: WebSocketConnection, reason: EndReason): void {
   // A client that is already closing keeps its own close code.
-  if (socket.readyState === WebSocket.OPEN) socket.close(CLOSE_CODES[reason], reason);
+  if (connection.socket.readyState === WebSocket.OPEN) closeWithCode(connection, CLOSE_CODES[reason], reason);
+}
+
+/** Closes the connection after what it was told in this turn. */
+export function closeWithCode(
+  { socket, stream, operations, turnEnd }: WebSocketConnection,
+  code: number | undefined,
+  reason: string | undefined,
+): void {
+  if (turnEnd.isAwaited) operations.deliver();
+  socket.close(code, reason);
+  stream.uncork();
 }

@@ -1,5 +1,6 @@
 import { DomainError } from '../../errors.ts';
 import { hasDocumentId } from '../execution/document-resolver.ts';
+import type { Receiver } from '../execution/fan-out-group.ts';
 import type { ResultStream } from '../execution/result-stream.ts';
 
 /** Longer ids are refused: lists of operators have them. Those of stock clients are numbers and UUIDs. */
@@ -27,6 +28,8 @@ interface TrackedOperation {
   isSubscription: boolean;
   /** The results of an open subscription. */
   results: ResultStream | undefined;
+  /** Writes shared results of the subscription. */
+  receiver: Receiver | undefined;
   /** The size of its frame without the document, which subscriptions retain. */
   readonly retainedBytes: number;
   /** The size of its frame. */
@@ -86,6 +89,7 @@ export class OperationTracker {
         isCompleted: false,
         isSubscription: false,
         results: undefined,
+        receiver: undefined,
         retainedBytes: bytes - documentLength(frame),
         bytes,
         progress,
@@ -99,11 +103,12 @@ export class OperationTracker {
     return handled.finally(() => progress.settled(bytes));
   }
 
-  /** Marks that the operation is a subscription. Returns the size of what it retains of its frame. */
-  markSubscription(id: string): number {
+  /** Marks that the operation is a subscription, with its receiver. Returns the size of what it retains of its frame. */
+  markSubscription(id: string, receiver: Receiver): number {
     const started = this.#byId.get(id)?.started;
     if (started === undefined || started.isSubscription) return started?.retainedBytes ?? 0;
     started.isSubscription = true;
+    started.receiver = receiver;
     started.progress.settled(started.bytes);
     this.unsettledCount -= 1;
     this.retainedBytes += started.retainedBytes;
@@ -115,6 +120,11 @@ export class OperationTracker {
   setResults(id: string, results: ResultStream): void {
     const started = this.#byId.get(id)?.started;
     if (started !== undefined) started.results = results;
+  }
+
+  /** Delivers the shared results that wait for the end of the turn. */
+  deliver(): void {
+    for (const { started } of this.#byId.values()) started?.receiver?.membership?.deliver();
   }
 
   findResults(id: string): ResultStream | undefined {

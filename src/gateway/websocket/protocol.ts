@@ -18,7 +18,7 @@ import type { Ports } from '../ports.ts';
 import { whenRead } from './backpressure.ts';
 import { closeOwnSession, logIn, openOwnSession, renewSession } from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
-import { createReceiver } from './frame-writer.ts';
+import { FrameReceiver } from './frame-writer.ts';
 import { clearRetained } from './graphql-ws-internals.ts';
 
 const MAX_OPERATIONS = 1_000;
@@ -136,11 +136,12 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
     async subscribe(args) {
       const { operation } = args as OperationArgs;
       const { origin: connection, operationId: id } = operation;
+      const receiver = new FrameReceiver(connection, id);
       const subscription: Operation = {
         ...operation,
-        receiver: createReceiver(connection, id),
+        receiver,
         semaphore: connection.resultsInFlight,
-        retainedLength: connection.operations.markSubscription(id),
+        retainedLength: connection.operations.markSubscription(id, receiver),
       };
       const opened = await openWhenAvailable(() => engine.subscribe(subscription), formatError);
       if (!(Symbol.asyncIterator in opened)) return counted(opened);

@@ -16,6 +16,7 @@ import type { ListConnections } from '../../live-connections.ts';
 import { parseInTurn, replyToPing, requireReceiverInternals } from '../../lib/websocket-receiver.ts';
 import { pauseUnread, resumeRead, sendFrame } from './backpressure.ts';
 import {
+  closeWithCode,
   createConnection,
   endConnection,
   priorityOf,
@@ -122,6 +123,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
         socket,
         stream,
         ledgers: ports.ledgers,
+        turnEnd: ports.turnEnd,
       },
       (frame) => handle(frame),
     );
@@ -131,7 +133,8 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     log.debug({ connection: id, ...TRANSPORT, address: connection.address }, 'connection opened');
     const fail = (error: unknown): void => {
       connection.endReason ??= 'PROTOCOL';
-      if (isUnexpectedFrame(error)) return socket.close(CloseCode.BadRequest, 'Invalid message received');
+      if (isUnexpectedFrame(error))
+        return closeWithCode(connection, CloseCode.BadRequest, 'Invalid message received');
       const code = codeOf(formatError(error)) ?? 'INTERNAL';
       if (error instanceof DomainError && error.details.limit === 'operation ids')
         deps.reportRefusal('operation ids', {
@@ -139,7 +142,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
           address: connection.address,
         });
       const row = ERROR_CODES[code];
-      socket.close('close' in row ? row.close : CloseCode.InternalServerError, code);
+      closeWithCode(connection, 'close' in row ? row.close : CloseCode.InternalServerError, code);
     };
     const notifyClosed = protocol.opened(
       {
@@ -154,7 +157,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
         },
         close(code, reason) {
           connection.endReason ??= 'PROTOCOL';
-          socket.close(code, reason);
+          closeWithCode(connection, code, reason);
         },
         onMessage: (handler) => void (handle = acceptParsed(handler)),
       },
