@@ -1,9 +1,17 @@
 import { afterEach, expect, test, vi } from 'vitest';
+import { authenticate } from '../../src/domain/accounts.ts';
+import type { ConversationId } from '../../src/ids.ts';
+import { createTestAccount } from '../../src/testing/account.ts';
+import type { NewAccount } from '../../src/testing/account.ts';
+import { createGraphqlClient } from '../../src/testing/index.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { startTestApp } from '../harness/app.ts';
+import { openTestDatabase } from '../harness/database.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import type { GraphqlSocket } from '../harness/graphql-socket.ts';
+import { startLimitedApp } from '../harness/limited-app.ts';
 import { indexes } from '../harness/numbers.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
 import { countWritesTo } from '../harness/tcp-writes.ts';
 
 // What a subscriber is told in one turn of the event loop leaves in one write, in order with all else on its socket.
@@ -12,6 +20,7 @@ const BURST = 40;
 
 afterEach(() => {
   vi.restoreAllMocks();
+  vi.useRealTimers();
 });
 
 async function subscribe(socket: GraphqlSocket, id: string, conversationId: string): Promise<void> {
@@ -48,6 +57,54 @@ test('messages that commit together reach each subscriber in fewer writes than m
     expect(countWrites()).toBeLessThan(BURST);
     await socket[Symbol.asyncDispose]();
   }
+});
+
+/** Starts the product, with access to its parts, and creates Ann and Bob with a conversation. */
+async function startLimitedAppWithAnnAndBob() {
+  const stack = new AsyncDisposableStack();
+  const app = stack.use(await startLimitedApp({ database: await openTestDatabase() }));
+  const graphql = stack.use(createGraphqlClient(app.url));
+  const createAccount = async (account: NewAccount) =>
+    stack.use(await createTestAccount(app.url, graphql, account));
+  const created = await createAnnAndBob({ createAccount });
+  return { app, ...created, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+test('128 messages that commit together are one write to each subscriber, of GraphQL and of Socket.IO', async () => {
+  await using fixture = await startLimitedAppWithAnnAndBob();
+  const { app, ann, bob, conversation } = fixture;
+  await using graphql = await openGraphqlSocket(app.url, { token: bob.token });
+  await subscribe(graphql, '1', conversation.id);
+  await using legacy = await openPacketSocket(app.url, 4);
+  await legacy.request('authenticate', { token: bob.token });
+  await legacy.request('join_conversation', { conversation_id: conversation.legacyId });
+  const counts = [graphql, legacy].map(({ socket }) => countWritesTo(socket));
+  const { actor } = await authenticate(app.deps, ann.token);
+  const conversationId = conversation.legacyId as ConversationId;
+  // A turn of the event loop that takes long would be divided.
+  vi.useFakeTimers({ toFake: ['performance'] });
+  const batch = indexes(128).map((n) => ({ actor, conversationId, text: String(n), files: [], key: null }));
+  await Promise.all(batch.map((send) => app.deps.sendBatcher.send(send)));
+  for (const { text } of batch) {
+    expect(textOf(await graphql.next())).toBe(text);
+    expect(await legacy.next()).toContain(`"content":"${text}"`);
+  }
+  expect(counts.map((count) => count())).toEqual([1, 1]);
+});
+
+test('all sends of a connection may be in one batch, and delay no queries of it', async () => {
+  await using fixture = await startLimitedAppWithAnnAndBob();
+  const { app, ann, conversation } = fixture;
+  await using socket = await openGraphqlSocket(app.url, { token: ann.token });
+  const sendAll = Promise.withResolvers<never>();
+  const send = vi.spyOn(app.deps.sendBatcher, 'send').mockReturnValue(sendAll.promise);
+  const run = (id: string, query: string) => socket.send({ id, type: 'subscribe', payload: { query } });
+  const mutation = `mutation { sendMessage(conversationId: "${conversation.id}", text: "hello") { message { text } } }`;
+  for (const n of indexes(BURST)) run(String(n), mutation);
+  run('query', '{ me { __typename } }');
+  expect(await socket.next()).toMatchObject({ id: 'query', type: 'next' });
+  expect(send).toHaveBeenCalledTimes(BURST);
+  sendAll.reject(new Error('The test is over.'));
 });
 
 test('the result of a mutation and the events that it causes on the same socket leave in one write', async () => {

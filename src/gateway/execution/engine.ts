@@ -64,6 +64,8 @@ export interface Engine {
   /** Returns formatted errors; none when the document may run. */
   validate(document: DocumentNode): readonly GraphQLError[];
   execute(operation: Operation): Promise<ExecutionResult>;
+  /** Whether the operation is a send: those that run at the same time share their statements. */
+  isBatched(operation: Operation): boolean;
   /** Returns a result with errors when the subscription cannot start. */
   subscribe(operation: Operation): Promise<ResultStream | ExecutionResult>;
 }
@@ -249,6 +251,8 @@ export function createEngine(options: EngineOptions): Engine {
       const run = () => executeAndLog(operation);
       return tracing === undefined ? run() : runInSpan(tracing, operation, run);
     },
+
+    isBatched: (operation) => gate?.isBatched(operation) ?? false,
 
     subscribe(operation) {
       const run = () => subscribeAndLog(operation);

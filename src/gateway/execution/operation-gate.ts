@@ -20,6 +20,8 @@ export interface OperationGate {
    * the payer's budget is exhausted, UNAUTHENTICATED if the session of its connection has ended unnoticed.
    */
   run<Result>(operation: Operation, work: () => Promise<Result> | Result): Promise<Result>;
+  /** Whether all statements of the operation run in batches of several clients. */
+  isBatched(operation: Operation): boolean;
   /** Counts a subscription until `closeSubscription` is called. Throws RATE_LIMITED when there are too many. */
   openSubscription(operation: Operation): void;
   closeSubscription(operation: Operation): void;
@@ -106,6 +108,8 @@ export function createOperationGate({
         turn.end();
       }
     },
+    isBatched: ({ document, operationName, variables }) =>
+      cost.of(document, operationName, variables).isBatched,
     openSubscription: (operation) => limits.openSubscription(payerOfOperation(operation), sizeOf(operation)),
     closeSubscription: (operation) =>
       limits.closeSubscription(payerOfOperation(operation), sizeOf(operation)),

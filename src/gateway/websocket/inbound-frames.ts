@@ -21,7 +21,7 @@ interface Capacity {
  * A subscription is in progress until it is open.
  */
 const CAPACITY = {
-  account: { frames: 64, bytes: 1024 * 1024 },
+  account: { frames: 128, bytes: 1024 * 1024 },
   anonymous: { frames: 16, bytes: 64 * 1024 },
 } as const satisfies Record<string, Capacity>;
 

@@ -131,7 +131,8 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
       const { operation } = args as OperationArgs;
       const connection = operation.origin;
       const execute = () => engine.execute(operation).then(counted);
-      return connection.executions.run(() => whenRead(connection)?.then(execute) ?? execute());
+      const executeWhenRead = () => whenRead(connection)?.then(execute) ?? execute();
+      return engine.isBatched(operation) ? executeWhenRead() : connection.executions.run(executeWhenRead);
     },
     async subscribe(args) {
       const { operation } = args as OperationArgs;
