@@ -94,6 +94,23 @@ test('room frames of one turn of the event loop leave in one write', async () =>
   expect(counts.map((count) => count())).toEqual([1, 1]);
 });
 
+test('room frames of one turn of the event loop are one response to a poll', async () => {
+  const flush = vi.spyOn(EngineSocket.prototype as unknown as { flush(): void }, 'flush');
+  const { poll, post } = await openPollingSession(fake.url, 'EIO=4');
+  await post('40');
+  await poll();
+  const authenticate = '42["authenticate",{"token":"user:7"}]';
+  await post(encodePayload([authenticate, `42["join_conversation",${JSON.stringify(conversationRef)}]`]));
+  while (!(await poll()).text.includes('rejoins'));
+  const flushCount = flush.mock.calls.length;
+  const polled = poll();
+  // engine.io has received the poll.
+  await waitUntil(() => flush.mock.calls.length > flushCount);
+  for (let n = 0; n < 5; n += 1) publishMessage(String(n));
+  const packets = (await polled).text.split('\u001e');
+  expect(packets.map(numberOf)).toEqual([0, 1, 2, 3, 4]);
+});
+
 test('frames that bypass engine.io and frames that do not arrive in the order they were sent', async () => {
   await restartBridge({ sendQueueBytes: 2 ** 30 });
   const stepLists = fc.array(

@@ -51,6 +51,8 @@ export interface SocketInternals {
   /** Packets that the transport has not taken yet. */
   readonly writeBuffer: readonly { readonly data?: unknown }[];
   resetPingTimeout(): void;
+  /** Passes the packets of `writeBuffer` to the transport if it is writable. Called for each packet. */
+  flush(): void;
   write(text: string, options?: { readonly wsPreEncodedFrame: readonly Buffer[] }): void;
 }
 
@@ -96,7 +98,7 @@ function findMissing(): readonly string[] {
   try {
     const missing = [
       ...missingMethods(engine, ['createTransport', 'prepare']),
-      ...missingMethods(EngineSocket.prototype, ['resetPingTimeout', 'sendPacket']),
+      ...missingMethods(EngineSocket.prototype, ['flush', 'resetPingTimeout', 'sendPacket']),
     ];
     return missing.length > 0 ? missing : findMissingInSession(engine);
   } finally {

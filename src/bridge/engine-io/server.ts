@@ -88,8 +88,25 @@ export function writeBroadcast(conn: EngineSocket, packet: BroadcastPacket, turn
   if (isIdle) {
     turnEnd.cork(stream);
     stream.write(packet.webSocketFrame);
-  } else internalsOf(conn).write(packet.text, socket && { wsPreEncodedFrame: [packet.webSocketFrame] });
+    return;
+  }
+  if (socket === undefined && transport.writable) respondAtTurnEnd(conn, turnEnd);
+  internalsOf(conn).write(packet.text, socket && { wsPreEncodedFrame: [packet.webSocketFrame] });
 }
+
+/** Makes engine.io respond to a poll with all packets of the turn, instead of with the first. */
+function respondAtTurnEnd(conn: EngineSocket, turnEnd: TurnEnd): void {
+  const internals = internalsOf(conn);
+  const { flush } = internals;
+  if (flush === waitForTurnEnd) return;
+  internals.flush = waitForTurnEnd;
+  turnEnd.call(() => {
+    internals.flush = flush;
+    internals.flush();
+  });
+}
+
+const waitForTurnEnd = (): void => undefined;
 
 /** Returns the approximate bytes buffered for a client: in its WebSocket, and in the queue of engine.io. */
 export function bufferedBytes(conn: EngineSocket): number {
