@@ -64,7 +64,7 @@ export interface WebSocketConnection extends OperationOrigin, KeepAliveTimes {
   ownSessions: Map<OperationKey, LiveSession> | undefined;
   /** Bounds the events buffered for its streams. */
   readonly budget: BufferBudget;
-  /** Bounds the concurrent queries and mutations, so that one client cannot occupy the database. */
+  /** Bounds the concurrent queries and mutations, other than sends, so that one client cannot occupy the database. */
   readonly executions: Semaphore;
   /** Bounds the stream results that the client has not taken yet. */
   readonly resultsInFlight: Semaphore;
@@ -220,6 +220,7 @@ export function endConnection(connection: WebSocketConnection, reason: EndReason
   connection.closeReason = reason;
   connection.endReason = reason;
   if (endsStreams(reason)) connection.controller.abort(reason);
+  // A revocation is over when this returns: what was told before it leaves before it.
   connection.stream.uncork();
   closeWhenSettled(connection);
   const isMoved = reason === 'DRAINING' || reason === 'OPERATOR';
@@ -227,12 +228,17 @@ export function endConnection(connection: WebSocketConnection, reason: EndReason
   setTimeout(() => closeSocket(connection, connection.closeReason ?? reason), timeoutMs).unref();
 }
 
-/** Closes the connection without waiting for its client, which frees what it holds. */
+/**
+ * Closes the connection without waiting for its client, which frees what it holds. Delivers nothing more, as it may be called
+ * during a delivery.
+ */
 export function closeNow(connection: WebSocketConnection, reason: EndReason): void {
+  const { socket, stream } = connection;
   connection.endReason ??= reason;
-  if (connection.socket.readyState === WebSocket.OPEN) connection.socket.close(CLOSE_CODES[reason], reason);
+  if (socket.readyState === WebSocket.OPEN) socket.close(CLOSE_CODES[reason], reason);
+  stream.uncork();
   // After the close frame, if the client reads at all.
-  setImmediate(() => connection.socket.terminate());
+  setImmediate(() => socket.terminate());
 }
 
 function closeWhenSettled(connection: WebSocketConnection): void {
