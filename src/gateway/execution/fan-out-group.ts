@@ -1,6 +1,5 @@
-import type { ExecutionResult } from 'graphql';
 import type { Envelope } from '../../events/event.ts';
-import type { DetachedReader, EventStream, ListUpcoming, StreamItem } from '../../events/stream.ts';
+import type { DetachedReader, EventStream } from '../../events/stream.ts';
 import type { Follower } from '../../events/tail-source.ts';
 import type { Tail, Tails } from '../../events/tail.ts';
 import type { TurnClock } from '../../lib/turn-clock.ts';
@@ -8,11 +7,11 @@ import type { TurnEnd } from '../../lib/turn-end.ts';
 import type { Logger } from '../../log.ts';
 import type { FallbackReason } from '../collectors.ts';
 import type { Metrics } from '../metrics.ts';
+import { GroupExecution } from './group-execution.ts';
+import type { SharedOperation } from './group-execution.ts';
 import { UndeliveredResults } from './shared-results.ts';
 import type { SharedResult, SharedResults } from './shared-results.ts';
 
-/** Events of one group that are queued behind the execution of an earlier one. Beyond it the members read the log. */
-const MAX_QUEUED_BYTES = 4 * 1024 * 1024;
 /** Events whose results wait for the end of the turn. Beyond it they are delivered immediately. */
 const MAX_UNDELIVERED_BYTES = 256 * 1024;
 /** Longest time for which one turn delivers several results to the members of a group. */
@@ -34,13 +33,6 @@ export interface Receiver {
   write(results: SharedResults): number;
 }
 
-/** An operation whose results are the same for every subscriber with the same key. */
-export interface SharedOperation {
-  readonly key: string;
-  /** `listUpcoming` returns the items that are queued behind it. */
-  execute(item: StreamItem, listUpcoming: ListUpcoming): ExecutionResult | Promise<ExecutionResult>;
-}
-
 export interface FanOutOptions {
   readonly tails: Tails;
   readonly turnClock: TurnClock;
@@ -54,22 +46,17 @@ export interface FanOutOptions {
 
 /** Live subscriptions of one operation on one topic: each event is executed and encoded once. */
 export class FanOutGroup {
-  queuedBytes = 0;
   readonly #options: FanOutOptions;
-  readonly #operation: SharedOperation;
   readonly #onClosed: () => void;
   readonly #topic: EventStream['topic'];
-  readonly #itemOf: EventStream['itemOf'];
   readonly #sizeOf: EventStream['sizeOf'];
+  readonly #execution: GroupExecution;
   readonly #members = new Set<Member>();
   /** Number of streams that are in the group or about to join it; closed when there are none. */
   #references = 0;
   /** Resolves to whether the group could open the tail of its topic. */
   readonly #opened: Promise<boolean>;
   #isOpen = false;
-  #queue: Envelope[] = [];
-  /** Why the queue waits: for the end of an execution, or for a turn of the event loop. */
-  #waitsFor: 'execution' | 'turn' | undefined;
   readonly #undelivered = new UndeliveredResults();
   /** A delivery that has used its time of the turn: the members that are left, and how many events all will have received. */
   #delivery: { readonly members: Iterator<Member>; readonly length: number } | undefined;
@@ -78,18 +65,29 @@ export class FanOutGroup {
 
   constructor(options: FanOutOptions, stream: EventStream, operation: SharedOperation, onClosed: () => void) {
     this.#options = options;
-    this.#operation = operation;
     this.#onClosed = onClosed;
     // The stream itself is not retained: the group outlives it.
     const { topic, itemOf, sizeOf } = stream;
     this.#topic = topic;
-    this.#itemOf = itemOf;
     this.#sizeOf = sizeOf;
+    this.#execution = new GroupExecution(operation, {
+      itemOf,
+      sizeOf,
+      turnClock: options.turnClock,
+      onExecuted: (envelope, result) => this.#addUndelivered(envelope, result),
+      onFailed: (error) => this.#failAll(error),
+      onFull: (queuedBytes) => this.#fallBackOfQueue(queuedBytes),
+    });
     this.#opened = this.#follow(options.tails);
   }
 
   get size(): number {
     return this.#members.size;
+  }
+
+  /** The approximate bytes of the events that are not delivered to all members. */
+  get queuedBytes(): number {
+    return this.#execution.queuedBytes + this.#undelivered.bytes;
   }
 
   /** Adds a stream if it can be detached. Resolves when it has left; undefined if it was not added. */
@@ -127,7 +125,7 @@ export class FanOutGroup {
     if (this.#references > 0) return;
     this.#onClosed();
     this.#isClosed = true;
-    this.#clearQueue();
+    this.#execution.clear();
     this.#unfollow?.();
   }
 
@@ -145,7 +143,7 @@ export class FanOutGroup {
     let member: Member | undefined;
     const reader = stream.detach((awaitsLastEvent) => {
       // In the log, the event is redacted.
-      if (awaitsLastEvent) this.#flush();
+      if (awaitsLastEvent) this.#execution.flush();
       member?.deliver();
       member?.leave();
     });
@@ -168,7 +166,7 @@ export class FanOutGroup {
       return false;
     }
     const follower: Follower = {
-      onEvent: (envelope) => this.#enqueue(envelope),
+      onEvent: (envelope) => this.#execution.push(envelope),
       onGap: () => this.#fallBackAll('GAP'),
     };
     tail.follow(follower);
@@ -180,81 +178,11 @@ export class FanOutGroup {
     return true;
   }
 
-  #enqueue(envelope: Envelope): void {
-    this.#queue.push(envelope);
-    this.queuedBytes += this.#sizeOf(envelope);
-    if (this.queuedBytes > MAX_QUEUED_BYTES) {
-      const { queuedBytes, size } = this;
-      this.#options.log.warn({ topic: this.#topic, queuedBytes, members: size }, 'shared execution too slow');
-      this.#clearQueue();
-      this.#fallBackAll('QUEUE_FULL');
-    }
-    this.#executeQueued();
+  #fallBackOfQueue(queuedBytes: number): void {
+    const { size } = this;
+    this.#options.log.warn({ topic: this.#topic, queuedBytes, members: size }, 'shared execution too slow');
+    this.#fallBackAll('QUEUE_FULL');
   }
-
-  #clearQueue(): void {
-    this.#queue = [];
-    this.queuedBytes = 0;
-  }
-
-  /** In turns of the event loop: one event may be executed for thousands of groups. */
-  #executeQueued(isTurnStart = false): void {
-    for (
-      let mayStart = isTurnStart;
-      this.#waitsFor === undefined && this.#queue.length > 0;
-      mayStart = false
-    ) {
-      if (!mayStart && this.#options.turnClock.isOver()) return this.#waitForTurn();
-      this.#executeNext();
-    }
-  }
-
-  #waitForTurn(): void {
-    this.#waitsFor = 'turn';
-    void this.#options.turnClock.nextTurn('account').then(() => {
-      if (this.#waitsFor !== 'turn') return;
-      this.#waitsFor = undefined;
-      this.#executeQueued(true);
-    });
-  }
-
-  /** Executes what is queued for a turn. */
-  #flush(): void {
-    if (this.#waitsFor !== 'turn') return;
-    this.#waitsFor = undefined;
-    while (this.#waitsFor === undefined && this.#queue.length > 0) this.#executeNext();
-  }
-
-  #executeNext(): void {
-    const envelope = this.#queue.shift();
-    if (envelope === undefined) return;
-    this.queuedBytes -= this.#sizeOf(envelope);
-    const item = this.#itemOf(envelope);
-    if (item === undefined) this.#addUndelivered(envelope, undefined);
-    else this.#execute(envelope, item);
-  }
-
-  #execute(envelope: Envelope, item: StreamItem): void {
-    const { cursor } = item;
-    try {
-      const result = this.#operation.execute(item, this.#listUpcoming);
-      // Most results are synchronous: then no promise is created per event.
-      if (!(result instanceof Promise)) return this.#addUndelivered(envelope, { result, cursor });
-      this.#waitsFor = 'execution';
-      void result
-        .then((settled) => this.#addUndelivered(envelope, { result: settled, cursor }))
-        .catch((error: unknown) => this.#failAll(error))
-        .then(() => {
-          this.#waitsFor = undefined;
-          this.#executeQueued();
-        });
-    } catch (error) {
-      this.#failAll(error);
-    }
-  }
-
-  readonly #listUpcoming: ListUpcoming = (limit) =>
-    this.#queue.slice(0, limit).flatMap((envelope) => this.#itemOf(envelope) ?? []);
 
   /** Members read the event from the log again, and each receives the error or result of its own execution. */
   #failAll(error: unknown): void {
@@ -269,8 +197,10 @@ export class FanOutGroup {
   }
 
   /** A single result is delivered to all members in one turn; of several, a member may receive many times the bytes. */
-  readonly #deliverInTurns = (): void =>
-    this.#deliverUntil(this.#undelivered.length > 1 ? performance.now() + DELIVERY_SLICE_MS : Infinity);
+  readonly #deliverInTurns = (): void => {
+    const { length } = this.#undelivered;
+    if (length > 0) this.#deliverUntil(length > 1 ? performance.now() + DELIVERY_SLICE_MS : Infinity);
+  };
 
   #deliverAll(): void {
     while (this.#undelivered.length > 0) this.#deliverUntil(Infinity);

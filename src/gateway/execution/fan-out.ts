@@ -1,6 +1,7 @@
 import type { EventStream } from '../../events/stream.ts';
 import { FanOutGroup } from './fan-out-group.ts';
-import type { FanOutOptions, Receiver, SharedOperation } from './fan-out-group.ts';
+import type { FanOutOptions, Receiver } from './fan-out-group.ts';
+import type { SharedOperation } from './group-execution.ts';
 
 /** Groups live subscriptions of one operation on one topic: each event is executed and encoded once per group. */
 export interface FanOut {

@@ -4,7 +4,7 @@ import { complexityOf } from '../../schema/complexity.ts';
 import { createBatchContexts, MissingPerActorMarkError } from '../../schema/context.ts';
 import { EventExecutor } from './event-executor.ts';
 import type { FanOut } from './fan-out.ts';
-import type { SharedOperation } from './fan-out-group.ts';
+import type { SharedOperation } from './group-execution.ts';
 import { executeSubscriptionEvent } from './graphql-executor.ts';
 import type { Operation } from './operation.ts';
 import { createSubscriptionKeys } from './subscription-key.ts';
