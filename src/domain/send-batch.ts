@@ -18,6 +18,8 @@ const CONCURRENCY = 2;
 /** Extra batches while one is slow. */
 const EXTRA_WHEN_SLOW = 2;
 const SLOW_AFTER_MS = 500;
+/** Longer than most transactions, and hardly noticed by a sender beside a slow one. */
+const FILL_MS = 10;
 /** Longest wait of a batch for a lock. After it, the conversations with locks that are not free leave the batch. */
 const MAX_LOCK_WAIT_MS = 500;
 const MAX_STUCK = 10_000;
@@ -54,6 +56,7 @@ export function createSendBatcher(deps: SendBatcherDeps): SendBatcher {
     concurrency: CONCURRENCY,
     extraWhenSlow: EXTRA_WHEN_SLOW,
     slowAfterMs: SLOW_AFTER_MS,
+    fillMs: FILL_MS,
     partitionBy: (send) => send.conversationId,
     maxQueuedSize: MAX_QUEUED_BYTES,
     sizeOf: approximateSize,

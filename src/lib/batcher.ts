@@ -18,6 +18,11 @@ export interface BatcherOptions<Item> {
   /** Extra batches allowed while one takes longer than `slowAfterMs`. Default: none. */
   readonly extraWhenSlow?: number;
   readonly slowAfterMs?: number;
+  /**
+   * A batch waits until it has as many items as the largest one that has been in flight for less than this time: a batch
+   * that completes returns many results, whose next items would otherwise start with the first of them. Default: 0.
+   */
+  readonly fillMs?: number;
   /** Items of one partition keep their order: they are never in two batches in flight. Default: one partition. */
   readonly partitionBy?: (item: Item) => unknown;
   /** Max total size of queued items. Default: unbounded. */
@@ -47,7 +52,7 @@ export function createBatcher<Item, Result>(
   work: (items: readonly Item[]) => Promise<readonly (Result | Promise<Result>)[]>,
   options: BatcherOptions<Item>,
 ): Batcher<Item, Result> {
-  const { maxBatchSize, concurrency = 1, extraWhenSlow = 0, slowAfterMs = Infinity } = options;
+  const { maxBatchSize, concurrency = 1, extraWhenSlow = 0, slowAfterMs = Infinity, fillMs = 0 } = options;
   const {
     partitionBy = () => undefined,
     maxQueuedSize = Infinity,
@@ -59,6 +64,8 @@ export function createBatcher<Item, Result>(
   const queues = new Map<unknown, Queued<Item, Result>[]>();
   const busyPartitions = new Set<unknown>();
   const inFlight = new Set<Promise<void>>();
+  /** Sizes of the batches in flight that the next one waits to have. */
+  const filling = new Set<{ readonly size: number }>();
   /** Results that the batches in flight do not include. */
   const inFlightResults = new Set<Promise<void>>();
   let slow = 0;
@@ -130,7 +137,8 @@ export function createBatcher<Item, Result>(
   };
 
   const run = async (batch: readonly Queued<Item, Result>[]): Promise<void> => {
-    if (extraWhenSlow === 0) return settle(batch);
+    const stopFilling = startFilling(batch.length);
+    if (extraWhenSlow === 0) return settle(batch).finally(stopFilling);
     let isSlow = false;
     const timer = setTimeout(() => {
       isSlow = true;
@@ -138,13 +146,39 @@ export function createBatcher<Item, Result>(
       startBatches();
     }, slowAfterMs);
     await settle(batch);
+    stopFilling();
     clearTimeout(timer);
     if (isSlow) slow -= 1;
   };
 
+  /** Makes the next batch wait to be filled, for a time. Returns a function that ends this. */
+  const startFilling = (size: number): (() => void) => {
+    if (fillMs === 0) return () => undefined;
+    const entry = { size };
+    filling.add(entry);
+    const timer = setTimeout(() => {
+      filling.delete(entry);
+      startBatches();
+    }, fillMs);
+    return () => {
+      clearTimeout(timer);
+      filling.delete(entry);
+    };
+  };
+
+  const isFilled = (): boolean => {
+    if (filling.size === 0) return true;
+    let missing = Math.max(...[...filling].map(({ size }) => size));
+    for (const [partition, { length }] of queues) {
+      if (!busyPartitions.has(partition)) missing -= length;
+      if (missing <= 0) return true;
+    }
+    return false;
+  };
+
   const startBatches = (): void => {
     scheduled = undefined;
-    while (inFlight.size < concurrency + Math.min(slow, extraWhenSlow)) {
+    while (inFlight.size < concurrency + Math.min(slow, extraWhenSlow) && isFilled()) {
       const batch = takeBatch();
       if (batch.length === 0) return;
       onBatch?.(batch.length);

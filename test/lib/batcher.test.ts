@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createBatcher } from '../../src/lib/batcher.ts';
 import type { BatcherOptions } from '../../src/lib/batcher.ts';
@@ -89,6 +90,45 @@ test('extra batches start beside slow ones, up to the limit', async () => {
   expect(startedBatches).toEqual([]);
   third.finish();
   expect(await Promise.all(results)).toEqual([1, 2, 3]);
+});
+
+test('a batch beside another one waits until it has as many items, of those that can start', async () => {
+  const { batcher, startedBatches, nextBatch } = createManualBatcher<string>({
+    maxBatchSize: 10,
+    concurrency: 2,
+    fillMs: 1_000_000,
+    partitionBy: (item) => item[0],
+  });
+  const results = [batcher.submit('a1'), batcher.submit('b1')];
+  const first = await nextBatch();
+  results.push(batcher.submit('c1'), batcher.submit('a2'));
+  // Batches start in a phase of the event loop that is over when the next one begins.
+  await setImmediate();
+  await setImmediate();
+  expect(startedBatches).toEqual([]);
+  results.push(batcher.submit('d1'));
+  const second = await nextBatch();
+  expect(second.items).toEqual(['c1', 'd1']);
+  first.finish();
+  second.finish();
+  (await nextBatch()).finish();
+  expect(await Promise.all(results)).toEqual(['a1', 'b1', 'c1', 'a2', 'd1']);
+});
+
+test('a batch waits for the completion of another one, and not for longer than the fill time', async () => {
+  for (const fillMs of [1_000_000, 5]) {
+    const options = { maxBatchSize: 10, concurrency: 2, fillMs, partitionBy: (item: number) => item };
+    const { batcher, nextBatch } = createManualBatcher<number>(options);
+    const results = [batcher.submit(1), batcher.submit(2)];
+    const first = await nextBatch();
+    results.push(batcher.submit(3));
+    if (fillMs > 5) first.finish();
+    const second = await nextBatch();
+    expect(second.items).toEqual([3]);
+    first.finish();
+    second.finish();
+    expect(await Promise.all(results)).toEqual([1, 2, 3]);
+  }
 });
 
 test('a large partition does not starve the others', async () => {
