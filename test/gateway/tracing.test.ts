@@ -78,7 +78,9 @@ async function waitForTrace(
   const find = () => {
     const root = spans.find(isRoot);
     const ofTrace = spans.filter(({ traceId }) => traceId === root?.traceId);
-    return ofTrace.some(isDeliveryOnTwo) ? ofTrace : undefined;
+    const delivery = ofTrace.find(isDeliveryOnTwo);
+    // The nodes send their spans independently of each other.
+    return ofTrace.some(({ spanId }) => spanId === delivery?.parentSpanId) ? ofTrace : undefined;
   };
   await expect.poll(find).toBeDefined();
   return find() ?? [];
