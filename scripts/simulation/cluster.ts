@@ -16,6 +16,8 @@ export interface Scenario {
   readonly readers: number;
   /** Share of its thread that a node uses for connections and queries. */
   readonly background: number;
+  /** Default: `ROUND_TRIPS`. */
+  readonly roundTrips?: number | undefined;
   readonly seconds: number;
   readonly seed: number;
 }
@@ -43,8 +45,8 @@ export interface Percentiles {
 
 const MAX_BATCH = 128;
 const MAX_BATCHES = 2;
-/** Statements of a batch, each a round trip to PostgreSQL. */
-const ROUND_TRIPS = 6;
+/** Turns of a batch to PostgreSQL. */
+export const ROUND_TRIPS = 2;
 /** Share of the CPU time of a send before it is queued: parsing, authorisation, execution. */
 const BEFORE_BATCH = 0.6;
 const WARM_UP_US = 1e6;
@@ -91,6 +93,7 @@ class Simulation {
   /** Nodes that are represented by the simulated one. */
   readonly #others: number;
   readonly #postgresSendUs: number;
+  readonly #roundTrips: number;
   #gcUs = 0;
   #isMeasuring = false;
   #arrived = 0;
@@ -120,6 +123,7 @@ class Simulation {
         collectedAt: 0,
       };
     });
+    this.#roundTrips = scenario.roundTrips ?? ROUND_TRIPS;
     this.#postgresSendUs = COSTS.postgresSend.value + (nodes > 1 ? COSTS.postgresNodes.value : 0);
     const postgresMachine = shared ?? new Machine(this.#clock, postgresCores);
     this.#postgres = new Postgres(this.#clock, postgresMachine, this.#others, this.#random);
@@ -194,7 +198,7 @@ class Simulation {
       node.isScheduled = false;
       const batch = node.pending.splice(0, MAX_BATCH);
       node.batches += 1;
-      this.#store(node, batch, ROUND_TRIPS);
+      this.#store(node, batch, this.#roundTrips);
       this.#scheduleBatch(node);
     });
   }
@@ -204,9 +208,9 @@ class Simulation {
       this.#finish(node, batch);
       return;
     }
-    const postgresUs = (COSTS.postgresBatch.value + this.#postgresSendUs * batch.length) / ROUND_TRIPS;
+    const postgresUs = (COSTS.postgresBatch.value + this.#postgresSendUs * batch.length) / this.#roundTrips;
     const next = (): void => this.#store(node, batch, roundTrips - 1);
-    this.#runNode(node, COSTS.batch.value / ROUND_TRIPS, () =>
+    this.#runNode(node, COSTS.batch.value / this.#roundTrips, () =>
       this.#postgres.run(postgresUs, () => {
         if (roundTrips === 1) this.#postgres.commit(next);
         else this.#clock.after(COSTS.network.value * 1_000, next);
