@@ -127,6 +127,18 @@ export const isUnavailable = (error: unknown): error is Error =>
   error instanceof Error &&
   (UNAVAILABLE_CODES.test(codeOf(error)) || UNAVAILABLE_MESSAGES.test(error.message));
 
+/**
+ * The connection was lost during a commit: a repetition might execute it twice. Has the code that SQL defines for this.
+ */
+export class OutcomeUnknownError extends Error {
+  override readonly name = 'OutcomeUnknownError';
+  readonly code = '08007';
+
+  constructor(cause: unknown) {
+    super('The database did not confirm the commit.', { cause });
+  }
+}
+
 /** Whether a lock was not free in time. Nothing has been changed. */
 export const isLockTimeout = (error: unknown): boolean =>
   error instanceof Error && codeOf(error) === LOCK_TIMEOUT_CODE;

@@ -199,24 +199,19 @@ async function findSendersByIndex(
   requests: readonly SendRequest[],
   messageId: RawBuilder<MessageId>,
 ): Promise<Map<number, Sender>> {
-  const found = new Map<number, Sender>();
   const indexed = requests.map((request, index) => ({ ...request, index }));
-  const userRequests = indexed.filter(({ actor }) => actor.kind === 'user');
-  const deviceRequests = indexed.filter(({ actor }) => actor.kind === 'device');
-  if (userRequests.length > 0) {
-    const rows = await selectUserSenders(db, userRequests)
-      .select([messageId.as('messageId'), CURRENT_TIME])
-      .execute();
-    for (const { index, isActive, messageId, at, participantId, online, ...user } of rows)
-      found.set(index, { actor: { kind: 'user', user, online }, participantId, isActive, messageId, at });
-  }
-  if (deviceRequests.length > 0) {
-    const rows = await selectDeviceSenders(db, deviceRequests)
-      .select([messageId.as('messageId'), CURRENT_TIME])
-      .execute();
-    for (const { index, isActive, messageId, at, participantId, online, ...device } of rows)
-      found.set(index, { actor: { kind: 'device', device, online }, participantId, isActive, messageId, at });
-  }
+  const ofUsers = indexed.filter(({ actor }) => actor.kind === 'user');
+  const ofDevices = indexed.filter(({ actor }) => actor.kind === 'device');
+  const reserved = [messageId.as('messageId'), CURRENT_TIME] as const;
+  const [users, devices] = await Promise.all([
+    ofUsers.length === 0 ? [] : selectUserSenders(db, ofUsers).select(reserved).execute(),
+    ofDevices.length === 0 ? [] : selectDeviceSenders(db, ofDevices).select(reserved).execute(),
+  ]);
+  const found = new Map<number, Sender>();
+  for (const { index, isActive, messageId, at, participantId, online, ...user } of users)
+    found.set(index, { actor: { kind: 'user', user, online }, participantId, isActive, messageId, at });
+  for (const { index, isActive, messageId, at, participantId, online, ...device } of devices)
+    found.set(index, { actor: { kind: 'device', device, online }, participantId, isActive, messageId, at });
   return found;
 }
 

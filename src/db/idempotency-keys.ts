@@ -3,33 +3,52 @@ import type { MessageId } from '../ids.ts';
 import { MESSAGE_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
 import type { Message, Timestamp } from './tables.ts';
+import { conflict } from '../errors.ts';
 
-export interface KeyClaim {
-  /** Topic of the account. */
+/** An idempotency key of an account, which is given by its topic. */
+export interface AccountKey {
   readonly account: string;
   readonly key: string;
+}
+
+export interface KeyClaim extends AccountKey {
   readonly messageId: MessageId;
+}
+
+/** Returns those of the keys that are claimed. */
+export async function findClaimed(db: Db, accountKeys: readonly AccountKey[]): Promise<AccountKey[]> {
+  if (accountKeys.length === 0) return [];
+  const { rows } = await sql<AccountKey>`
+    select account, key from idempotency_keys join ${unnestKeys(accountKeys)} as input (account, key) using (account, key)
+  `.execute(db);
+  return rows;
 }
 
 /**
  * Claims idempotency keys, sorted so that concurrent claims cannot deadlock. Waits for concurrent claims of the same
- * key. Returns the messages whose claim succeeded.
+ * key. Throws CONFLICT if one succeeds: that of another conversation, as the conversation's lock is held.
  */
-export async function claimKeys(tx: Tx, claims: readonly KeyClaim[]): Promise<Set<MessageId>> {
-  const { rows } = await sql<{ messageId: MessageId }>`
+export async function claimKeys(tx: Tx, claims: readonly KeyClaim[]): Promise<void> {
+  const messageIds = claims.map(({ messageId }) => messageId);
+  await sql`
     insert into idempotency_keys (account, key, message_id)
     select account, key, message_id
-    from unnest(
-      ${claims.map(({ account }) => account)}::text[],
-      ${claims.map(({ key }) => key)}::text[],
-      ${claims.map(({ messageId }) => messageId)}::int[]
-    ) as input (account, key, message_id)
-    order by account collate "C", key collate "C", message_id
-    on conflict do nothing
-    returning message_id
-  `.execute(tx);
-  return new Set(rows.map((row) => row.messageId));
+    from rows from (${unnestKeys(claims)}, unnest(${messageIds}::int[])) as input (account, key, message_id)
+    order by account collate "C", key collate "C"
+  `
+    .execute(tx)
+    .catch((error: unknown) => {
+      throw isClaimed(error) ? conflict('This idempotency key was used in another conversation.') : error;
+    });
 }
+
+const unnestKeys = (keys: readonly AccountKey[]) => sql`unnest(
+  ${keys.map(({ account }) => account)}::text[],
+  ${keys.map(({ key }) => key)}::text[]
+)`;
+
+const isClaimed = (error: unknown): boolean =>
+  error instanceof Error && 'constraint' in error && error.constraint === 'idempotency_keys_pkey';
 
 /** Finds the message of the first send with this key. Undefined if it was deleted since. */
 export async function findMessage(tx: Tx, account: string, key: string): Promise<Message | undefined> {

@@ -18,6 +18,15 @@ export async function findByMessages(db: Db, ids: readonly MessageId[]): Promise
     .execute();
 }
 
+/** Reserves ids for new media, in ascending order. */
+export async function reserveIds(db: Db, count: number): Promise<MediaId[]> {
+  if (count === 0) return [];
+  const { rows } = await sql<{ id: MediaId }>`
+    select nextval('media_id_seq')::int as id from generate_series(1, ${count}::int)
+  `.execute(db);
+  return rows.map(({ id }) => id).sort((a, b) => a - b);
+}
+
 /** Finds media with the name of its stored file. Undefined unless the actor has access to its conversation. */
 export async function findReadable(
   db: Db,

@@ -14,19 +14,37 @@ export interface NewMessage {
   readonly author: ActorRef;
   readonly participantId: ParticipantId | null;
   readonly text: string;
-  /** Client-side identifiers of the files to be uploaded. */
-  readonly files: readonly string[];
+  /** The files to be uploaded. */
+  readonly files: readonly Pick<Media, 'id' | 'identifier'>[];
   readonly sentAt: Timestamp;
 }
 
-/** Stores messages, and the media rows of their files, in one statement. Returns them in the same order. */
-export async function insert(
-  tx: Tx,
-  newMessages: readonly NewMessage[],
-): Promise<{ readonly message: Message; readonly media: readonly Media[] }[]> {
-  const messages = newMessages.map(toMessage);
-  const files = newMessages.flatMap(({ id, files }) => files.map((identifier) => ({ id, identifier })));
-  const { rows } = await sql<Pick<Media, 'id' | 'messageId' | 'identifier'>>`
+/** A message with the media rows of its files. */
+export interface MessageWithMedia {
+  readonly message: Message;
+  readonly media: readonly Media[];
+}
+
+/** Returns the rows of a message before they are stored. */
+export const createMessage = ({ author, files, ...message }: NewMessage): MessageWithMedia => ({
+  message: {
+    ...message,
+    authorUserId: author.kind === 'user' ? author.id : null,
+    authorDeviceId: author.kind === 'device' ? author.id : null,
+    status: files.length > 0 ? 'PENDING' : 'DONE',
+    mediaCount: files.length,
+    updatedAt: message.sentAt,
+  },
+  media: files.map((file) => ({ ...file, messageId: message.id, ...NOT_UPLOADED })),
+});
+
+const NOT_UPLOADED = { filename: null, extension: null, contentType: null, size: null, uploadedAt: null };
+
+/** Stores new messages, and the media rows of their files, in one statement. */
+export async function insert(tx: Tx, newMessages: readonly MessageWithMedia[]): Promise<void> {
+  const messages = newMessages.map(({ message }) => message);
+  const media = newMessages.flatMap(({ media }) => media);
+  await sql`
     with message as (
       insert into messages (
         id, conversation_id, author_user_id, author_device_id, participant_id, text, status, media_count, sent_at,
@@ -48,38 +66,17 @@ export async function insert(
       ) as input (
         id, conversation_id, author_user_id, author_device_id, participant_id, text, status, media_count, sent_at
       )
-    ), file as (
-      insert into media (message_id, identifier)
-      select message_id, identifier
-      from unnest(${files.map(({ id }) => id)}::int[], ${files.map(({ identifier }) => identifier)}::text[])
-        with ordinality as input (message_id, identifier, ordinal)
-      order by ordinal
-      returning id, message_id, identifier
     )
-    select id, message_id, identifier from file order by id
+    insert into media (id, message_id, identifier)
+    overriding system value
+    select id, message_id, identifier
+    from unnest(
+      ${media.map(({ id }) => id)}::int[],
+      ${media.map(({ messageId }) => messageId)}::int[],
+      ${media.map(({ identifier }) => identifier)}::text[]
+    ) as input (id, message_id, identifier)
   `.execute(tx);
-  const media = Map.groupBy(rows.map(pendingMedia), ({ messageId }) => messageId);
-  return messages.map((message) => ({ message, media: media.get(message.id) ?? [] }));
 }
-
-const toMessage = ({ author, files, sentAt, ...message }: NewMessage): Message => ({
-  ...message,
-  authorUserId: author.kind === 'user' ? author.id : null,
-  authorDeviceId: author.kind === 'device' ? author.id : null,
-  status: files.length > 0 ? 'PENDING' : 'DONE',
-  mediaCount: files.length,
-  sentAt,
-  updatedAt: sentAt,
-});
-
-const pendingMedia = (file: Pick<Media, 'id' | 'messageId' | 'identifier'>): Media => ({
-  ...file,
-  filename: null,
-  extension: null,
-  contentType: null,
-  size: null,
-  uploadedAt: null,
-});
 
 export async function findById(db: Db, id: MessageId): Promise<Message | undefined> {
   return db.selectFrom('messages').select(MESSAGE_COLUMNS).where('id', '=', id).executeTakeFirst();

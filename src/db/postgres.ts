@@ -133,8 +133,8 @@ export function createQueryBuilder(
   traits?: SessionTraits,
 ): SharedPool {
   const prepared = withPreparedStatements(pool, {
-    isOff: traits?.keepsStatements === false,
-    transactionSuffix: traits === undefined ? '' : limitsOfTransaction(traits),
+    keepsStatements: traits?.keepsStatements ?? true,
+    pipeline: { isOff: traits === undefined, transactionLimits: traits && limitsOfTransaction(traits) },
   });
   const fairPool = createFairPool(prepared, options);
   return { db: createKysely(fairPool.pool), shares: fairPool.shares, use: fairPool.use };

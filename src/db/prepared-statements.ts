@@ -1,16 +1,17 @@
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import type pg from 'pg';
+import { Pipeline } from './pipeline.ts';
+import type { PipelineOptions } from './pipeline.ts';
 
 /** Per pool. A connection keeps its prepared statements until it closes. */
 const MAX_PREPARED_STATEMENTS = 500;
 /** A statement with more parameters contains a list, and has a different text for each length. */
 const MAX_PARAMETERS = 32;
 
-export interface PreparedStatementsOptions {
-  /** Prepares nothing: the connections do not find what they prepared. */
-  readonly isOff?: boolean;
-  /** Statements that are sent with the one that begins a transaction. */
-  readonly transactionSuffix?: string;
+export interface StatementOptions {
+  /** Whether a connection finds the statements that it prepared; otherwise nothing is prepared. */
+  readonly keepsStatements: boolean;
+  readonly pipeline: PipelineOptions;
 }
 
 /**
@@ -20,8 +21,11 @@ export interface PreparedStatementsOptions {
  * Kysely passes only a text to the pool (https://github.com/kysely-org/kysely/issues/329), and pg prepares only statements
  * with a name (https://node-postgres.com/features/queries#prepared-statements).
  */
-export function withPreparedStatements(pool: pg.Pool, options: PreparedStatementsOptions = {}): PostgresPool {
-  const names = createStatementNames(options.isOff === true ? 0 : MAX_PREPARED_STATEMENTS);
+export function withPreparedStatements(
+  pool: pg.Pool,
+  { keepsStatements, pipeline }: StatementOptions,
+): PostgresPool {
+  const names = createStatementNames(keepsStatements ? MAX_PREPARED_STATEMENTS : 0);
   const clients = new WeakMap<pg.PoolClient, PostgresPoolClient>();
   return {
     options: pool.options,
@@ -30,15 +34,12 @@ export function withPreparedStatements(pool: pg.Pool, options: PreparedStatement
       const client = await pool.connect();
       const cached = clients.get(client);
       if (cached !== undefined) return cached;
-      const wrapped = wrapClient(client, names, options.transactionSuffix ?? '');
+      const wrapped = wrapClient(client, names, new Pipeline(client, pipeline));
       clients.set(client, wrapped);
       return wrapped;
     },
   };
 }
-
-/** The statements with which Kysely begins transactions. */
-const BEGIN = /^(begin|start transaction)\b/;
 
 type StatementNames = ReturnType<typeof createStatementNames>;
 
@@ -60,24 +61,18 @@ function createStatementNames(maxNames: number) {
   };
 }
 
-function wrapClient(
-  client: pg.PoolClient,
-  names: StatementNames,
-  transactionSuffix: string,
-): PostgresPoolClient {
-  const query = async (text: string, parameters: readonly unknown[]): Promise<pg.QueryResult> => {
-    if (transactionSuffix !== '' && BEGIN.test(text)) return client.query(text + transactionSuffix);
-    const values = [...parameters];
-    const name = names.getName(text, parameters);
-    if (name === undefined) return client.query(text, values);
+function wrapClient(client: pg.PoolClient, names: StatementNames, pipeline: Pipeline): PostgresPoolClient {
+  const query = async (text: string, values: readonly unknown[]): Promise<pg.QueryResult> => {
+    const name = names.getName(text, values);
+    const { inTransaction } = pipeline;
     try {
-      return await client.query({ name, text, values });
+      return await pipeline.run({ name, text, values });
     } catch (error) {
-      if (!isOutdated(error)) throw error;
+      if (name === undefined || !isOutdated(error)) throw error;
       names.reset();
       // A failed transaction accepts no further statements: the caller has to repeat it.
-      if (client.getTransactionStatus() !== 'I') throw error;
-      return client.query(text, values);
+      if (inTransaction) throw error;
+      return pipeline.run({ text, values });
     }
   };
   return {

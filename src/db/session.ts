@@ -63,10 +63,14 @@ async function tracksStatements(client: pg.Client): Promise<boolean> {
 
 /** Sets the limits of a session. */
 export async function limitSession(client: pg.ClientBase, { limits }: SessionTraits): Promise<void> {
-  const calls = [...limits].map(([name, value]) => `set_config('${name}', '${value}', false)`);
-  if (calls.length > 0) await client.query(`select ${calls.join(', ')}`);
+  if (limits.size > 0) await client.query(setLimits(limits, false));
 }
 
-/** Returns what follows the statement that begins a transaction, to limit this transaction alone. */
-export const limitsOfTransaction = ({ isPooled, limits }: SessionTraits): string =>
-  isPooled ? [...limits].map(([name, value]) => `; set local ${name} = '${value}'`).join('') : '';
+/** Returns the statement that limits a transaction alone; undefined where its session has the limits. */
+export const limitsOfTransaction = ({ isPooled, limits }: SessionTraits): string | undefined =>
+  isPooled && limits.size > 0 ? setLimits(limits, true) : undefined;
+
+function setLimits(limits: SessionTraits['limits'], isLocal: boolean): string {
+  const calls = [...limits].map(([name, value]) => `set_config('${name}', '${value}', ${isLocal})`);
+  return `select ${calls.join(', ')}`;
+}

@@ -9,7 +9,7 @@ import { conflict, notFound, unauthenticated } from '../errors.ts';
 import { accountTopic, conversationTopic } from '../events/event.ts';
 import type { ActorView, Topic } from '../events/event.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
-import type { ConversationId, MessageId } from '../ids.ts';
+import type { ConversationId, MediaId, MessageId } from '../ids.ts';
 import type { ActorRef, Session } from '../actor.ts';
 import type { TraceParent } from '../tracing.ts';
 import { actorKey } from '../actor.ts';
@@ -42,15 +42,23 @@ export function unwrap(outcome: Outcome | undefined): SentMessage {
   throw outcome?.error;
 }
 
-/** Sends messages in one transaction. Returns an outcome for each. */
+/**
+ * Sends messages in one transaction, in two turns to the database: what was read behind the locks, and then all changes
+ * with the commit. Returns an outcome for each.
+ */
 export async function sendAll(unit: UnitOfWork, sends: readonly Send[]): Promise<Outcome[]> {
-  await unit.lock(...sends.flatMap(topicsOf));
-  // After the locks, for which the sends may have waited while a session ended.
-  const senders = await findSenders(unit.tx, sends);
-  const accepted = await claimKeys(unit.tx, sends, senders);
+  // Behind the locks, for which the sends may have waited while a session ended.
+  const [senders, claimed, mediaIds] = await unit.lockAndRead(sends.flatMap(topicsOf), () =>
+    Promise.all([
+      findSenders(unit.tx, sends),
+      keys.findClaimed(unit.tx, sends.flatMap(keyOf)),
+      mediaRows.reserveIds(unit.tx, sends.flatMap(({ files }) => files).length),
+    ]),
+  );
+  const accepted = accept(sends, senders, claimed);
   const traces = tracesOf(accepted);
   const sent = new Map<MessageId, SentMessage>();
-  for (const sentMessage of await insertAll(unit.tx, accepted)) {
+  for (const sentMessage of insertAll(unit, accepted, mediaIds)) {
     sent.set(sentMessage.message.id, sentMessage);
     unit.emit({ type: 'message.sent', ...sentMessage }, traces?.get(sentMessage.message.id));
   }
@@ -85,44 +93,66 @@ interface Accepted {
   readonly sender: Sender;
 }
 
+const keyOf = ({ actor, key }: Send): keys.AccountKey[] =>
+  key === null ? [] : [{ account: actorKey(actor), key }];
+
 /** Returns the sends with access and an active session whose idempotency key was not used before. */
-async function claimKeys(
-  tx: Tx,
+function accept(
   sends: readonly Send[],
   senders: readonly (Sender | undefined)[],
-): Promise<Accepted[]> {
-  const allowed = sends.flatMap((send, index): Accepted[] => {
+  claimed: readonly keys.AccountKey[],
+): Accepted[] {
+  const used = new Set(claimed.map(textOf));
+  const accepted: Accepted[] = [];
+  for (const [index, send] of sends.entries()) {
     const sender = senders[index];
-    return sender?.isActive === true ? [{ send, sender }] : [];
-  });
-  const claims = allowed.flatMap(({ send: { actor, key }, sender: { messageId } }) =>
-    key === null ? [] : [{ account: actorKey(actor), key, messageId }],
-  );
-  if (claims.length === 0) return allowed;
-  const claimed = await keys.claimKeys(tx, claims);
-  return allowed.filter(({ send, sender }) => send.key === null || claimed.has(sender.messageId));
+    if (sender?.isActive !== true) continue;
+    const [key] = keyOf(send).map(textOf);
+    if (key !== undefined && used.has(key)) continue;
+    if (key !== undefined) used.add(key);
+    accepted.push({ send, sender });
+  }
+  return accepted;
 }
 
-/** Inserts messages in the order of their ids, so that events have the same order. */
-async function insertAll(tx: Tx, accepted: readonly Accepted[]): Promise<SentMessage[]> {
+/** An account has no space. */
+const textOf = ({ account, key }: keys.AccountKey): string => `${account} ${key}`;
+
+/** Inserts the messages of the sends, whose ids ascend, as the positions of their events do. Returns them. */
+function insertAll(
+  unit: UnitOfWork,
+  accepted: readonly Accepted[],
+  mediaIds: readonly MediaId[],
+): SentMessage[] {
   if (accepted.length === 0) return [];
-  const inOrder = accepted.toSorted((a, b) => a.sender.messageId - b.sender.messageId);
-  const stored = await rows.insert(tx, inOrder.map(toNewMessage));
-  return stored.flatMap((message, index) => {
-    const author = inOrder[index]?.sender.actor;
-    return author === undefined ? [] : [{ ...message, author }];
-  });
+  const unused = mediaIds.values();
+  const messages = accepted.map((each) => toMessage(each, unused));
+  const claims = accepted.flatMap(({ send, sender: { messageId } }) =>
+    keyOf(send).map((key) => ({ ...key, messageId })),
+  );
+  if (claims.length > 0) unit.write(keys.claimKeys(unit.tx, claims));
+  unit.write(rows.insert(unit.tx, messages));
+  return messages;
 }
 
-const toNewMessage = ({ send, sender }: Accepted): rows.NewMessage => ({
-  id: sender.messageId,
-  conversationId: send.conversationId,
-  author: send.actor,
-  participantId: sender.participantId,
-  text: send.text,
-  files: send.files,
-  sentAt: sender.at,
+const toMessage = ({ send, sender }: Accepted, mediaIds: Iterator<MediaId>): SentMessage => ({
+  ...rows.createMessage({
+    id: sender.messageId,
+    conversationId: send.conversationId,
+    author: send.actor,
+    participantId: sender.participantId,
+    text: send.text,
+    files: send.files.map((identifier) => ({ id: next(mediaIds), identifier })),
+    sentAt: sender.at,
+  }),
+  author: sender.actor,
 });
+
+function next(mediaIds: Iterator<MediaId>): MediaId {
+  const { value } = mediaIds.next();
+  if (value === undefined) throw new Error('A file has no id');
+  return value;
+}
 
 /** Returns the message that was first sent with the idempotency key. */
 async function findFirstSend(tx: Tx, { actor, conversationId, key }: Send, sender: Sender): Promise<Outcome> {

@@ -2,7 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Db, Tx } from '../db/database.ts';
 import * as eventLog from '../db/event-log.ts';
 import { findNodes } from '../db/leases.ts';
-import { isUnavailable } from '../errors.ts';
+import { transactPipelined } from '../db/pipelined-transaction.ts';
+import { isUnavailable, OutcomeUnknownError } from '../errors.ts';
 import type { Bus } from './bus.ts';
 import { REVOCATION_WAIT_MS } from './delivery-gate.ts';
 import { isRevocation, toEnvelope, topicOf } from './event.ts';
@@ -20,6 +21,8 @@ export interface UnitOfWork {
    * name, which rules out deadlocks: throws if a topic's name precedes one already locked.
    */
   lock(...topics: Topic[]): Promise<void>;
+  /** Takes the topics' locks as `lock`. Sends the statements that `read` starts with those that lock, behind them. */
+  lockAndRead<Read>(topics: readonly Topic[], read: () => Promise<Read>): Promise<Read>;
   /** Takes those of the topics' locks that are free. Returns the other topics. */
   lockFree(...topics: Topic[]): Promise<ReadonlySet<Topic>>;
   /** Creates the logs of new topics, with their locks. */
@@ -29,6 +32,8 @@ export interface UnitOfWork {
    * span that caused it, where that is not the one that runs the unit.
    */
   emit(event: DomainEvent, trace?: TraceParent): void;
+  /** Adds a statement that was started and whose result nothing needs. The commit follows it without waiting. */
+  write(statement: Promise<void>): void;
 }
 
 export interface TransactDeps {
@@ -44,7 +49,8 @@ export interface TransactDeps {
  * the caller does next.
  *
  * Runs the work again, in a new transaction, when a topic's lock is not free, so that no connection waits for it; and once
- * when the connection was lost before the commit. Throws an outage after five seconds of waiting.
+ * when the connection was lost before the commit. Throws an outage after five seconds of waiting, and `OutcomeUnknownError`
+ * when the connection was lost during the commit.
  */
 export async function transact<Result>(
   deps: TransactDeps,
@@ -54,7 +60,7 @@ export async function transact<Result>(
   const owner = {};
   let busy: TopicBusyError | undefined;
   for (let attempt = 0; ; attempt += 1) {
-    const progress: Progress = { stage: 'connecting' };
+    const progress: Progress = { isConnected: false };
     const turn = busy;
     try {
       if (turn !== undefined) await deps.topicLocks.waitForTurn(turn, owner, deadline);
@@ -62,7 +68,8 @@ export async function transact<Result>(
       return await runOnce(deps, work, { owner, waitMs, progress });
     } catch (error) {
       busy = error instanceof TopicBusyError ? error : undefined;
-      const isLost = attempt === 0 && progress.stage === 'working' && isUnavailable(error);
+      const isLost =
+        attempt === 0 && progress.isConnected && isUnavailable(error) && !isOutcomeUnknown(error);
       if (busy === undefined && !isLost) throw error;
     } finally {
       // What the work reads now may not need the topic any more.
@@ -76,10 +83,12 @@ export const transactBriefly = <Result>(
   deps: TransactDeps,
   waitMs: number,
   work: (unit: UnitOfWork) => Promise<Result>,
-): Promise<Result> => runOnce(deps, work, { owner: {}, waitMs, progress: { stage: 'connecting' } });
+): Promise<Result> => runOnce(deps, work, { owner: {}, waitMs, progress: { isConnected: false } });
+
+const isOutcomeUnknown = (error: unknown): boolean => error instanceof OutcomeUnknownError;
 
 interface Progress {
-  stage: 'connecting' | 'working' | 'committing';
+  isConnected: boolean;
 }
 
 interface Attempt {
@@ -94,37 +103,64 @@ async function runOnce<Result>(
   work: (unit: UnitOfWork) => Promise<Result>,
   { owner, waitMs, progress }: Attempt,
 ): Promise<Result> {
-  const { result, envelopes, revocations, traces } = await db.transaction().execute(async (tx) => {
-    progress.stage = 'working';
-    const events: DomainEvent[] = [];
-    let traces: Map<DomainEvent, TraceParent> | undefined;
+  const events: DomainEvent[] = [];
+  let traces: Map<DomainEvent, TraceParent> | undefined;
+  const writes = new Writes();
+  const { result, ...last } = await transactPipelined(db, async (tx) => {
+    progress.isConnected = true;
     const locks = createTopicLocks(tx, (topics, lock) => topicLocks.run(topics, owner, lock), waitMs);
     const result = await work({
       tx,
-      lock: (...topics) => locks.take(topics),
+      lock: (...topics) => locks.take(topics, async () => undefined),
+      lockAndRead: (topics, read) => locks.take(topics, read),
       lockFree: (...topics) => locks.takeFree(topics),
       create: (...topics) => locks.create(topics),
+      write: (statement) => void writes.add(statement),
       emit(event, trace) {
         events.push(event);
         if (trace !== undefined) (traces ??= new Map()).set(event, trace);
       },
     });
-    await locks.take(events.map(topicOf));
-    const envelopes = await store(tx, events, locks.heads);
-    const revocations = await findRevocations(tx, envelopes);
-    progress.stage = 'committing';
-    return { result, envelopes, revocations, traces };
-  });
-  const others = revocations.length === 0 ? envelopes : envelopes.filter(({ event }) => !isRevocation(event));
+    await locks.take(events.map(topicOf), async () => undefined);
+    const envelopes = writes.add(store(tx, events, locks.heads));
+    return { result, envelopes, nodes: writes.add(findNodesOfRevocations(tx, events)) };
+  }).catch((error: unknown) => writes.rethrow(error));
+  const [envelopes, nodes] = await Promise.all([last.envelopes, last.nodes]);
+  const others = nodes.size === 0 ? envelopes : envelopes.filter(({ event }) => !nodes.has(event));
   bus.publish(
     others.map((envelope) => {
       const trace = traces?.get(envelope.event);
       return trace === undefined ? { kind: 'event', envelope } : { kind: 'event', envelope, trace };
     }),
   );
-  await Promise.all(revocations.map((revocation) => publishRevocation(bus, revocation)));
+  await Promise.all(
+    envelopes.flatMap((envelope) => {
+      const nodeIds = nodes.get(envelope.event);
+      return nodeIds === undefined ? [] : [publishRevocation(bus, { envelope, nodeIds })];
+    }),
+  );
   if (envelopes.length > 0) await bus.turnEnd.over();
   return result;
+}
+
+/** Statements that were sent without waiting for their results. */
+class Writes {
+  readonly #statements: Promise<unknown>[] = [];
+
+  add<Written>(statement: Promise<Written>): Promise<Written> {
+    statement.catch(() => undefined);
+    this.#statements.push(statement);
+    return statement;
+  }
+
+  /**
+   * Throws the error of the first statement that failed, which tells more than that of the commit; otherwise `error`.
+   */
+  async rethrow(error: unknown): Promise<never> {
+    if (isOutcomeUnknown(error)) throw error;
+    for (const statement of this.#statements) await statement;
+    throw error;
+  }
 }
 
 interface PublishedRevocation {
@@ -133,12 +169,14 @@ interface PublishedRevocation {
   readonly nodeIds: readonly string[];
 }
 
-async function findRevocations(tx: Tx, envelopes: readonly Envelope[]): Promise<PublishedRevocation[]> {
-  const revocations: PublishedRevocation[] = [];
-  for (const envelope of envelopes)
-    if (isRevocation(envelope.event))
-      revocations.push({ envelope, nodeIds: await findNodes(tx, envelope.event.account) });
-  return revocations;
+/** Finds the nodes with connections of the accounts, for each revocation among the events. */
+async function findNodesOfRevocations(
+  tx: Tx,
+  events: readonly DomainEvent[],
+): Promise<ReadonlyMap<DomainEvent, readonly string[]>> {
+  const revocations = events.filter(isRevocation);
+  const nodeIds = await Promise.all(revocations.map(({ account }) => findNodes(tx, account)));
+  return new Map(revocations.map((event, index) => [event, nodeIds[index] ?? []]));
 }
 
 /** Publishes a revocation. Resolves when every node has delivered it, or delivers nothing until it has. */
@@ -182,10 +220,18 @@ function assignSeqs(events: readonly DomainEvent[], heads: ReadonlyMap<string, n
   });
 }
 
-type RunLock = (
+type RunLock = <Result>(
   topics: readonly Topic[],
-  lock: (mode: LockMode) => Promise<ReadonlyMap<string, number>>,
-) => Promise<ReadonlyMap<string, number>>;
+  lock: (mode: LockMode) => Promise<Result>,
+) => Promise<Result>;
+
+/** Takes the locks of topics. Throws `TopicBusyError` if one is not free. */
+async function lockIfFree(tx: Tx, topics: readonly Topic[]): Promise<ReadonlyMap<string, number>> {
+  const { heads, busy } = await eventLog.lockFreeTopics(tx, topics);
+  const [first] = busy;
+  if (first !== undefined) throw new TopicBusyError(first as Topic, false);
+  return heads;
+}
 
 /** Creates the topic locks of a transaction. */
 function createTopicLocks(tx: Tx, run: RunLock, waitMs: number | undefined) {
@@ -206,17 +252,15 @@ function createTopicLocks(tx: Tx, run: RunLock, waitMs: number | undefined) {
   return {
     /** Heads of the locked topics that exist. */
     heads,
-    async take(topics: readonly Topic[]): Promise<void> {
+    async take<Read>(topics: readonly Topic[], read: () => Promise<Read>): Promise<Read> {
       const missing = findMissing(topics);
-      if (missing.length === 0) return;
-      const lock = async (mode: LockMode) => {
-        if (mode === 'wait') return eventLog.lockTopics(tx, missing, waitMs);
-        const { heads: free, busy } = await eventLog.lockFreeTopics(tx, missing);
-        const [first] = busy;
-        if (first !== undefined) throw new TopicBusyError(first as Topic, false);
-        return free;
-      };
-      add(missing, await run(missing, lock));
+      if (missing.length === 0) return read();
+      return run(missing, async (mode) => {
+        const locking = mode === 'wait' ? eventLog.lockTopics(tx, missing, waitMs) : lockIfFree(tx, missing);
+        const [found, result] = await Promise.all([locking, read()]);
+        add(missing, found);
+        return result;
+      });
     },
     async takeFree(topics: readonly Topic[]): Promise<ReadonlySet<Topic>> {
       const missing = findMissing(topics);

@@ -17,8 +17,19 @@ export interface TcpProxy extends AsyncDisposable {
   accept(): void;
 }
 
+/** Observes what a connection forwards. */
+export interface ConnectionObserver {
+  /** Called with what the client has sent, before it is forwarded. Closes the connection instead if it returns false. */
+  onRequest(chunk: Buffer): boolean;
+  /** Called with what the server has sent. Returns what the client receives, and whether the connection then closes. */
+  onResponse(chunk: Buffer): { readonly data: Buffer; readonly isLast: boolean };
+}
+
 /** Forwards connections from a free port of 127.0.0.1 to another port. */
-export async function openTcpProxy(targetPort: number): Promise<TcpProxy> {
+export async function openTcpProxy(
+  targetPort: number,
+  observe?: () => ConnectionObserver,
+): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let isMuted = false;
   let isRefusing = false;
@@ -32,8 +43,22 @@ export async function openTcpProxy(targetPort: number): Promise<TcpProxy> {
     if (isMuted) return void incoming.pause();
     const outgoing = connect(targetPort, '127.0.0.1');
     track(outgoing);
-    incoming.pipe(outgoing);
-    outgoing.pipe(incoming);
+    const observer = observe?.();
+    if (observer === undefined) {
+      incoming.pipe(outgoing);
+      outgoing.pipe(incoming);
+    } else {
+      incoming.on('data', (chunk) =>
+        observer.onRequest(chunk) ? void outgoing.write(chunk) : void incoming.destroy(),
+      );
+      outgoing.on('data', (chunk) => {
+        const { data, isLast } = observer.onResponse(chunk);
+        incoming.write(data);
+        if (!isLast) return;
+        outgoing.pause();
+        incoming.end();
+      });
+    }
     incoming.on('close', () => outgoing.destroy());
     outgoing.on('close', () => incoming.destroy());
   }).listen(0, '127.0.0.1');
