@@ -103,7 +103,7 @@ export function reportEnd({ reader, mayEnd }: ReceivedLog, error: unknown): void
 /** Shorter than the default, which is longer than a short run. */
 const SILENCE_TIMEOUT_MS = 5_000;
 
-/** Subscribes once through `parley/client`, around a client with default settings. */
+/** Subscribes once through `parley/client`. */
 const createReaderOpener =
   (openClient: (accounts: TestAccounts) => ResumableClient): OpenReader =>
   (accounts, start, received) => {
@@ -137,6 +137,8 @@ const openResumableWebSocketReader = createReaderOpener(({ url, bob: { token } }
       url: `${url.replace('http', 'ws')}/graphql`,
       connectionParams: { token },
       webSocketImpl: WebSocket,
+      // As docs/delivery.md recommends. Its own retries would wait about as long as the outage.
+      retryAttempts: 0,
     }),
     { silenceTimeout: SILENCE_TIMEOUT_MS },
   ),
