@@ -235,6 +235,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
     this.deliveredSeq = envelope.seq;
     if (this.deliveredSeq > this.#authorizedSeq)
       this.#ending ??= accessEndReason(this.#actor, envelope.event);
+    if (this.#ending !== undefined) this.#mustFindLastEvent = false;
   }
 
   /** Returns the event after `deliveredSeq` if it is buffered. */
