@@ -129,7 +129,7 @@ export class Pipeline {
   #send(statements: readonly Statement[]): Promise<pg.QueryResult>[] {
     const [first] = statements;
     if (this.#options.isOff) return runInSequence(this.#client, statements);
-    // A group tells whether a commit was executed when the connection is lost directly after it.
+    // A group shows whether a commit was executed when the connection is lost directly after it.
     if (first !== undefined && statements.length === 1 && first.text !== COMMIT)
       return [this.#client.query(toConfig(first))];
     return runTogether(this.#client, statements);

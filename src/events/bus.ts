@@ -37,7 +37,7 @@ export interface ClusterLink {
 
 /** Delivers notices to the listeners of a topic, in this process and through the cluster link in others. */
 export interface Bus {
-  /** When the sockets of this process are written what listeners have told them. */
+  /** When what listeners have sent to the sockets of this process is written. */
   readonly turnEnd: TurnEnd;
   /** Calls the listener for each notice of the topic from now on, until the returned function is called. */
   subscribe(topic: Topic, listener: Listener): () => void;

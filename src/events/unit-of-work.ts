@@ -154,7 +154,7 @@ class Writes {
   }
 
   /**
-   * Throws the error of the first statement that failed, which tells more than that of the commit; otherwise `error`.
+   * Throws the error of the first statement that failed, which says more than that of the commit; otherwise `error`.
    */
   async rethrow(error: unknown): Promise<never> {
     if (isOutcomeUnknown(error)) throw error;

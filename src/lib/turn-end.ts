@@ -2,7 +2,7 @@ import { nextTick } from 'node:process';
 import type { Writable } from 'node:stream';
 
 /**
- * The end of the current turn of the event loop, when what was told to sockets in it leaves: once for each socket. Work that
+ * The end of the current turn of the event loop, when what was sent to sockets in it leaves: once for each socket. Work that
  * waits for it (`over`) continues in the same turn, and what that writes leaves right after it.
  */
 export class TurnEnd {
@@ -30,7 +30,7 @@ export class TurnEnd {
     this.#schedule();
   }
 
-  /** Resolves once what was told in this turn has been written. */
+  /** Resolves once what was sent in this turn has been written. */
   over(): Promise<void> {
     this.#schedule();
     this.#over ??= Promise.withResolvers<void>();

@@ -14,7 +14,7 @@ import { indexes } from '../harness/numbers.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import { countWritesTo } from '../harness/tcp-writes.ts';
 
-// What a subscriber is told in one turn of the event loop leaves in one write, in order with all else on its socket.
+// What is sent to a subscriber in one turn of the event loop leaves in one write, in order with all else on its socket.
 
 const BURST = 40;
 

@@ -64,8 +64,13 @@ async function openReplay(client: SchemaClient, replay: Replay): Promise<ResultS
   return stream;
 }
 
-// oxlint-disable-next-line typescript/no-explicit-any
-const eventOf = ({ data }: ExecutionResult): any => data?.['conversationEvents'];
+interface SelectedEvent {
+  readonly __typename: string;
+  readonly message?: { readonly text: string };
+}
+
+const eventOf = ({ data }: ExecutionResult): SelectedEvent =>
+  (data as { readonly conversationEvents: SelectedEvent }).conversationEvents;
 
 async function readTexts(stream: ResultStream, count: number): Promise<string[]> {
   const texts: string[] = [];

@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { TurnEnd } from '../../src/lib/turn-end.ts';
 
-/** A stream that records what it is told to write, one entry for each write. */
+/** A stream that records what it writes, one entry for each write. */
 function createRecordingStream(): { stream: Writable; writes: string[] } {
   const writes: string[] = [];
   const stream = new Writable({

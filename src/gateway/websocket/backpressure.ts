@@ -23,7 +23,7 @@ const PAUSE_THRESHOLD_BYTES = { account: 1024 * 1024, anonymous: 64 * 1024 } as 
 export const isBehind = ({ writableLength }: Duplex): boolean => writableLength > FALLBACK_THRESHOLD_BYTES;
 
 /**
- * Sends a frame, as `ws` would, but in one buffer, and with all else that the socket is told in this turn of the event loop,
+ * Sends a frame, as `ws` would, but in one buffer, and with all else that is sent to it in this turn of the event loop,
  * after the shared results that wait for its end. Returns a promise that resolves when more may be sent: once the frame is
  * flushed; undefined below the high-water mark of the TCP stream. When the socket is closed, releases the connection: its
  * streams end, rather than encode for no one what they have buffered.

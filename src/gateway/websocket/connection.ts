@@ -220,7 +220,7 @@ export function endConnection(connection: WebSocketConnection, reason: EndReason
   connection.closeReason = reason;
   connection.endReason = reason;
   if (endsStreams(reason)) connection.controller.abort(reason);
-  // A revocation is over when this returns: what was told before it leaves before it.
+  // A revocation is over when this returns: what was sent before it leaves before it.
   connection.stream.uncork();
   closeWhenSettled(connection);
   const isMoved = reason === 'DRAINING' || reason === 'OPERATOR';
@@ -253,7 +253,7 @@ function closeSocket(connection: WebSocketConnection, reason: EndReason): void {
   if (connection.socket.readyState === WebSocket.OPEN) closeWithCode(connection, CLOSE_CODES[reason], reason);
 }
 
-/** Closes the connection after what it was told in this turn. */
+/** Closes the connection after what was sent to it in this turn. */
 export function closeWithCode(
   { socket, stream, operations, turnEnd }: WebSocketConnection,
   code: number | undefined,
