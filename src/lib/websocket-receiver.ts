@@ -45,6 +45,7 @@ export function parseInTurn(
   const receiver = receiverOf(socket);
   if (receiver === undefined || receiver.writableCorked > 0 || !turnClock.isOver()) return;
   receiver.cork();
+  receiver._writev ??= writeTogether;
   void turnClock.nextTurn(priority).then(() => {
     // Node 24.21 never finishes a stream that ends itself while it writes the last of its corked chunks, as the receiver
     // does for a close frame: the socket would never emit `close`. An empty chunk with a callback, behind it, finishes it.
@@ -54,6 +55,18 @@ export function parseInTurn(
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/**
+ * Parses corked chunks as one. One by one, Node 24 would write those behind a chunk that has failed too, and a receiver of
+ * `ws` that parses after an error throws.
+ */
+function writeTogether(
+  this: ReceiverInternals,
+  chunks: readonly { readonly chunk: Buffer }[],
+  callback: (error?: Error | null) => void,
+): void {
+  this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), 'binary', callback);
+}
 
 /** The newest ping of each socket that has a pong to send. */
 const unansweredPings = new WeakMap<WebSocket, Buffer>();

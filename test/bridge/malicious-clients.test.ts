@@ -39,6 +39,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  expect(program.child.exitCode, program.printed.stdout.slice(-3_000)).toBeNull();
   await otherClient[Symbol.asyncDispose]();
   await stack.disposeAsync();
 });

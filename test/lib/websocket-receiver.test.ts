@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import type { TurnClock } from '../../src/lib/turn-clock.ts';
 import { parseInTurn } from '../../src/lib/websocket-receiver.ts';
 
 /** A clock whose turns are always over. */
@@ -10,18 +11,27 @@ const busyClock = {
   nextTurn: () => new Promise<void>((resolve) => void setImmediate(resolve)),
 };
 
-/** Opens a WebSocket whose frames are parsed in later turns. Returns both of its ends. */
-async function openSockets(stack: AsyncDisposableStack) {
-  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+/** Opens a WebSocket whose frames are parsed in later turns. Returns both of its ends, and the TCP streams below them. */
+async function openSockets(
+  stack: AsyncDisposableStack,
+  clock: Pick<TurnClock, 'isOver' | 'nextTurn'> = busyClock,
+) {
+  const server = new WebSocketServer({
+    port: 0,
+    host: '127.0.0.1',
+    maxFragments: 100,
+    maxPayload: 1_000 * 1_000,
+  });
   stack.defer(() => server.close());
   await once(server, 'listening');
   const opened = once(server, 'connection') as Promise<[WebSocket, { socket: Socket }]>;
   const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
   stack.defer(() => client.terminate());
+  const upgraded = once(client, 'upgrade') as Promise<[{ socket: Socket }]>;
   const [socket, { socket: stream }] = await opened;
-  stream.prependListener('data', () => parseInTurn(socket, busyClock, 'account'));
-  await once(client, 'open');
-  return { client, socket };
+  stream.prependListener('data', () => parseInTurn(socket, clock, 'account'));
+  const [{ socket: clientStream }] = await upgraded;
+  return { client, socket, stream, clientStream };
 }
 
 test('a close frame that is parsed in a later turn closes the socket', async () => {
@@ -51,4 +61,50 @@ test('frames that are parsed in later turns arrive whole and in order', async ()
   client.close();
   await closed;
   expect(received).toEqual(texts);
+});
+
+/** A clock whose turns are always over, and whose next begins when a test says. */
+function createHeldClock() {
+  const next = Promise.withResolvers<void>();
+  return { isOver: () => true, nextTurn: () => next.promise, begin: next.resolve };
+}
+
+const MASK = Buffer.alloc(4);
+const maskedFrame = (firstByte: number, body: Buffer | string): Buffer =>
+  Buffer.concat([Buffer.from([firstByte, 0x80 | body.length]), MASK, Buffer.from(body)]);
+
+test.for([
+  ['too many fragments', Array.from({ length: 101 }, () => maskedFrame(0x00, 'x')), 1008],
+  ['an incomplete text in UTF-8', [maskedFrame(0x80, Buffer.from([0xff]))], 1007],
+  ['a reserved opcode', [maskedFrame(0x83, 'x')], 1002],
+  ['a reserved bit', [maskedFrame(0xf0, 'x')], 1002],
+  ['a frame without a mask', [Buffer.from([0x80, 1, 120])], 1002],
+  ['a message in a message', [maskedFrame(0x81, 'x')], 1002],
+  ['a ping in fragments', [maskedFrame(0x09, 'x')], 1002],
+  ['a close frame with an invalid code', [maskedFrame(0x88, Buffer.from([0, 1]))], 1002],
+  ['a frame of too many bytes', [Buffer.from([0x80, 0xff, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0])], 1009],
+] as const)('nothing is parsed behind %s in the same turn', async ([, frames, expectedCode]) => {
+  await using stack = new AsyncDisposableStack();
+  const clock = createHeldClock();
+  const { client, socket, stream, clientStream } = await openSockets(stack, clock);
+  const messages: unknown[] = [];
+  const errors: unknown[] = [];
+  socket.on('message', (data) => messages.push(data)).on('error', (error) => errors.push(error));
+  const closed = once(client, 'close') as Promise<[number]>;
+  const chunks = [
+    maskedFrame(0x01, 'begin'),
+    Buffer.concat(frames),
+    maskedFrame(0x81, 'behind'),
+    maskedFrame(0x00, 'behind'),
+    maskedFrame(0x80, 'behind'),
+  ];
+  for (const chunk of chunks) {
+    const arrival = once(stream, 'data');
+    clientStream.write(chunk);
+    await arrival;
+  }
+  clock.begin();
+  expect((await closed)[0]).toBe(expectedCode);
+  expect(errors).toHaveLength(1);
+  expect(messages).toEqual([]);
 });
