@@ -80,6 +80,13 @@ export async function openShell(
   };
 }
 
+export interface DeploymentOptions {
+  /** The folder of the nodes. Default: that of this project. */
+  readonly checkout?: string;
+  /** Handles `systemctl` for units other than those of PostgreSQL and of the nodes. */
+  readonly systemctl?: Systemctl;
+}
+
 /** Two nodes on a PostgreSQL of this machine's packages, as the book installs them. */
 export interface Deployment {
   readonly postgres: PostgresServer;
@@ -90,11 +97,11 @@ export interface Deployment {
   run(commands?: string): Promise<string>;
 }
 
-/** Starts the nodes of a checkout. */
+/** Starts the nodes. They log in to the database by password, as with the default of PostgreSQL. */
 export async function startDeployment(
   stack: AsyncDisposableStack,
   settings: Readonly<Record<string, string>> = {},
-  checkout = ROOT,
+  { checkout = ROOT, systemctl: further }: DeploymentOptions = {},
 ): Promise<Deployment> {
   const programs = requireProgram('postgresql');
   const postgres = stack.use(await startPostgres({ programs }));
@@ -124,6 +131,7 @@ export async function startDeployment(
   };
   const nodes = [await openNode(), await openNode()] as const;
   const systemctl: Systemctl = async (verb, unit) => {
+    await further?.(verb, unit);
     if (unit === 'postgresql') await postgres[verb as 'start' | 'stop' | 'restart']();
     const affected = nodes.filter(({ port }) => unit === 'parley*' || unit === `parley@${port}`);
     for (const node of affected) {
@@ -144,18 +152,19 @@ export async function startDeployment(
   };
   const replacements = {
     '/opt/parley': checkout,
-    '/etc/parley.env': file,
-    '/etc/turnserver.conf': join(folder, 'turnserver.conf'),
-    '/etc/redis/redis.conf': join(folder, 'redis.conf'),
+    '/etc/': `${folder}/`,
     '/var/backups': folder,
     4001: String(nodes[0].port),
     4002: String(nodes[1].port),
   };
   // The archive belongs to the server.
   const run = await openShell(stack, systemctl, env, replacements);
-  await run(
-    `chmod 711 ${archive}\ncreateuser --createdb parley\ncreatedb --owner=parley parley\nmkdir "$MEDIA_DIR"\n`,
-  );
+  await run(`chmod 711 ${archive}
+    psql --command="create role parley login createdb password 'first'"
+    sed --in-place '1i host all +parley 127.0.0.1/32 scram-sha-256' "$PGDATA/pg_hba.conf"
+    psql --command='select pg_reload_conf()'
+    createdb --owner=parley parley
+    mkdir "$MEDIA_DIR"`);
   for (const node of nodes) await node.start();
   return { postgres, nodes, folder, run };
 }

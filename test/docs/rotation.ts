@@ -52,6 +52,8 @@ export async function runBesideLogins(
 ): Promise<void> {
   let isRunning = true;
   const running = step().finally(() => (isRunning = false));
+  // Reported at the end.
+  running.catch(() => undefined);
   let logins = 0;
   try {
     while (isRunning) {

@@ -68,7 +68,7 @@ describe.skipIf(isMissing('postgresql', 'curl'))('the book', () => {
         MAIL_FROM: 'Parley <parley@example.com>',
         MAIL_URL: 'https://mail.example.com/?first=1&second=2',
       },
-      checkout,
+      { checkout },
     );
     const page = await readProjectFile('docs/operations/upgrades.md');
     const [definitions = '', note = '', upgrade = '', rollBack = ''] = findCodeBlocks(page, 'sh');

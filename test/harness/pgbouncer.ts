@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { requireProgram } from './installed-programs.ts';
@@ -32,9 +32,20 @@ export async function startPgBouncer(databaseUrl: string, { poolSize = 5 } = {})
   `;
   const path = join(dir, 'pgbouncer.ini');
   await writeFile(path, config.replaceAll(/^ +/gm, ''));
+  await chmod(dir, 0o755);
+  const running = await runPgBouncer(path, port);
+  return {
+    url: `postgres://${username}@127.0.0.1:${port}${pathname}`,
+    async [Symbol.asyncDispose]() {
+      await running[Symbol.asyncDispose]();
+      await rm(dir, { recursive: true });
+    },
+  };
+}
+
+/** Runs PgBouncer with a configuration, which others may read, and which listens on the port of 127.0.0.1. */
+export async function runPgBouncer(path: string, port: number) {
   const isRoot = process.getuid?.() === 0;
-  if (isRoot) await chown(dir, UNPRIVILEGED, UNPRIVILEGED);
-  await chmod(path, 0o644);
   const child = spawn(requireProgram('pgbouncer'), ['-q', path], {
     stdio: 'ignore',
     ...(isRoot && { uid: UNPRIVILEGED, gid: UNPRIVILEGED }),
@@ -42,11 +53,11 @@ export async function startPgBouncer(databaseUrl: string, { poolSize = 5 } = {})
   const exited = once(child, 'exit');
   await waitForPort(port);
   return {
-    url: `postgres://${username}@127.0.0.1:${port}${pathname}`,
+    /** Has it read its configuration and its users again, soon after. */
+    reload: () => void child.kill('SIGHUP'),
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM');
       await exited;
-      await rm(dir, { recursive: true });
     },
   };
 }
