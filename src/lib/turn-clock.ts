@@ -4,6 +4,8 @@ import { nextTick } from 'node:process';
 const SLICE_MS = 5;
 /** Work that a resumed loop may do before the next: a client that waits for one item is not delayed by long queues of others. */
 const RESUMED_SLICE_MS = 0.5;
+/** Slices that the loops leave to turns in which connections are accepted, between two of their own. */
+const ACCEPTING_SLICES = 4;
 
 /** Loops of anonymous clients wait in a queue of their own, and so do not delay those of accounts. */
 export type Priority = 'account' | 'anonymous';
@@ -46,7 +48,7 @@ export class TurnClock {
 
   /**
    * Records that a connection was accepted in this turn. Node.js accepts one in each, and a client whose connection waits
-   * behind many others would wait for as many slices: the loops leave every other slice to such turns.
+   * behind many others would wait for as many slices: the loops leave four of five slices to such turns.
    */
   connectionAccepted(): void {
     this.#hasAccepted = true;
@@ -57,7 +59,8 @@ export class TurnClock {
     [this.#turnEndsAt, this.#sliceEndsAt] = [endsAt, endsAt];
     setImmediate(() => {
       this.#turnEndsAt = undefined;
-      const isForConnections = this.#hasAccepted && performance.now() - this.#resumedAt < this.#sliceMs;
+      const isForConnections =
+        this.#hasAccepted && performance.now() - this.#resumedAt < ACCEPTING_SLICES * this.#sliceMs;
       this.#hasAccepted = false;
       if (this.#waiting.account.length + this.#waiting.anonymous.length === 0) return;
       if (isForConnections) this.#start(0);

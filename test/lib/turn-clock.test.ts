@@ -78,7 +78,7 @@ test('loops leave time to turns in which connections are accepted, and continue'
   await runItems(clock, 40, 'anonymous', () => (handled += 1));
   isDone = true;
   expect(handled).toBe(40);
-  // Items of 2 ms fill slices of 5 ms. Turns without any pass meanwhile, for as long as a slice, in between.
+  // Items of 2 ms fill slices of 5 ms. Turns without any pass meanwhile, for as long as four slices, in between.
   expect(turns).toBeGreaterThan(50);
 });
 
