@@ -114,6 +114,12 @@ export const VARIABLES = {
     default: '`DATA_DIR`/media',
     description: 'Folder of uploaded media. Nodes that share a database must share this folder.',
   },
+  MEDIA_URL_TTL: {
+    schema: wholeNumber(1, 604_800).default(3_600),
+    default: '3600',
+    description:
+      'Longest lifetime of a `Media.url`, in seconds; at least three quarters of it, unless the token of its query expires earlier.',
+  },
   MAX_UPLOAD_BYTES: {
     schema: wholeNumber(1).default(100 * 1024 * 1024),
     default: '104857600',

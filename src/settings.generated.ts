@@ -108,6 +108,12 @@ export interface Settings {
    */
   readonly MEDIA_DIR?: SettingValue;
   /**
+   * Longest lifetime of a `Media.url`, in seconds; at least three quarters of it, unless the token of its query expires earlier.
+   *
+   * Default: 3600
+   */
+  readonly MEDIA_URL_TTL?: SettingValue;
+  /**
    * Largest accepted upload, in bytes.
    *
    * Default: 104857600

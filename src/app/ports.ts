@@ -4,7 +4,8 @@ import type { BridgeDeps } from '../bridge/deps.ts';
 import * as accounts from '../domain/accounts.ts';
 import { findConversationsById } from '../domain/conversations.ts';
 import type { Deps } from '../domain/deps.ts';
-import * as media from '../domain/media.ts';
+import { openMedia, openMediaByUrl, requireUrlHolder } from '../domain/media-downloads.ts';
+import { uploadMedia } from '../domain/media.ts';
 import { followSession, openSession, renewSession } from '../domain/sessions.ts';
 import { openStream } from '../events/open-stream.ts';
 import { findToken, findTokenInRequest, firstOf } from '../gateway/bearer-token.ts';
@@ -83,9 +84,11 @@ export async function createPorts(
     openSession: (token, address) => openSession(deps, token, address),
     renewSession: (former, token, address) => renewSession(deps, former, token, address),
     uploadMedia: (actor, upload) =>
-      deps.databaseShares.run(actorKey(actor), () => media.uploadMedia(deps, actor, upload)),
-    openMedia: (actor, id) =>
-      deps.databaseShares.run(actorKey(actor), () => media.openMedia(deps, actor, id)),
+      deps.databaseShares.run(actorKey(actor), () => uploadMedia(deps, actor, upload)),
+    openMedia: (actor, id) => deps.databaseShares.run(actorKey(actor), () => openMedia(deps, actor, id)),
+    requireUrlHolder: (id, signature) => requireUrlHolder(deps, id, signature),
+    openMediaByUrl: (holder, id) =>
+      deps.databaseShares.run(actorKey(holder), () => openMediaByUrl(deps, holder, id)),
   };
 }
 

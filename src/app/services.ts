@@ -26,12 +26,10 @@ import { createAccountConnections } from '../services/account-connections.ts';
 import { boundLog } from '../services/bounded-log.ts';
 import { createChannelUsage } from '../services/channel-usage.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
-import { resolveMediaDir } from '../services/data-dir.ts';
 import type { Authenticate } from '../services/authenticate.ts';
 import { createMailer } from '../services/mailer.ts';
 import { createLoginAttempts } from '../services/login-attempts.ts';
-import { createFolderStorage } from '../services/media-storage-fs.ts';
-import type { MediaStorage } from '../services/media-storage.ts';
+import { createMediaUrls } from '../services/media-urls.ts';
 import { createPasswords } from '../services/passwords.ts';
 import { createPresence } from '../services/presence.ts';
 import { createOperationLimits } from '../services/operation-limits.ts';
@@ -44,10 +42,11 @@ import { createUploadLimits } from '../services/upload-limits.ts';
 import { createTracing } from '../tracing.ts';
 import type { Tracing } from '../tracing.ts';
 import { DatabaseClock, nodeClock } from '../services/wall-clock.ts';
+import { openMediaStorage } from './media-storage.ts';
 import { openOperators } from './operators.ts';
 import type { OwnNode } from './operators.ts';
 import { createTypingPublisher } from '../services/typing-publisher.ts';
-import { openTokens } from './tokens.ts';
+import { createConfiguredTokens, openSecrets } from './tokens.ts';
 import { initializeLabels, reportServices } from './report-services.ts';
 
 export interface ServicesOptions {
@@ -121,7 +120,8 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       onLastConnection: typing.endAll,
     }),
   );
-  const tokens = await openTokens({ ...options, dataDir, clock, log });
+  const secrets = await openSecrets(config, dataDir);
+  const tokens = createConfiguredTokens({ ...options, secrets, clock, log });
   const mediaStorage = await openMediaStorage(config, dataDir, kind, stack);
   const operationLimits = createOperationLimits({
     enabled: config.RATE_LIMITS === 'on',
@@ -185,6 +185,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       batchedReads,
       presence,
       mediaStorage,
+      mediaUrls: createMediaUrls({ secrets, ttlSeconds: config.MEDIA_URL_TTL, now: () => clock.now() }),
       uploadLimits: createUploadLimits({
         db,
         log,
@@ -254,19 +255,6 @@ function openConfiguredDatabase(
   return requireForStartup(
     `Cannot open the database${describeUrl(url)} (DATABASE_URL)`,
     openDatabase({ kind: 'postgres', url, listenUrl, poolSize }, log, tracing),
-  );
-}
-
-async function openMediaStorage(
-  config: Config,
-  dataDir: string | undefined,
-  databaseKind: Database['kind'],
-  stack: AsyncDisposableStack,
-): Promise<MediaStorage> {
-  const dir = config.MEDIA_DIR ?? (await resolveMediaDir(dataDir, stack));
-  const isShared = databaseKind === 'postgres';
-  return stack.use(
-    await requireForStartup(`Cannot store media in ${dir} (MEDIA_DIR)`, createFolderStorage(dir, isShared)),
   );
 }
 

@@ -18,24 +18,25 @@ export interface TokensOptions {
   readonly config: Config;
   /** Authenticates tokens that the gateway did not issue. */
   readonly authenticate?: Authenticate | undefined;
-  readonly dataDir: string | undefined;
+  /** HS256 secrets of account tokens: the first one signs. */
+  readonly secrets: readonly string[];
   readonly clock: WallClock;
   readonly log: Logger;
 }
 
-/** Opens the tokens of this gateway and of its identity providers. */
-export async function openTokens({
-  config,
-  authenticate,
-  dataDir,
-  clock,
-  log,
-}: TokensOptions): Promise<Tokens> {
+/** Returns the secrets of AUTH_SECRET, or the one that is generated for the data folder. */
+export const openSecrets = async (
+  { AUTH_SECRET: secrets }: Config,
+  dataDir: string | undefined,
+): Promise<readonly string[]> =>
+  secrets ?? [await requireForStartup('Cannot sign tokens', loadOrCreateSecret(dataDir))];
+
+/** Creates the tokens of this gateway and of its identity providers. */
+export function createConfiguredTokens({ config, authenticate, secrets, clock, log }: TokensOptions): Tokens {
   warnOfExternalTokens(config, log);
   const now = () => clock.now();
   return createTokens({
-    secret:
-      config.AUTH_SECRET ?? (await requireForStartup('Cannot sign tokens', loadOrCreateSecret(dataDir))),
+    secret: secrets,
     deviceSecret: config.AUTH_DEVICE_SECRET,
     jwks: readJwksSettings(config),
     verifyByHost:

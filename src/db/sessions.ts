@@ -5,16 +5,15 @@ import { compileOnce } from './compile-once.ts';
 import type { Db, Tx } from './database.ts';
 import type { Timestamp } from './tables.ts';
 import { now } from './sql.ts';
-import type { ActorKind, ActorRef, Session } from '../actor.ts';
+import type { ActorKind, ActorRef, Session, SessionFamily } from '../actor.ts';
 
 /** More than the clock of a node may differ before it uses the database's (`services/wall-clock.ts`). */
 const MAX_CLOCK_OFFSET = sql`interval '30 seconds'`;
 
 /** The claims of a token that are checked against the database. */
-export type TokenCheck = Pick<
-  Session,
-  'actor' | 'tokenId' | 'issuedAt' | 'family' | 'generation' | 'isExternal'
->;
+export type TokenCheck = Pick<Session, 'actor' | 'tokenId' | 'issuedAt' | 'generation' | 'isExternal'> & {
+  readonly family?: Pick<SessionFamily, 'id'> | undefined;
+};
 
 /** The checked properties of each token, in the order of `TOKEN_COLUMNS`; null where there is none. */
 const toTokenColumns = (tokens: readonly (TokenCheck | undefined)[]) =>

@@ -3,6 +3,7 @@ import type { AccountBlock } from '../db/account-blocks.ts';
 import * as devices from '../db/devices.ts';
 import { findActiveBySubject } from '../db/external-subjects.ts';
 import * as sessions from '../db/sessions.ts';
+import type { TokenCheck } from '../db/sessions.ts';
 import type { Device, User } from '../db/tables.ts';
 import { upgradePasswordHash } from '../db/passwords.ts';
 import { DomainError, forbidden, unauthenticated } from '../errors.ts';
@@ -53,7 +54,7 @@ async function authenticateToken(deps: Deps, token: string): Promise<Session> {
   const { tokenId, issuedAt, expiresAt } = verified;
   if (verified.kind === 'local') {
     const { actor, family, generation } = verified;
-    if (isLocked(deps, actor) || !(await deps.batchedReads.isActive(verified))) throw invalidToken();
+    if (!(await isActiveSession(deps, verified))) throw invalidToken();
     return { actor, tokenId, issuedAt, expiresAt, family, generation };
   }
   const { identity } = verified;
@@ -61,6 +62,10 @@ async function authenticateToken(deps: Deps, token: string): Promise<Session> {
   const id = existingId ?? (await provisionUser(deps, identity, verified));
   return { actor: { kind: 'user', id }, tokenId, issuedAt, expiresAt, isExternal: true };
 }
+
+/** Checks that neither a session nor its token is revoked, and that its account is neither deleted nor blocked nor locked. */
+export const isActiveSession = async (deps: Deps, session: TokenCheck): Promise<boolean> =>
+  !isLocked(deps, session.actor) && (await deps.batchedReads.isActive(session));
 
 const isLocked = ({ lockedUsers }: Deps, actor: ActorRef): boolean =>
   actor.kind === 'user' && lockedUsers.has(actor.id);

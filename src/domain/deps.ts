@@ -21,6 +21,7 @@ import type { SecurityLog } from '../services/security-log.ts';
 import type { Presence } from '../services/presence.ts';
 import type { SendBatcher } from './send-batch.ts';
 import type { MediaStorage } from '../services/media-storage.ts';
+import type { MediaUrls } from '../services/media-urls.ts';
 import type { Tokens } from '../services/tokens.ts';
 import type { WallClock } from '../services/wall-clock.ts';
 import type { TypingPublisher } from '../services/typing-publisher.ts';
@@ -43,6 +44,7 @@ export interface Deps {
   readonly batchedReads: BatchedReads;
   readonly presence: Presence;
   readonly mediaStorage: MediaStorage;
+  readonly mediaUrls: MediaUrls;
   readonly uploadLimits: UploadLimits;
   readonly rateLimits: RateLimits;
   readonly operationLimits: OperationLimits;

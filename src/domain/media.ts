@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { findBlock } from '../db/account-blocks.ts';
 import * as rows from '../db/media.ts';
@@ -13,15 +12,10 @@ import type { MediaId, MessageId } from '../ids.ts';
 import { requireAuthor } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
 import { FileTooLargeError } from '../services/media-storage.ts';
-import type { ByteRange, StoredFile } from '../services/media-storage.ts';
+import type { StoredFile } from '../services/media-storage.ts';
 import { removeUnusedFiles } from '../services/retention.ts';
 import type { ActorRef } from '../actor.ts';
 import { looksEmpty } from '../lib/text.ts';
-
-/** Returns a media. Throws NOT_FOUND unless the actor may read its message. */
-export async function requireMedia(deps: Deps, actor: ActorRef, id: MediaId): Promise<Media> {
-  return (await requireReadable(deps, actor, id)).media;
-}
 
 /** Finds the media of messages, in the order of sending, without an access check. */
 export async function findMediaByMessages(
@@ -110,39 +104,6 @@ async function recordUpload(
     unit.emit({ type: 'media.uploaded', uploaded, message: current, author, media });
     return uploaded;
   });
-}
-
-const VERSION_LENGTH = 27;
-
-/** A stored file, to be served whole or in part. */
-export interface OpenedMedia {
-  readonly media: Media;
-  /** Identifies the content: a replaced file has another version. */
-  readonly version: string;
-  readonly size: number;
-  readonly contentType: string;
-  /** Opens the file, or a range of it. The caller consumes or destroys the stream. */
-  read(range?: ByteRange): Promise<Readable>;
-}
-
-/** Opens the file of a media. Throws NOT_FOUND unless the actor may read it and it is uploaded. */
-export async function openMedia(deps: Deps, actor: ActorRef, id: MediaId): Promise<OpenedMedia> {
-  const { media, storageName } = await requireReadable(deps, actor, id);
-  if (storageName === null || media.size === null || media.contentType === null) throw notFound('The media');
-  return {
-    media,
-    // Hashed: the storage name is internal.
-    version: createHash('sha256').update(storageName).digest('base64url').slice(0, VERSION_LENGTH),
-    size: media.size,
-    contentType: media.contentType,
-    read: (range) => deps.mediaStorage.read(storageName, range),
-  };
-}
-
-async function requireReadable(deps: Deps, actor: ActorRef, id: MediaId) {
-  const found = await rows.findReadable(deps.db, actor, id);
-  if (found === undefined) throw notFound('The media');
-  return found;
 }
 
 const MAX_FILENAME_LENGTH = 120;

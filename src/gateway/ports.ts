@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import type { ActorRef, Session } from '../actor.ts';
 import type { Deps } from '../domain/deps.ts';
-import type { OpenedMedia, Upload } from '../domain/media.ts';
+import type { OpenedMedia } from '../domain/media-downloads.ts';
+import type { Upload } from '../domain/media.ts';
 import type { LiveSession } from '../domain/sessions.ts';
 import type { MediaId } from '../ids.ts';
 import type { ByteLedgers } from '../lib/byte-ledger.ts';
@@ -37,6 +38,10 @@ export interface Ports {
   renewSession(former: Session, token: string, address: string): Promise<LiveSession>;
   uploadMedia(actor: ActorRef, upload: Upload): Promise<unknown>;
   openMedia(actor: ActorRef, id: MediaId): Promise<OpenedMedia>;
+  /** Returns the account that a signed URL of the file was made for. Throws FORBIDDEN. */
+  requireUrlHolder(id: MediaId, signature: string): Promise<ActorRef>;
+  /** Opens a file for the holder of a signed URL. Throws FORBIDDEN. */
+  openMediaByUrl(holder: ActorRef, id: MediaId): Promise<OpenedMedia>;
 }
 
 /** Returns a signal that the end of the session aborts, with its `EndReason`. Costs memory: not for idle connections. */

@@ -1,8 +1,9 @@
+import { signMediaUrl } from '../domain/media-downloads.ts';
 import { uploadMedia } from '../domain/media.ts';
 import { requireMessage } from '../domain/messages.ts';
 import { invalidInput } from '../errors.ts';
 import { builder, perActor } from './builder.ts';
-import { requireActor } from './context.ts';
+import { requireActor, requireSession } from './context.ts';
 import { requireId } from './global-id.ts';
 import { Media, Message } from './refs.ts';
 
@@ -42,9 +43,10 @@ Media.implement({
     }),
     url: t.string({
       nullable: true,
+      ...perActor,
       description:
-        'Path on this server to GET the file from, with the same `Authorization` header; null until uploaded.',
-      resolve: ({ id, uploadedAt }) => (uploadedAt === null ? null : `/media/${id}`),
+        'Path on this server to GET the file from, without a header: for `<img>`, `<video>` and links; with `&download` a browser saves it. It is signed for you, expires after `MEDIA_URL_TTL` at the latest, and is 403 as soon as you may no longer read the file or your session ends. Null until uploaded.',
+      resolve: (media, _args, context) => signMediaUrl(context.deps, requireSession(context), media),
     }),
     message: t.field({
       type: Message,

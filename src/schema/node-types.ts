@@ -4,7 +4,7 @@ import { requireConversation, requireParticipant } from '../domain/conversations
 import type { Deps } from '../domain/deps.ts';
 import { requireDevice } from '../domain/devices.ts';
 import { requireInvitation } from '../domain/invitations.ts';
-import { requireMedia } from '../domain/media.ts';
+import { requireMedia } from '../domain/media-downloads.ts';
 import { requireMessage } from '../domain/messages.ts';
 import type { ActorRef } from '../actor.ts';
 import { encodeGlobalId } from '../ids.ts';

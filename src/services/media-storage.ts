@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
-import { fileTypeFromBuffer } from 'file-type';
 import { DomainError } from '../errors.ts';
+import { detectContentType, SNIFFED_BYTES } from './content-type.ts';
 
 /** A byte range, both ends inclusive. */
 export interface ByteRange {
@@ -43,12 +43,6 @@ export interface ContentInspector {
   describe(): Promise<Omit<StoredFile, 'name'>>;
 }
 
-/** file-type needs at most this much to detect a type. */
-const SNIFFED_BYTES = 4100;
-const UNKNOWN_TYPE = 'application/octet-stream';
-/** Served as `UNKNOWN_TYPE`: a browser would run scripts in them on our origin. */
-const ACTIVE_TYPES = /\b(html|xml)\b/;
-
 /** Measures, limits and sniffs content while it streams to a driver. */
 export function inspectContent(maxBytes: number): ContentInspector {
   let size = 0;
@@ -63,14 +57,8 @@ export function inspectContent(maxBytes: number): ContentInspector {
         yield chunk;
       }
     },
-    describe: async () => ({ size, contentType: await detectType(head) }),
+    describe: async () => ({ size, contentType: await detectContentType(head) }),
   };
-}
-
-async function detectType(head: Buffer): Promise<string> {
-  // file-type throws on some truncated files.
-  const type = await fileTypeFromBuffer(head).catch(() => undefined);
-  return type === undefined || ACTIVE_TYPES.test(type.mime) ? UNKNOWN_TYPE : type.mime;
 }
 
 export class FileTooLargeError extends DomainError {

@@ -1,11 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { SignJWT } from 'jose';
+import { SignJWT, decodeJwt } from 'jose';
+import type { JWTPayload } from 'jose';
+import type { ActorRef } from '../../src/actor.ts';
 import {
   createCircle,
   createConversation,
   createDevice,
   createGraphqlClient,
 } from '../../src/testing/index.ts';
+import { parseId } from '../../src/ids.ts';
+import type { DeviceId, UserId } from '../../src/ids.ts';
+import { createMediaUrls } from '../../src/services/media-urls.ts';
 import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { createOperator } from '../harness/operator.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
@@ -122,7 +127,11 @@ export async function createFixture(app: TestGateway): Promise<Fixture> {
   return {
     app,
     tokenOf: (actor) => tokens[actor],
-    idsFor: (actor) => ({ ...ids, ...(ownMessages[actor] ?? adminMessage) }),
+    idsFor: (actor) => ({
+      ...ids,
+      ...(ownMessages[actor] ?? adminMessage),
+      mediaUrl: signMediaUrl(tokens[actor], ids.media),
+    }),
     accounts: () => ({
       admin: admin.login,
       participant: participant.login,
@@ -163,6 +172,38 @@ const signExpiredToken = ({ legacyId }: TestAccount): Promise<string> =>
     .setIssuedAt(Math.floor(Date.now() / 1000) - 7200)
     .setExpirationTime(Math.floor(Date.now() / 1000) - 3600)
     .sign(new TextEncoder().encode(AUTH_SECRET));
+
+interface Claims {
+  readonly kind: 'user' | 'device';
+  readonly fam?: string;
+  readonly fam_exp?: number;
+  readonly gen?: number;
+}
+
+const actorOf = ({ kind, sub }: JWTPayload & Claims): ActorRef =>
+  kind === 'user' ? { kind, id: Number(sub) as UserId } : { kind, id: Number(sub) as DeviceId };
+
+const mediaUrls = createMediaUrls({ secrets: [AUTH_SECRET], ttlSeconds: 3600, now: () => Date.now() });
+
+/** Signs the URL of a media for the session of a token, which need not be valid; without one, returns it unsigned. */
+function signMediaUrl(token: string | undefined, globalId: string): string {
+  const id = parseId<'Media'>(globalId.split(':')[1]);
+  if (id === undefined) throw new Error(`Not the id of a media: ${globalId}`);
+  if (token === undefined) return `/media/${id}`;
+  const claims = decodeJwt<Claims>(token);
+  const { jti = '', exp = 0, iat = 0, fam, fam_exp: familyExpiry = 0 } = claims;
+  return mediaUrls.sign(
+    {
+      actor: actorOf(claims),
+      tokenId: jti,
+      issuedAt: iat * 1000,
+      expiresAt: exp * 1000,
+      family: fam === undefined ? undefined : { id: fam, endsAt: familyExpiry * 1000 },
+      generation: claims.gen,
+    },
+    id,
+  );
+}
 
 async function createRevokedToken(app: TestGateway, { login: email }: TestAccount): Promise<string> {
   const { login } = await app.graphql.run<{ login: { token: string } }>(

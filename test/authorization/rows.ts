@@ -23,6 +23,8 @@ export interface Ids {
   /** The message of the caller, and its file that is not uploaded yet; those of the admin for a caller without one. */
   readonly ownMessage: string;
   readonly ownMedia: string;
+  /** The path of the uploaded file, signed for the caller: `Media.url`, whether the caller may query it or not. */
+  readonly mediaUrl: string;
 }
 
 export interface Accounts {
@@ -48,7 +50,12 @@ export type Operation =
     }
   | { readonly type: 'mutation' | 'upload'; readonly document: CreateText; readonly isDestructive: boolean }
   | { readonly type: 'channel'; readonly channel: string; readonly payload: (ids: Ids) => object }
-  | { readonly type: 'http'; readonly method: 'GET' | 'POST'; readonly path: (ids: Ids) => string };
+  | {
+      readonly type: 'http';
+      readonly method: 'GET' | 'POST';
+      readonly path: (ids: Ids) => string;
+      readonly isWithoutToken?: boolean;
+    };
 
 export interface Row {
   /** The field, channel or path, as the schema, the table of channels or the router has it. */
@@ -290,6 +297,9 @@ const fields: readonly Row[] = [
     yes: PARTICIPANTS,
   }),
   field('Conversation.messages', throughConversation('messages { nodes { text } }'), { yes: PARTICIPANTS }),
+  field('Media.url', ({ media }) => `{ node(id: "${media}") { ... on Media { url } } }`, {
+    yes: PARTICIPANTS,
+  }),
   field('Media.message', ({ media }) => `{ node(id: "${media}") { ... on Media { message { text } } } }`, {
     yes: PARTICIPANTS,
   }),
@@ -597,6 +607,13 @@ const channels: readonly Row[] = [
 
 const media: readonly Row[] = [
   http('GET /media/', ({ media: id }) => `/media/${legacyId(id)}`, { yes: PARTICIPANTS }),
+  createRow(
+    { type: 'http', method: 'GET', path: ({ mediaUrl }) => mediaUrl, isWithoutToken: true },
+    'GET /media/: with the signature of `Media.url`',
+    { yes: PARTICIPANTS, UNAUTHENTICATED: 'anonymous' },
+    'FORBIDDEN',
+    'FORBIDDEN',
+  ),
   http('POST /media/upload/: of one’s own message', ({ ownMedia }) => `/media/upload/${legacyId(ownMedia)}`, {
     yes: PARTICIPANTS,
     FORBIDDEN: 'former',

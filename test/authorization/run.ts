@@ -62,7 +62,14 @@ export async function runCell(
     case 'channel':
       return { 'socket.io': await emit(url, token, operation, ids) };
     case 'http':
-      return { http: await request(url, token, operation.method, operation.path(ids)) };
+      return {
+        http: await request(
+          url,
+          operation.isWithoutToken === true ? undefined : token,
+          operation.method,
+          operation.path(ids),
+        ),
+      };
   }
 }
 

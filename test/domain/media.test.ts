@@ -10,6 +10,7 @@ import * as conversations from '../../src/domain/conversations.ts';
 import * as circles from '../../src/domain/circles.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import { splitFilename } from '../../src/domain/media.ts';
+import * as downloads from '../../src/domain/media-downloads.ts';
 import * as media from '../../src/domain/media.ts';
 import * as messages from '../../src/domain/messages.ts';
 import { sweep } from '../../src/services/retention.ts';
@@ -84,10 +85,10 @@ const firstMediaId = ({ media: [first] }: messages.SentMessage): MediaId => {
 
 async function readMedia(
   deps: Deps,
-  actor: Parameters<typeof media.openMedia>[1],
+  actor: Parameters<typeof downloads.openMedia>[1],
   id: MediaId,
 ): Promise<Buffer> {
-  return buffer(await (await media.openMedia(deps, actor, id)).read());
+  return buffer(await (await downloads.openMedia(deps, actor, id)).read());
 }
 
 test('an uploaded file is stored, published, and served with its detected type', async () => {
@@ -112,11 +113,11 @@ test('an uploaded file is stored, published, and served with its detected type',
     author: result.author,
     media: [uploaded],
   });
-  const opened = await media.openMedia(fixture.deps, fixture.users.bob.actor, id);
+  const opened = await downloads.openMedia(fixture.deps, fixture.users.bob.actor, id);
   expect(opened).toMatchObject({ media: uploaded, size: PNG.length, contentType: 'image/png' });
   expect(await buffer(await opened.read())).toEqual(PNG);
   expect(await buffer(await opened.read({ start: 1, end: 3 }))).toEqual(Buffer.from('PNG'));
-  expect(await media.requireMedia(fixture.deps, fixture.users.bob.actor, id)).toEqual(uploaded);
+  expect(await downloads.requireMedia(fixture.deps, fixture.users.bob.actor, id)).toEqual(uploaded);
 });
 
 test('the last file completes its message, and each upload publishes an event', async () => {
@@ -180,13 +181,15 @@ test('a file is readable by the conversation only, and only once uploaded', asyn
   await using fixture = await createMediaFixture();
   const { ann, bob, eve } = fixture.users;
   const id = firstMediaId(await fixture.send('a'));
-  await expect(media.openMedia(fixture.deps, bob.actor, id)).rejects.toThrow(errorWithCode('NOT_FOUND'));
-  expect(await media.requireMedia(fixture.deps, bob.actor, id)).toMatchObject({ uploadedAt: null });
+  await expect(downloads.openMedia(fixture.deps, bob.actor, id)).rejects.toThrow(errorWithCode('NOT_FOUND'));
+  expect(await downloads.requireMedia(fixture.deps, bob.actor, id)).toMatchObject({ uploadedAt: null });
   await fixture.upload(id, 'x');
-  await expect(media.openMedia(fixture.deps, eve.actor, id)).rejects.toThrow(errorWithCode('NOT_FOUND'));
-  await expect(media.requireMedia(fixture.deps, eve.actor, id)).rejects.toThrow(errorWithCode('NOT_FOUND'));
+  await expect(downloads.openMedia(fixture.deps, eve.actor, id)).rejects.toThrow(errorWithCode('NOT_FOUND'));
+  await expect(downloads.requireMedia(fixture.deps, eve.actor, id)).rejects.toThrow(
+    errorWithCode('NOT_FOUND'),
+  );
   const device = await createDevice(fixture.deps, fixture.circle, ann);
-  await expect(media.openMedia(fixture.deps, device, id)).rejects.toThrow(errorWithCode('NOT_FOUND'));
+  await expect(downloads.openMedia(fixture.deps, device, id)).rejects.toThrow(errorWithCode('NOT_FOUND'));
   await conversations.setDeviceAccess(fixture.deps, ann.actor, {
     conversationId: fixture.conversationId,
     allowed: true,
@@ -233,7 +236,9 @@ test('a file that is too large is rejected and leaves no partial file', async ()
   expect(produced).toBeLessThan(100_000);
   expect(await fixture.listFiles()).toEqual([]);
   await upload(Readable.from([Buffer.alloc(1_000)]));
-  expect(await media.requireMedia(fixture.deps, fixture.users.ann.actor, id)).toMatchObject({ size: 1_000 });
+  expect(await downloads.requireMedia(fixture.deps, fixture.users.ann.actor, id)).toMatchObject({
+    size: 1_000,
+  });
 });
 
 test('an aborted upload leaves no partial file, and keeps the earlier file', async () => {
@@ -429,23 +434,38 @@ test.each([
   ['an image', PNG, 'image/png'],
   ['a document', Buffer.from('%PDF-1.7\n'), 'application/pdf'],
   ['an empty file', Buffer.alloc(0), 'application/octet-stream'],
-  ['a text', Buffer.from('hello'), 'application/octet-stream'],
-  ['an HTML page', Buffer.from('<!doctype html><script>alert(1)</script>'), 'application/octet-stream'],
+  ['unknown bytes', Buffer.from('hello\0'), 'application/octet-stream'],
+  ['a text', Buffer.from('h\u00e9llo'), 'text/plain; charset=utf-8'],
+  [
+    'a text that is cut within a character',
+    Buffer.from(`${'x'.repeat(4099)}\u00e9`),
+    'text/plain; charset=utf-8',
+  ],
+  ['a text in UTF-16', Buffer.from('\ufeffhello', 'utf16le'), 'text/plain; charset=utf-16'],
+  ['a text in Latin 1', Buffer.from('h\u00e9llo', 'latin1'), 'text/plain'],
+  ['an HTML page', Buffer.from('<!doctype html><script>alert(1)</script>'), 'text/plain; charset=utf-8'],
   [
     'an XHTML page',
     Buffer.from('<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"/>'),
-    'application/octet-stream',
+    'text/plain; charset=utf-8',
   ],
   [
-    'an image that can run scripts',
-    Buffer.from('<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>'),
-    'application/octet-stream',
+    'an SVG image',
+    Buffer.from('<?xml version="1.0"?>\n<!-- a --><!-- b -->\n<svg xmlns="http://www.w3.org/2000/svg"/>'),
+    'image/svg+xml',
   ],
+  [
+    'an SVG image with a document type',
+    Buffer.from('<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" [ <!ENTITY a "b"> ]><svg/>'),
+    'image/svg+xml',
+  ],
+  ['a page with an image', Buffer.from('<html><svg></svg></html>'), 'text/plain; charset=utf-8'],
+  ['many comments', Buffer.from('<!---->'.repeat(500)), 'text/plain; charset=utf-8'],
 ])('%s is served with the type of its first bytes', async (_description, content, contentType) => {
   await using folder = await openTestStorage();
   // In chunks of one byte, as a slow client would send them.
   const chunks = [...content].map((byte) => Buffer.of(byte));
-  expect(await folder.storage.write(Readable.from(chunks), 1_000)).toMatchObject({
+  expect(await folder.storage.write(Readable.from(chunks), 10_000)).toMatchObject({
     contentType,
     size: content.length,
   });

@@ -102,15 +102,15 @@ test('an interrupted download resumes only if the file is unchanged', async () =
 });
 
 test.each([
-  ['plain.txt', 'attachment; filename=plain.txt'],
-  ['photo (1).png', 'attachment; filename="photo (1).png"'],
-  ["John's photo.png", `attachment; filename="John's photo.png"`],
-  ['été.txt', `attachment; filename=ete.txt; filename*=UTF-8''%C3%A9t%C3%A9.txt`],
+  ['plain.txt', 'inline; filename=plain.txt'],
+  ['photo (1).png', 'inline; filename="photo (1).png"'],
+  ["John's photo.png", `inline; filename="John's photo.png"`],
+  ['été.txt', `inline; filename=ete.txt; filename*=UTF-8''%C3%A9t%C3%A9.txt`],
   [
     "写真 (1)'*.txt",
-    `attachment; filename="_ (1)'*.txt"; filename*=UTF-8''%E5%86%99%E7%9C%9F%20%281%29%27%2A.txt`,
+    `inline; filename="_ (1)'*.txt"; filename*=UTF-8''%E5%86%99%E7%9C%9F%20%281%29%27%2A.txt`,
   ],
-  ['50%20.txt', `attachment; filename=50%20.txt; filename*=UTF-8''50%2520.txt`],
+  ['50%20.txt', `inline; filename=50%20.txt; filename*=UTF-8''50%2520.txt`],
 ])('%s has a Content-Disposition that every client understands', async (name, disposition) => {
   await using app = await startTestApp();
   const { download } = await storeFile(app, name);

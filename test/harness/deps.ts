@@ -16,6 +16,7 @@ import { createLoginAttempts } from '../../src/services/login-attempts.ts';
 import { createSecurityLog } from '../../src/services/security-log.ts';
 import { createSendBatcher } from '../../src/domain/send-batch.ts';
 import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
+import { createMediaUrls } from '../../src/services/media-urls.ts';
 import { createTokens } from '../../src/services/tokens.ts';
 import type { TokenSettings } from '../../src/services/tokens.ts';
 import { createUploadLimits } from '../../src/services/upload-limits.ts';
@@ -94,6 +95,11 @@ export async function createTestDeps({
     batchedReads: createBatchedReads(db),
     presence,
     mediaStorage: await createFolderStorage(folder),
+    mediaUrls: createMediaUrls({
+      secrets: [SECRET],
+      ttlSeconds: config.MEDIA_URL_TTL,
+      now: () => nodeClock.now(),
+    }),
     uploadLimits: createUploadLimits({ db, log, quotaBytes: config.UPLOAD_QUOTA_BYTES }),
     rateLimits: createRateLimits({ enabled: rateLimits }),
     operationLimits,

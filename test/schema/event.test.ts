@@ -181,7 +181,7 @@ test('every domain event has a type that exposes all its data', async () => {
     media: {
       filename: 'photo',
       extension: '.png',
-      url: expect.stringMatching(/^\/media\/\d+$/),
+      url: expect.stringMatching(/^\/media\/\d+\?signature=/),
       size: 7,
     },
   });

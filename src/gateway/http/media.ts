@@ -1,16 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { create } from 'content-disposition';
 import { actorKey } from '../../actor.ts';
-import type { OpenedMedia } from '../../domain/media.ts';
+import type { ActorRef } from '../../actor.ts';
+import type { OpenedMedia } from '../../domain/media-downloads.ts';
 import { ERROR_CODES, notFound, unauthenticated } from '../../errors.ts';
 import type { ErrorCode } from '../../errors.ts';
 import { parseId } from '../../ids.ts';
+import type { MediaId } from '../../ids.ts';
 import { KeyedSemaphore } from '../../lib/keyed-semaphore.ts';
 import { findTokenInHeaders } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
 import type { Ports } from '../ports.ts';
 import { identify } from '../identity.ts';
-import { pathOf } from './request-head.ts';
+import { pathOf, queryOf } from './request-head.ts';
 import { contentSecurityPolicy } from './response-headers.ts';
 import type { Route } from './router.ts';
 import { countUpload } from './held-bytes.ts';
@@ -22,15 +24,21 @@ import type { FileContent } from './send-content.ts';
 const UPLOADS = '/media/upload/';
 const DOWNLOADS = '/media/';
 
-/** Types served inline. Others are attachments, as HTML or SVG would run scripts in our origin. */
-const INLINE_TYPES = /^(image\/(png|jpeg|gif|webp|avif|bmp)|audio\/|video\/)/;
+/** Types that browsers show. Others are attachments: opened as a page, an SVG image would run its scripts in our origin. */
+const INLINE_TYPES = /^(image\/(png|jpeg|gif|webp|avif|bmp)|audio\/|video\/|text\/plain\b)/;
+
+type Messages = Partial<Record<ErrorCode, string>>;
 
 /** Legacy apps show these texts to users, so they must stay as they are. */
-const LEGACY_MESSAGES: Partial<Record<ErrorCode, string>> = {
+const LEGACY_MESSAGES: Messages = {
   NOT_FOUND: 'Media introuvable',
-  FORBIDDEN: 'Vous ne pouvez pas upload ce media',
   RATE_LIMITED: 'Trop de requetes',
   UNAUTHENTICATED: 'Token invalide, authentifiez vous a nouveau',
+};
+
+const UPLOAD_MESSAGES: Messages = {
+  ...LEGACY_MESSAGES,
+  FORBIDDEN: 'Vous ne pouvez pas upload ce media',
 };
 
 /** Concurrent downloads of one account, beyond which they wait: each holds 128 KB while its client does not read. */
@@ -59,7 +67,8 @@ export function mediaRoutes(ports: Ports): Route[] {
 
 async function upload(ports: Ports, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
-    const { actor, mediaId } = await readSubject(ports, request, UPLOADS);
+    const actor = await requireActor(ports, request);
+    const mediaId = requireMediaId(request, UPLOADS);
     await receiveFile(
       request,
       ({ part, filename, content }) =>
@@ -69,7 +78,7 @@ async function upload(ports: Ports, request: IncomingMessage, response: ServerRe
     sendJson(response, 200, { success: true });
   } catch (error) {
     drainRequest(request);
-    sendError(ports, response, error);
+    sendError(ports, response, error, UPLOAD_MESSAGES);
   }
 }
 
@@ -80,45 +89,72 @@ async function download(
   response: ServerResponse,
 ): Promise<void> {
   try {
-    const { actor, mediaId } = await readSubject(ports, request, DOWNLOADS);
+    const { reader, open } = await findReader(ports, request);
     response.appendHeader('vary', 'Authorization');
-    await downloads.run(actorKey(actor), async () => {
-      if (!response.closed)
-        await sendContent(request, response, contentOf(await ports.openMedia(actor, mediaId)));
+    const isDownload = queryOf(request).has('download');
+    await downloads.run(actorKey(reader), async () => {
+      if (!response.closed) await sendContent(request, response, contentOf(await open(), isDownload));
     });
   } catch (error) {
-    sendError(ports, response, error);
+    sendError(ports, response, error, LEGACY_MESSAGES);
   }
 }
 
-async function readSubject(ports: Ports, request: IncomingMessage, folder: string) {
-  const { session, tokenProblem } = await identify(
-    ports,
-    request,
-    findTokenInHeaders(request),
-    ports.authenticate,
-  );
-  if (session === undefined) throw unauthenticated(tokenProblem);
-  const { actor } = session;
-  const mediaId = parseId<'Media'>(pathOf(request).slice(folder.length));
-  if (mediaId === undefined) throw notFound('The media');
-  return { actor, mediaId };
+interface Reader {
+  readonly reader: ActorRef;
+  open(): Promise<OpenedMedia>;
 }
 
-function sendError({ formatError }: Ports, response: ServerResponse, thrown: unknown): void {
+/** Finds the account that downloads: by the token in the headers, or by the signature of the URL. */
+async function findReader(ports: Ports, request: IncomingMessage): Promise<Reader> {
+  const signature = queryOf(request).get('signature');
+  const { session, tokenProblem } = await identifyByHeader(ports, request);
+  if (session === undefined && signature === null) throw unauthenticated(tokenProblem);
+  const mediaId = requireMediaId(request, DOWNLOADS);
+  if (session !== undefined)
+    return { reader: session.actor, open: () => ports.openMedia(session.actor, mediaId) };
+  const holder = await ports.requireUrlHolder(mediaId, signature ?? '');
+  ports.connectionSlots.identify(request.socket, holder);
+  return { reader: holder, open: () => ports.openMediaByUrl(holder, mediaId) };
+}
+
+async function requireActor(ports: Ports, request: IncomingMessage): Promise<ActorRef> {
+  const { session, tokenProblem } = await identifyByHeader(ports, request);
+  if (session === undefined) throw unauthenticated(tokenProblem);
+  return session.actor;
+}
+
+const identifyByHeader = (ports: Ports, request: IncomingMessage) =>
+  identify(ports, request, findTokenInHeaders(request), ports.authenticate);
+
+function requireMediaId(request: IncomingMessage, folder: string): MediaId {
+  const id = parseId<'Media'>(pathOf(request).slice(folder.length));
+  if (id === undefined) throw notFound('The media');
+  return id;
+}
+
+function sendError(
+  { formatError }: Ports,
+  response: ServerResponse,
+  thrown: unknown,
+  messages: Messages,
+): void {
   const error = formatError(thrown);
   const code = codeOf(error) ?? 'INTERNAL';
   const [status, message] =
     thrown instanceof NoFileError
       ? [404, NO_FILE_MESSAGE]
-      : [ERROR_CODES[code].http, LEGACY_MESSAGES[code] ?? error.message];
+      : [ERROR_CODES[code].http, messages[code] ?? error.message];
   if (response.headersSent) return void response.destroy();
   setRetryAfter(response, [error]);
   sendJson(response, status, { success: false, message, ...error.extensions, code });
 }
 
-function contentOf({ media, version, size, contentType, read }: OpenedMedia): FileContent {
-  const type = INLINE_TYPES.test(contentType) ? 'inline' : 'attachment';
+function contentOf(
+  { media, version, size, contentType, read }: OpenedMedia,
+  isDownload: boolean,
+): FileContent {
+  const type = INLINE_TYPES.test(contentType) && !isDownload ? 'inline' : 'attachment';
   return {
     size,
     etag: `"${version}"`,
@@ -128,7 +164,8 @@ function contentOf({ media, version, size, contentType, read }: OpenedMedia): Fi
       'content-disposition': dispositionOf(`${media.filename ?? 'file'}${media.extension ?? ''}`, type),
       // Caches must revalidate: read access can end at any time.
       'cache-control': 'private, no-cache',
-      'content-security-policy': `sandbox; ${contentSecurityPolicy([])}`,
+      // With the styles of SVG images.
+      'content-security-policy': `sandbox; ${contentSecurityPolicy(["style-src 'unsafe-inline'"])}`,
     },
     read,
   };

@@ -10,6 +10,12 @@ const UNRESERVED = /[\w.~-]/;
 /** Returns the path of a request without the query, which may hold tokens. */
 export const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?', 1)[0] ?? '/';
 
+/** Returns the parameters of the query. */
+export function queryOf({ url = '/' }: IncomingMessage): URLSearchParams {
+  const start = url.indexOf('?');
+  return new URLSearchParams(start < 0 ? '' : url.slice(start + 1));
+}
+
 /** Returns the path that a request has once its head is normalised. */
 export function normalizedPathOf({ url = '/' }: IncomingMessage): string {
   const [, , rest] = ABSOLUTE_FORM.exec(url) ?? [];
