@@ -11,8 +11,10 @@ export interface Proxy extends AsyncDisposable {
 }
 
 export interface Nginx extends Proxy {
-  /** Applies other directives to new requests. Those in flight, and WebSockets, keep the former ones. */
-  reload(directivesOf: (port: number) => string): Promise<void>;
+  /** Options of the program with which it uses this server's configuration. */
+  readonly options: readonly string[];
+  /** Applies other directives, or the same files again, to new requests. Those in flight, and WebSockets, keep the former ones. */
+  reload(directivesOf?: (port: number) => string): Promise<void>;
 }
 
 /** Starts nginx in front of a server, with these directives beside `proxy_pass`. */
@@ -42,18 +44,14 @@ export async function startNginxWith(directivesOf: (port: number) => string): Pr
     }`,
     );
   await configure(directivesOf(port));
-  const child = spawn(
-    requireProgram('nginx'),
-    ['-p', dir, '-c', join(dir, 'nginx.conf'), '-e', join(dir, 'error.log')],
-    {
-      stdio: 'inherit',
-    },
-  );
+  const options = ['-p', dir, '-c', join(dir, 'nginx.conf'), '-e', join(dir, 'error.log')];
+  const child = spawn(requireProgram('nginx'), options, { stdio: 'inherit' });
   const exited = once(child, 'exit');
   await waitForPort(port);
   return {
     url: `http://127.0.0.1:${port}`,
-    async reload(newDirectivesOf) {
+    options,
+    async reload(newDirectivesOf = directivesOf) {
       await configure(newDirectivesOf(port));
       child.kill('SIGHUP');
     },

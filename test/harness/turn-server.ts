@@ -10,6 +10,8 @@ import { findFreePort } from './ports.ts';
 
 export interface TurnServer extends AsyncDisposable {
   readonly port: number;
+  /** Has it read its certificate again, soon after. */
+  reloadCertificate(): void;
 }
 
 /** Starts coturn with this configuration, on the loopback interface only. */
@@ -41,6 +43,7 @@ export async function startTurnServer(configuration: string): Promise<TurnServer
   await vi.waitFor(() => requestStun(port), { timeout: 20_000 });
   return {
     port,
+    reloadCertificate: () => void server.kill('SIGUSR2'),
     async [Symbol.asyncDispose]() {
       server.kill('SIGKILL');
       await exit;
