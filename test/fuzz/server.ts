@@ -17,8 +17,14 @@ export interface FuzzServer extends AsyncDisposable {
   expectHealthy(): Promise<void>;
 }
 
-export async function startFuzzServer(env: Readonly<Record<string, string>> = {}): Promise<FuzzServer> {
-  const program = startProgram([process.execPath, ...ARGUMENTS], {
+/** The argument of Node.js with which a server works as under load. */
+export const BUSY_TURNS = '--import=./test/fuzz/busy-turns.ts';
+
+export async function startFuzzServer(
+  env: Readonly<Record<string, string>> = {},
+  nodeArguments: readonly string[] = [],
+): Promise<FuzzServer> {
+  const program = startProgram([process.execPath, ...nodeArguments, ...ARGUMENTS], {
     ...PROGRAM_ENV,
     HOST: '127.0.0.1',
     PORT: '0',
