@@ -263,6 +263,10 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
   'participant.joined': [],
   'participant.promoted': [],
   'session.ended': [],
+  'call.started': [],
+  'call.participant-joined': [],
+  'call.participant-left': [],
+  'call.ended': [],
   'account.deleted': [],
 };
 

@@ -10,6 +10,8 @@ export type ConversationId = Id<'Conversation'>;
 export type ParticipantId = Id<'Participant'>;
 export type MessageId = Id<'Message'>;
 export type MediaId = Id<'Media'>;
+export type CallId = Id<'Call'>;
+export type CallParticipantId = Id<'CallParticipant'>;
 export type AuditEntryId = Id<'AuditEntry'>;
 
 /** Returns the short form of a node's id, which is unique enough among the nodes of a cluster. */

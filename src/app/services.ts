@@ -9,6 +9,7 @@ import { createEventLog } from '../db/event-log.ts';
 import { createPartitions } from '../db/log-partitions.ts';
 import { findDemoAccounts, isDemoAllowed } from '../domain/demo-policy.ts';
 import type { Deps } from '../domain/deps.ts';
+import { removeExpired } from '../domain/call-participation.ts';
 import { createSendBatcher } from '../domain/send-batch.ts';
 import { createBus } from '../events/bus.ts';
 import type { Bus, Listener } from '../events/bus.ts';
@@ -24,6 +25,7 @@ import { requireForStartup } from '../lib/startup-error.ts';
 import type { Logger } from '../log.ts';
 import { createAccountConnections } from '../services/account-connections.ts';
 import { boundLog } from '../services/bounded-log.ts';
+import { CallLeases } from '../services/call-leases.ts';
 import { createChannelUsage } from '../services/channel-usage.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
 import type { Authenticate } from '../services/authenticate.ts';
@@ -120,6 +122,15 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       onLastConnection: typing.endAll,
     }),
   );
+  const callLeases = stack.use(
+    new CallLeases({
+      db,
+      control,
+      log,
+      nodeId,
+      removeExpired: (conversationId) => removeExpired({ db, bus, topicLocks }, conversationId),
+    }),
+  );
   const secrets = await openSecrets(config, dataDir);
   const tokens = createConfiguredTokens({ ...options, secrets, clock, log });
   const mediaStorage = await openMediaStorage(config, dataDir, kind, stack);
@@ -184,6 +195,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       tokens,
       batchedReads,
       presence,
+      callLeases,
       mediaStorage,
       mediaUrls: createMediaUrls({ secrets, ttlSeconds: config.MEDIA_URL_TTL, now: () => clock.now() }),
       uploadLimits: createUploadLimits({

@@ -19,6 +19,7 @@ import { operators } from './migrations/0011-operators.ts';
 import { nodeNames } from './migrations/0012-node-names.ts';
 import { lockedNodes } from './migrations/0013-locked-nodes.ts';
 import { auditNodeNames } from './migrations/0014-audit-node-names.ts';
+import { calls } from './migrations/0015-calls.ts';
 import type { Tables } from './tables.ts';
 
 export interface Migration extends KyselyMigration {
@@ -45,6 +46,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0012-node-names': nodeNames,
   '0013-locked-nodes': lockedNodes,
   '0014-audit-node-names': auditNodeNames,
+  '0015-calls': calls,
 };
 
 /** The lock that Kysely's migrator takes, with which earlier releases migrated. */

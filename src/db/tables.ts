@@ -1,7 +1,9 @@
 import type { ColumnType, Generated, GeneratedAlways, Selectable } from 'kysely';
-import type { ActorKind } from '../actor.ts';
+import type { ActorKind, ActorRef } from '../actor.ts';
 import type {
   AuditEntryId,
+  CallId,
+  CallParticipantId,
   CircleId,
   ConversationId,
   DeviceId,
@@ -296,6 +298,29 @@ export interface PresenceTable {
   online: boolean;
 }
 
+/** Calls in progress: at most one in each conversation. */
+export interface CallsTable {
+  id: GeneratedAlways<CallId>;
+  conversationId: ConversationId;
+  startedAt: CreatedAt;
+}
+
+/** Participants of calls: one row for each device or program of an account. */
+export interface CallParticipantsTable {
+  id: GeneratedAlways<CallParticipantId>;
+  callId: CallId;
+  actorKind: ActorKind;
+  actorId: number;
+  /** Whether it takes part by `webrtc_forward`. */
+  isLegacy: boolean;
+  idempotencyKey: string | null;
+  /** The node that extends it. */
+  nodeId: string;
+  joinedAt: CreatedAt;
+  /** After this it has left. */
+  expiresAt: Timestamp;
+}
+
 /** Uses of legacy channels by day and account. */
 export interface ChannelUsesTable {
   day: string;
@@ -372,6 +397,8 @@ export interface Tables {
   nodes: NodesTable;
   leases: LeasesTable;
   presence: PresenceTable;
+  calls: CallsTable;
+  callParticipants: CallParticipantsTable;
   channelUses: ChannelUsesTable;
   auditLog: AuditLogTable;
   accountBlocks: AccountBlocksTable;
@@ -407,4 +434,12 @@ export type CircleInvitation = Omit<Invitation, 'userId'> & {
 export type Conversation = Selectable<ConversationsTable>;
 export type Participant = Selectable<ParticipantsTable>;
 export type Message = Selectable<MessagesTable>;
+export type Call = Selectable<CallsTable>;
+/** A participant as others see it. */
+export interface CallParticipant {
+  readonly id: CallParticipantId;
+  readonly callId: CallId;
+  readonly actor: ActorRef;
+  readonly joinedAt: Timestamp;
+}
 export type Media = Omit<Selectable<MediaTable>, 'storageName'>;

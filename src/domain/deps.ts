@@ -19,6 +19,7 @@ import type { LoginAttempts } from '../services/login-attempts.ts';
 import type { Passwords } from '../services/passwords.ts';
 import type { SecurityLog } from '../services/security-log.ts';
 import type { Presence } from '../services/presence.ts';
+import type { CallLeases } from '../services/call-leases.ts';
 import type { SendBatcher } from './send-batch.ts';
 import type { MediaStorage } from '../services/media-storage.ts';
 import type { MediaUrls } from '../services/media-urls.ts';
@@ -43,6 +44,7 @@ export interface Deps {
   readonly tokens: Tokens;
   readonly batchedReads: BatchedReads;
   readonly presence: Presence;
+  readonly callLeases: CallLeases;
   readonly mediaStorage: MediaStorage;
   readonly mediaUrls: MediaUrls;
   readonly uploadLimits: UploadLimits;

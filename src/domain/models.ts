@@ -1,5 +1,7 @@
 /** Row types for `schema/`, which may not import `db/`. */
 export type {
+  Call,
+  CallParticipant,
   Circle,
   CircleInvitation,
   Conversation,

@@ -1,5 +1,7 @@
 import type { ActorRow } from '../db/actors.ts';
 import type {
+  Call,
+  CallParticipant,
   Circle,
   Conversation,
   Device,
@@ -80,6 +82,28 @@ export type CircleEvent =
   /** `online` is the device's last state: its removal emits no `presence` event. */
   | { readonly type: 'device.removed'; readonly device: Device; readonly online: boolean };
 
+/** Why a participant left a call: by request, its connection closed, or its access to the conversation ended. */
+export type CallLeaveReason = 'LEFT' | 'DISCONNECTED' | 'REMOVED';
+
+/** The account of a call's participant: neither once it was deleted. */
+type CallAccount = { readonly user: User } | { readonly device: Device } | object;
+
+/** Events of the calls in a conversation. They have a topic of their own, as legacy clients and older nodes do not know them. */
+export type CallEvent =
+  | { readonly type: 'call.started'; readonly call: Call }
+  | ({
+      readonly type: 'call.participant-joined';
+      readonly call: Call;
+      readonly joined: CallParticipant;
+    } & CallAccount)
+  | ({
+      readonly type: 'call.participant-left';
+      readonly call: Call;
+      readonly left: CallParticipant;
+      readonly reason: CallLeaveReason;
+    } & CallAccount)
+  | { readonly type: 'call.ended'; readonly call: Call };
+
 /** Events of a single account. The last two only end the server's own connections and are not shown to clients. */
 export type AccountEvent =
   | {
@@ -106,13 +130,16 @@ export type AccountEvent =
  * A committed fact. The switches over `type` have no `default`: a new event type fails to compile until each handles
  * it.
  */
-export type DomainEvent = ConversationEvent | CircleEvent | AccountEvent;
+export type DomainEvent = ConversationEvent | CallEvent | CircleEvent | AccountEvent;
 
 /** An event that contains a message. */
 export type MessageEvent = Extract<DomainEvent, MessageFields>;
 
-/** A bus address and the name of a log: `circle:3`, `conversation:12`, `user:7`, `device:4`. */
-export type Topic = `${'circle' | 'conversation' | 'user' | 'device'}:${number}`;
+/**
+ * A bus address and the name of a log: `circle:3`, `conversation:12`, `user:7`, `device:4`; `call:12` for the calls in
+ * conversation 12.
+ */
+export type Topic = `${'call' | 'circle' | 'conversation' | 'user' | 'device'}:${number}`;
 
 /**
  * An event with `seq`, its position in the topic's log. Positions start at 1, have no gaps, and follow the order of
@@ -141,6 +168,7 @@ export type Ephemeral =
 
 export const circleTopic = (id: CircleId): Topic => `circle:${id}`;
 export const conversationTopic = (id: ConversationId): Topic => `conversation:${id}`;
+export const callTopic = (id: ConversationId): Topic => `call:${id}`;
 export const accountTopic = (actor: ActorRef): Topic => `${actor.kind}:${actor.id}`;
 export const isAccountTopic = (topic: Topic): boolean =>
   topic.startsWith('user:') || topic.startsWith('device:');
@@ -163,6 +191,11 @@ export function topicOf(event: DomainEvent): Topic {
     case 'participant.kicked':
     case 'participant.promoted':
       return conversationTopic(event.participant.conversationId);
+    case 'call.started':
+    case 'call.participant-joined':
+    case 'call.participant-left':
+    case 'call.ended':
+      return callTopic(event.call.conversationId);
     case 'circle.updated':
     case 'circle.deleted':
       return circleTopic(event.circle.id);
@@ -234,6 +267,10 @@ export function accessEndReason(actor: ActorRef, event: DomainEvent): EndReason 
     case 'conversation.invited':
     case 'conversation.promoted':
     case 'session.ended':
+    case 'call.started':
+    case 'call.participant-joined':
+    case 'call.participant-left':
+    case 'call.ended':
       return undefined;
   }
 }

@@ -49,6 +49,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
   readonly #openedIn: string;
   readonly #actor: ActorRef;
   readonly #signal: AbortSignal | undefined;
+  readonly #onClose: (() => void) | undefined;
   readonly #tail: Tail;
   readonly #budget: BufferBudget;
   readonly #pageBuffer: EventBuffer;
@@ -72,7 +73,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
 
   constructor(
     epoch: Readonly<Epoch>,
-    { topic, actor, signal, budget = new BufferBudget() }: StreamRequest,
+    { topic, actor, signal, budget = new BufferBudget(), onClose }: StreamRequest,
     tail: Tail,
   ) {
     super();
@@ -81,6 +82,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
     this.#openedIn = epoch.current;
     this.#actor = actor;
     this.#signal = signal;
+    this.#onClose = onClose;
     this.#tail = tail;
     this.#budget = budget;
     this.#pageBuffer = new EventBuffer(budget);
@@ -127,6 +129,7 @@ export class StreamReader extends PullIterator<StreamItem> implements EventStrea
     this.#clearBuffers();
     this.#notify();
     this.#revoke();
+    this.#onClose?.();
   }
 
   isCaughtUp(): boolean {

@@ -27,6 +27,8 @@ export interface StreamRequest extends ReaderOptions {
   readonly after: string | null;
   /** Throws unless the actor may read the topic. Called once the stream follows the topic. */
   authorize(): Promise<void>;
+  /** Called once when the stream closes, however it ends. */
+  readonly onClose?: (() => void) | undefined;
 }
 
 export type EventStream = ReaderIterator<StreamItem> & {

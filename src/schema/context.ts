@@ -22,6 +22,8 @@ export interface Context {
   readonly address: string | undefined;
   /** Aborted when the caller's connection or request ends, with an `EndReason` when the server ends it. */
   readonly signal: AbortSignal | undefined;
+  /** Whether `signal` is that of a WebSocket, which outlives the operation. */
+  readonly isLongLived: boolean;
   /** Buffer budget shared by the streams of the connection; undefined if each stream has a budget of its own. */
   readonly budget: BufferBudget | undefined;
   /** `Last-Event-ID` of a reconnecting SSE client: newer than the argument `after` of the operation that it repeats. */
@@ -64,6 +66,7 @@ export interface ContextOptions {
   readonly tokenProblem?: string | undefined;
   readonly presentedToken?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  readonly isLongLived?: boolean;
   readonly budget?: BufferBudget | undefined;
   readonly resumeAfter?: string | null;
   readonly renewSession?: RenewSession | undefined;
@@ -98,6 +101,7 @@ export function createBatchContexts(options: ContextOptions): BatchContexts {
 class OperationContext implements Context {
   readonly address: string | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly isLongLived: boolean;
   readonly budget: BufferBudget | undefined;
   readonly resumeAfter: string | null;
   readonly renewSession: RenewSession | undefined;
@@ -118,6 +122,7 @@ class OperationContext implements Context {
       session,
       address,
       signal,
+      isLongLived = false,
       budget,
       resumeAfter = null,
       renewSession,
@@ -132,6 +137,7 @@ class OperationContext implements Context {
     this.presentedToken = presentedToken;
     this.legacy = legacy;
     this.signal = signal;
+    this.isLongLived = isLongLived;
     this.budget = budget;
     this.resumeAfter = resumeAfter;
     this.renewSession = renewSession;

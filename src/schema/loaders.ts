@@ -1,5 +1,6 @@
 import DataLoader from 'dataloader';
 import { findUsersById, findVisibleUsers } from '../domain/accounts.ts';
+import { findParticipantsByCalls } from '../domain/call-participation.ts';
 import {
   findCirclesById,
   findCirclesByActor,
@@ -111,6 +112,9 @@ export class Loaders {
   }
   get participantsOf() {
     return this.#load(findParticipantsByConversations);
+  }
+  get callParticipantsOf() {
+    return this.#load(findParticipantsByCalls);
   }
   get mediaOf() {
     return this.#load(findMediaByMessages);

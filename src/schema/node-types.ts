@@ -1,4 +1,5 @@
 import { findVisibleUser } from '../domain/accounts.ts';
+import { requireCall, requireCallParticipant } from '../domain/call-participation.ts';
 import { requireCircle, requireMembership } from '../domain/circles.ts';
 import { requireConversation, requireParticipant } from '../domain/conversations.ts';
 import type { Deps } from '../domain/deps.ts';
@@ -11,6 +12,8 @@ import { encodeGlobalId } from '../ids.ts';
 import type { Id } from '../ids.ts';
 import { builder } from './builder.ts';
 import {
+  Call,
+  CallParticipant,
   Circle,
   CircleInvitation,
   CircleMembership,
@@ -53,6 +56,12 @@ export const NODE_TYPES = {
     read: requireParticipant satisfies Reader<'Participant'>,
   },
   Message: { ref: Message, label: 'The message', read: requireMessage satisfies Reader<'Message'> },
+  Call: { ref: Call, label: 'The call', read: requireCall satisfies Reader<'Call'> },
+  CallParticipant: {
+    ref: CallParticipant,
+    label: 'The participant',
+    read: requireCallParticipant satisfies Reader<'CallParticipant'>,
+  },
   Media: { ref: Media, label: 'The media', read: requireMedia satisfies Reader<'Media'> },
 } as const;
 

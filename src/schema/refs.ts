@@ -1,5 +1,7 @@
 // Refs of the types that refer to each other. The file of each entity implements its type.
 import type {
+  Call as CallRow,
+  CallParticipant as CallParticipantRow,
   Circle as CircleRow,
   CircleInvitation as InvitationRow,
   Conversation as ConversationRow,
@@ -36,6 +38,10 @@ export type MessageSource = MessageRow & {
   readonly author?: ActorSource | null;
   readonly media?: readonly MediaRow[];
 };
+export type CallParticipantSource = CallParticipantRow & {
+  /** Null if that account was deleted. */
+  readonly account?: ActorSource | null;
+};
 export type MediaSource = MediaRow & { readonly message?: MessageSource };
 
 export const User = builder.objectRef<UserSource>('User');
@@ -47,6 +53,9 @@ export const Conversation = builder.objectRef<ConversationSource>('Conversation'
 export const Participant = builder.objectRef<ParticipantSource>('Participant');
 export const Message = builder.objectRef<MessageSource>('Message');
 export const Media = builder.objectRef<MediaSource>('Media');
+
+export const Call = builder.objectRef<CallRow>('Call');
+export const CallParticipant = builder.objectRef<CallParticipantSource>('CallParticipant');
 
 export const Actor = builder.unionType('Actor', {
   description: 'An account that can log in, send messages and receive calls: a user or a circle’s device.',

@@ -20,6 +20,7 @@ const LIMITS = {
   allSignUps: { points: 300, windowSeconds: 60, burst: { points: 1_000, windowSeconds: 600 } },
   connect: { points: 20, windowSeconds: 1, burst: { points: 2_000, windowSeconds: 60 } },
   send: { points: 1_000, windowSeconds: 1, burst: { points: 5_000, windowSeconds: 10 } },
+  call: { points: 20, windowSeconds: 1, burst: { points: 100, windowSeconds: 10 } },
   signal: { points: 200, windowSeconds: 1, burst: { points: 1_000, windowSeconds: 10 } },
   typing: { points: 50, windowSeconds: 1, burst: { points: 250, windowSeconds: 10 } },
 } as const satisfies Record<string, Limit>;
@@ -45,6 +46,7 @@ export function createRateLimits({ enabled, reportRefusal }: RateLimitsOptions):
     allSignUps: createBurstLimiter(LIMITS.allSignUps),
     connect: createBurstLimiter(LIMITS.connect),
     send: createBurstLimiter(LIMITS.send),
+    call: createBurstLimiter(LIMITS.call),
     signal: createBurstLimiter(LIMITS.signal),
     typing: createBurstLimiter(LIMITS.typing),
   };

@@ -24,6 +24,7 @@ export const LIMITS = {
   'queued logins': 'recorded',
   connect: 'recorded',
   send: 'recorded',
+  call: 'recorded',
   signal: 'recorded',
   typing: 'recorded',
   'queued writes': 'counted',

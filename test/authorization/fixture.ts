@@ -14,6 +14,7 @@ import { createMediaUrls } from '../../src/services/media-urls.ts';
 import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { createOperator } from '../harness/operator.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
+import { startCall, subscribeToCalls } from '../harness/calls.ts';
 import { loginTestDevice } from '../../src/testing/index.ts';
 import type { ActorName } from './actors.ts';
 import type { Accounts, Ids } from './rows.ts';
@@ -97,6 +98,9 @@ export async function createFixture(app: TestGateway): Promise<Fixture> {
     'mutation ($id: ID!) { blockAccount(accountId: $id, reason: "spam") { id } }',
     { id: blocked.id },
   );
+  const { call, participant: callParticipant } = await startCall(admin, conversation);
+  // Keeps the admin in the call.
+  await subscribeToCalls(admin, conversation, { participantId: callParticipant.id });
   const expired = await signExpiredToken(admin);
   const loggedOut = await createRevokedToken(app, admin);
   const tokens: Readonly<Record<ActorName, string | undefined>> = {
@@ -123,6 +127,8 @@ export async function createFixture(app: TestGateway): Promise<Fixture> {
     ...(await readRecordIds(admin, circle, conversation)),
     message: adminMessage.ownMessage,
     media: adminMessage.ownMedia,
+    call: call.id,
+    callParticipant: callParticipant.id,
   };
   return {
     app,

@@ -20,6 +20,9 @@ export interface Ids {
   /** A message of the admin, and its uploaded file. */
   readonly message: string;
   readonly media: string;
+  /** A call in progress, and the admin as its participant. */
+  readonly call: string;
+  readonly callParticipant: string;
   /** The message of the caller, and its file that is not uploaded yet; those of the admin for a caller without one. */
   readonly ownMessage: string;
   readonly ownMedia: string;
@@ -216,6 +219,14 @@ const queries: readonly Row[] = [
     yes: PARTICIPANTS,
   }),
   query('message', ({ message }) => `{ message(id: "${message}") { id text } }`, { yes: PARTICIPANTS }),
+  query('calls', () => '{ calls { id } }', { absent: 'outsider invitee former member otherDevice' }, 'yes'),
+  query(
+    'calls: of a conversation',
+    ({ conversation }) => `{ calls(conversationId: "${conversation}") { id } }`,
+    {
+      yes: PARTICIPANTS,
+    },
+  ),
   query('webrtc: servers', () => '{ webrtc { iceServers { urls } } }', {}, 'yes', 'yes'),
   query('webrtc: credentials', () => '{ webrtc { credentials { username } } }', {}, 'yes'),
   node('User', 'admin', { yes: MEMBERS }),
@@ -227,6 +238,8 @@ const queries: readonly Row[] = [
   node('Participant', 'participant', { yes: PARTICIPANTS }),
   node('Message', 'message', { yes: PARTICIPANTS }),
   node('Media', 'media', { yes: PARTICIPANTS }),
+  node('Call', 'call', { yes: PARTICIPANTS }),
+  node('CallParticipant', 'callParticipant', { yes: PARTICIPANTS }),
   query(
     'nodes',
     ({ circle, message }) => `{ nodes(ids: ["${circle}", "${message}"]) { id } }`,
@@ -521,6 +534,17 @@ const mutations: readonly Row[] = [
   mutation('sendSignal', ({ admin }) => `sendSignal(to: { userId: "${admin}" }, content: "ring")`, {
     yes: MEMBERS,
   }),
+  mutation(
+    'startCall',
+    ({ conversation }) => `startCall(conversationId: "${conversation}") { call { id } }`,
+    { yes: PARTICIPANTS },
+  ),
+  mutation('joinCall', ({ call }) => `joinCall(callId: "${call}") { call { id } }`, { yes: PARTICIPANTS }),
+  destructiveMutation(
+    'leaveCall: of the admin',
+    ({ callParticipant }) => `leaveCall(participantId: "${callParticipant}") { id }`,
+    { yes: 'admin' },
+  ),
 ];
 
 const subscriptions: readonly Row[] = [
@@ -542,6 +566,11 @@ const subscriptions: readonly Row[] = [
   subscription(
     'conversationEvents',
     ({ conversation }) => `conversationEvents(conversationId: "${conversation}") { __typename }`,
+    { yes: PARTICIPANTS },
+  ),
+  subscription(
+    'callEvents',
+    ({ conversation }) => `callEvents(conversationId: "${conversation}") { __typename }`,
     { yes: PARTICIPANTS },
   ),
   subscription(

@@ -11,6 +11,8 @@ import { createAccountConnections } from '../../src/services/account-connections
 import { createOperationLimits } from '../../src/services/operation-limits.ts';
 import { createRateLimits } from '../../src/services/rate-limits.ts';
 import { createPasswords } from '../../src/services/passwords.ts';
+import { removeExpired } from '../../src/domain/call-participation.ts';
+import { CallLeases } from '../../src/services/call-leases.ts';
 import { createPresence } from '../../src/services/presence.ts';
 import { createLoginAttempts } from '../../src/services/login-attempts.ts';
 import { createSecurityLog } from '../../src/services/security-log.ts';
@@ -66,10 +68,19 @@ export async function createTestDeps({
       isOnlyProcess: kind === 'pglite',
     }),
   );
+  const topicLocks = new TopicLocks({ maxWaits: 5 });
+  const callLeases = stack.use(
+    new CallLeases({
+      db: plainDb,
+      control,
+      log,
+      nodeId,
+      removeExpired: (id) => removeExpired({ db: plainDb, bus, topicLocks }, id),
+    }),
+  );
   const securityLog = stack.use(createSecurityLog({ log }));
   const tails = createTails({ eventLog: createEventLog(plainDb), epoch, bus, log });
   const operationLimits = createOperationLimits({ enabled: rateLimits, maxPauseMs: 0 });
-  const topicLocks = new TopicLocks({ maxWaits: 5 });
   const { operators } = openOperators({
     config,
     control,
@@ -94,6 +105,7 @@ export async function createTestDeps({
     tokens: createTokens({ secret: SECRET, ...tokens }),
     batchedReads: createBatchedReads(db),
     presence,
+    callLeases,
     mediaStorage: await createFolderStorage(folder),
     mediaUrls: createMediaUrls({
       secrets: [SECRET],

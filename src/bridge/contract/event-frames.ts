@@ -70,6 +70,10 @@ export function framesOf(event: DomainEvent): readonly Frame[] {
     case 'participant.joined':
     case 'participant.promoted':
     case 'conversation.deleted':
+    case 'call.started':
+    case 'call.participant-joined':
+    case 'call.participant-left':
+    case 'call.ended':
     case 'session.ended':
     case 'account.deleted':
       return [];

@@ -185,6 +185,7 @@ function createOperationContext(
     address: connection.address,
     tokenProblem: connection.tokenProblem ?? found?.problem,
     signal: connection.controller.signal,
+    isLongLived: true,
     budget: connection.budget,
     renewSession: async (token) => void (await renewSession(ports, connection, token)),
   });
@@ -204,6 +205,7 @@ async function createOwnContext(
     address: connection.address,
     tokenProblem: connection.tokenProblem,
     signal: AbortSignal.any([connection.controller.signal, signalOf(ownSession)]),
+    isLongLived: true,
     budget: connection.budget,
   });
 }

@@ -1,0 +1,170 @@
+import * as rows from '../db/calls.ts';
+import type { ClaimedParticipant } from '../db/calls.ts';
+import type { Db } from '../db/database.ts';
+import type { ActorRef } from '../actor.ts';
+import type { ConnectionEnd } from '../errors.ts';
+import { endReasonOf } from '../events/pull-iterator.ts';
+import type { CallParticipantId, ConversationId } from '../ids.ts';
+import { startTimer as startSystemTimer } from '../lib/timeout.ts';
+import type { StartTimer } from '../lib/timeout.ts';
+import type { Logger } from '../log.ts';
+
+/** A lease lasts for five intervals: see `LEASE` in db/calls.ts. */
+const INTERVAL_MS = 2_000;
+/**
+ * Consecutive rounds of this node that must be on time before it removes the participants of others: after an outage of the
+ * database, their leases have not been extended yet.
+ */
+const MIN_TIMELY_ROUNDS = 3;
+/** Conversations in which one round removes participants. */
+const MAX_CONVERSATIONS = 200;
+
+/** Keeps a participant in a call while its connection, or its stream of call events, is open. */
+export interface CallHold {
+  /** The connection or stream has closed. The participant leaves after a grace period, or immediately if its session has ended. */
+  release(reason: ConnectionEnd | undefined): void;
+}
+
+interface Hold extends CallHold {
+  /** Stops following the connection. */
+  readonly unfollow: () => void;
+}
+
+export interface CallLeasesOptions {
+  readonly db: Db;
+  /** Connections that do not wait for those of `db`: a node whose connections are all busy is alive. */
+  readonly control: Db;
+  readonly log: Logger;
+  readonly nodeId: string;
+  /** Removes the participants of a conversation's call whose lease has expired, or whose access has ended. */
+  readonly removeExpired: (conversationId: ConversationId) => Promise<void>;
+  readonly startTimer?: StartTimer;
+}
+
+const IMMEDIATE: ReadonlySet<ConnectionEnd | undefined> = new Set([
+  'LOGGED_OUT',
+  'ACCOUNT_DELETED',
+  'LEFT',
+  'KICKED',
+  'DELETED',
+  'ACCESS_REMOVED',
+]);
+
+/** Keeps the participants in calls whose connections are on this node, and removes those that no node keeps. */
+export class CallLeases implements AsyncDisposable {
+  readonly nodeId: string;
+  readonly #options: CallLeasesOptions;
+  readonly #startTimer: StartTimer;
+  readonly #holds = new Map<CallParticipantId, Hold>();
+  readonly #pending = new Set<Promise<void>>();
+  #timelyRounds = 0;
+  #lastRound: { readonly at: number; readonly nowMs: number } | undefined;
+  #cancelTimer = (): void => undefined;
+  #isStopped = false;
+
+  constructor(options: CallLeasesOptions) {
+    this.#options = options;
+    this.nodeId = options.nodeId;
+    this.#startTimer = options.startTimer ?? startSystemTimer;
+    this.#schedule();
+  }
+
+  /**
+   * Keeps a participant of the actor in its call until the hold is released, or the connection closes. Replaces its former
+   * hold, on any node. Undefined if the participant has left.
+   */
+  async claim(
+    actor: ActorRef,
+    participant: ClaimedParticipant,
+    connection?: AbortSignal,
+  ): Promise<CallHold | undefined> {
+    if (!(await rows.claimLease(this.#options.db, this.nodeId, actor, participant))) return undefined;
+    const { participantId, conversationId } = participant;
+    const release = (reason: ConnectionEnd | undefined): void => {
+      if (this.#holds.get(participantId) !== hold) return;
+      this.#drop(participantId);
+      this.#start(this.#expire(participantId, conversationId, IMMEDIATE.has(reason)));
+    };
+    const onAbort = () => release(endReasonOf(connection));
+    const hold: Hold = { release, unfollow: () => connection?.removeEventListener('abort', onAbort) };
+    this.#drop(participantId);
+    this.#holds.set(participantId, hold);
+    connection?.addEventListener('abort', onAbort, { once: true });
+    if (connection?.aborted === true) onAbort();
+    return hold;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopped = true;
+    this.#cancelTimer();
+    await Promise.all(this.#pending);
+  }
+
+  #drop(id: CallParticipantId): void {
+    this.#holds.get(id)?.unfollow();
+    this.#holds.delete(id);
+  }
+
+  async #expire(
+    participantId: CallParticipantId,
+    conversationId: ConversationId,
+    isImmediate: boolean,
+  ): Promise<void> {
+    const { db, removeExpired } = this.#options;
+    await rows.expireLeases(db, this.nodeId, [participantId], isImmediate);
+    if (isImmediate) await removeExpired(conversationId);
+  }
+
+  /** Work that fails is not repeated: the lease expires in any case. */
+  #start(work: Promise<void>): void {
+    const pending = work
+      .catch((error: unknown) => this.#options.log.warn({ err: error }, 'ending a call lease failed'))
+      .finally(() => this.#pending.delete(pending));
+    this.#pending.add(pending);
+  }
+
+  #schedule(): void {
+    if (this.#isStopped) return;
+    this.#cancelTimer = this.#startTimer(INTERVAL_MS, () => {
+      const round = this.#round()
+        .catch((error: unknown) => {
+          this.#timelyRounds = 0;
+          this.#options.log.warn({ err: error }, 'extending call leases failed, retrying');
+        })
+        .finally(() => {
+          this.#pending.delete(round);
+          this.#schedule();
+        });
+      this.#pending.add(round);
+    });
+  }
+
+  async #round(): Promise<void> {
+    const { db, control, removeExpired } = this.#options;
+    const held = [...this.#holds];
+    const { ids, nowMs } = await rows.renewLeases(
+      control,
+      this.nodeId,
+      held.map(([id]) => id),
+    );
+    const kept = new Set(ids);
+    for (const [id, hold] of held)
+      // Left, or on another node since.
+      if (!kept.has(id) && this.#holds.get(id) === hold) this.#drop(id);
+    if (!this.#isTimely(nowMs)) return;
+    for (const id of await rows.findConversationsWithExpired(db, MAX_CONVERSATIONS)) await removeExpired(id);
+  }
+
+  /** Whether this node has extended its leases in time for a while, and the clock of the database has not jumped. */
+  #isTimely(nowMs: number): boolean {
+    const at = performance.now();
+    const last = this.#lastRound;
+    this.#lastRound = { at, nowMs };
+    const isOnTime =
+      last !== undefined &&
+      at - last.at < 2 * INTERVAL_MS &&
+      Math.abs(nowMs - last.nowMs - (at - last.at)) < INTERVAL_MS;
+    this.#timelyRounds = isOnTime ? this.#timelyRounds + 1 : 0;
+    return this.#timelyRounds >= MIN_TIMELY_ROUNDS;
+  }
+}
