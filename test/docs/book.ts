@@ -11,7 +11,7 @@ import { startPostgres } from '../harness/postgres.ts';
 import type { PostgresServer } from '../harness/postgres.ts';
 import { ROOT } from '../harness/program.ts';
 import { prepareServer } from '../harness/server.ts';
-import type { Server } from '../harness/server.ts';
+import type { Installation, Server } from '../harness/server.ts';
 import { findCodeBlocks, readProjectFile } from './snippets.ts';
 
 /** Returns the shell commands of a section of a chapter of docs/operations, by its heading. */
@@ -81,8 +81,8 @@ export async function openShell(
 }
 
 export interface DeploymentOptions {
-  /** The folder of the nodes. Default: that of this project. */
-  readonly checkout?: string;
+  /** The installation of the nodes. Default: this checkout. */
+  readonly installation?: Installation;
   /** Handles `systemctl` for units other than those of PostgreSQL and of the nodes. */
   readonly systemctl?: Systemctl;
 }
@@ -101,7 +101,7 @@ export interface Deployment {
 export async function startDeployment(
   stack: AsyncDisposableStack,
   settings: Readonly<Record<string, string>> = {},
-  { checkout = ROOT, systemctl: further }: DeploymentOptions = {},
+  { installation, systemctl: further }: DeploymentOptions = {},
 ): Promise<Deployment> {
   const programs = requireProgram('postgresql');
   const postgres = stack.use(await startPostgres({ programs }));
@@ -121,7 +121,7 @@ export async function startDeployment(
   await writeFile(file, `${lines.map(([name, value]) => `${name}=${value}`).join('\n')}\n`);
   const openNode = async () => {
     const own: Record<string, string> = {};
-    const server = stack.use(await prepareServer(own, checkout));
+    const server = stack.use(await prepareServer(own, installation));
     const start = async (): Promise<void> => {
       for (const name of Object.keys(own)) delete own[name];
       Object.assign(own, parseEnv(await readFile(file, 'utf8')));
@@ -151,7 +151,7 @@ export async function startDeployment(
     ARCHIVE: join(archive, 'wal'),
   };
   const replacements = {
-    '/opt/parley': checkout,
+    '/opt/parley': installation?.folder ?? ROOT,
     '/etc/': `${folder}/`,
     '/var/backups': folder,
     4001: String(nodes[0].port),

@@ -56,7 +56,7 @@ describe.skipIf(isMissing('postgresql', 'nginx', 'openssl', 'curl'))('the book',
     );
 
     const [nodeCommands = ''] = await readCommands('install', 'Nodes');
-    await run(cut(nodeCommands, 'sed', 'parley@.service'));
+    await run(cut(nodeCommands, 'MAIN=', 'parley@.service'));
     const unit = await readFile(join(folder, 'systemd/system/parley@.service'), 'utf8');
     expect(unit).toContain('\nStateDirectory=parley parley/media\n');
     for (const port of ports) {
@@ -106,7 +106,7 @@ describe.skipIf(isMissing('postgresql', 'nginx', 'openssl', 'curl'))('the book',
     const replacements = { '/opt/parley/deploy': join(ROOT, 'deploy'), '/etc/': `${folder}/` };
     const run = await openShell(stack, async () => undefined, {}, replacements);
     const [commands = ''] = await readCommands('install', 'Nodes');
-    await run(cut(commands, 'sed', 'parley@.service'));
+    await run(cut(commands, 'MAIN=', 'parley@.service'));
     const unit = join(folder, 'systemd/system/parley@.service');
     const node = join(folder, 'node_modules/.bin/node');
     await mkdir(dirname(node), { recursive: true });

@@ -15,6 +15,7 @@ const PARTS = [
   'README.md',
   'asyncapi.yaml',
   'client',
+  'deploy',
   'package.json',
   'schema.graphql',
   'scripts',
@@ -49,10 +50,9 @@ export async function installPackage(furtherPackages: readonly string[] = []): P
   const folder = await mkdtemp(join(tmpdir(), 'parley-package-'));
   const modules = join(folder, 'node_modules');
   const packageFolder = join(modules, 'parley');
-  const tarball = await packCopy(join(folder, 'checkout'), folder);
+  const tarball = await packProject(folder);
   await mkdir(packageFolder, { recursive: true });
   await run('tar', ['-xzf', tarball, '-C', packageFolder, '--strip-components', '1']);
-  await rm(join(folder, 'checkout'), { recursive: true });
   const manifest = JSON.parse(await readFile(join(packageFolder, 'package.json'), 'utf8')) as Manifest;
   for (const name of [...Object.keys(manifest.dependencies), ...furtherPackages]) {
     await mkdir(dirname(join(modules, name)), { recursive: true });
@@ -72,12 +72,18 @@ export async function installPackage(furtherPackages: readonly string[] = []): P
   };
 }
 
-/** Packs in a copy: a build replaces dist/, which another test may pack. */
-async function packCopy(copy: string, destination: string): Promise<string> {
+/** Packs this project, under another version if one is given, into a folder. Returns the path of the archive. */
+export async function packProject(destination: string, version?: string): Promise<string> {
+  // A build replaces dist/, which another test may pack.
+  const copy = await mkdtemp(join(tmpdir(), 'parley-pack-'));
   for (const part of PARTS)
     await cp(join(ROOT, part), join(copy, part), { recursive: true, verbatimSymlinks: true });
   await symlink(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+  const file = join(copy, 'package.json');
+  const manifest = JSON.parse(await readFile(file, 'utf8')) as { version: string };
+  const packed = { ...manifest, version: version ?? manifest.version };
+  await writeFile(file, JSON.stringify(packed));
   await run('npm', ['pack', '--pack-destination', destination], { cwd: copy });
-  const { version } = JSON.parse(await readFile(join(copy, 'package.json'), 'utf8')) as { version: string };
-  return join(destination, `parley-${version}.tgz`);
+  await rm(copy, { recursive: true });
+  return join(destination, `parley-${packed.version}.tgz`);
 }

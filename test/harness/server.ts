@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createDataFolder } from './data-folder.ts';
 import { findFreePort } from './ports.ts';
 import { PROGRAM_ENV, ROOT, SERVER_COMMAND, waitUntilListening } from './program.ts';
+import type { Command } from './program.ts';
 
 /** The program in its own process, with its demo accounts. Its address and data survive restarts. */
 export interface Server extends AsyncDisposable {
@@ -23,10 +24,17 @@ export async function startServer(env: Readonly<Record<string, string>> = {}): P
   return server;
 }
 
-/** Reserves an address and a data folder for a server that the test starts later, of the checkout in a folder. */
+/** An installation of the program. Default: this checkout. */
+export interface Installation {
+  readonly folder: string;
+  /** Starts it, in the folder. */
+  readonly command: Command;
+}
+
+/** Reserves an address and a data folder for a server that the test starts later. */
 export async function prepareServer(
   env: Readonly<Record<string, string>> = {},
-  checkout = ROOT,
+  installation: Installation = { folder: ROOT, command: SERVER_COMMAND },
 ): Promise<Server> {
   const folder = await createDataFolder();
   const port = await findFreePort();
@@ -46,9 +54,9 @@ export async function prepareServer(
     stop,
     printed: () => printed,
     async start() {
-      const [node, ...args] = SERVER_COMMAND;
-      child = spawn(node, args, {
-        cwd: checkout,
+      const [program, ...args] = installation.command;
+      child = spawn(program, args, {
+        cwd: installation.folder,
         env: {
           ...PROGRAM_ENV,
           HOST: '127.0.0.1',
