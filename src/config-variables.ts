@@ -114,6 +114,35 @@ export const VARIABLES = {
     default: '`DATA_DIR`/media',
     description: 'Folder of uploaded media. Nodes that share a database must share this folder.',
   },
+  MEDIA_S3_ENDPOINT: {
+    schema: urlOf(/^https?:\/\//i, 'https://s3.eu-west-3.amazonaws.com').optional(),
+    default: 'none',
+    description:
+      'S3, or a compatible server, that stores media in place of `MEDIA_DIR`. Clients must be able to reach it: they download from it.',
+  },
+  MEDIA_S3_BUCKET: {
+    schema: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket, such as parley-media')
+      .optional(),
+    default: 'none',
+    description: 'Bucket of media, in the path of requests.',
+  },
+  MEDIA_S3_REGION: {
+    schema: z.string().min(1).default('us-east-1'),
+    default: 'us-east-1',
+    description: 'Region of the bucket.',
+  },
+  MEDIA_S3_ACCESS_KEY_ID: {
+    schema: z.string().min(1).optional(),
+    default: 'none',
+    description: 'Access key that may get, put and delete objects of the bucket, and list it.',
+  },
+  MEDIA_S3_SECRET_ACCESS_KEY: {
+    schema: z.string().min(1).optional(),
+    default: 'none',
+    description: 'Secret of the access key.',
+  },
   MEDIA_URL_TTL: {
     schema: wholeNumber(1, 604_800).default(3_600),
     default: '3600',

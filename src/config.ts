@@ -4,7 +4,19 @@ import { unquote, withoutBrackets } from './config-parsers.ts';
 import { VARIABLES } from './config-variables.ts';
 
 /** Not unquoted: nodes must agree on a secret byte for byte, however it is passed to each. */
-const VERBATIM: readonly string[] = ['AUTH_SECRET', 'AUTH_DEVICE_SECRET', 'ADMIN_TOKEN'];
+const VERBATIM: readonly string[] = [
+  'AUTH_SECRET',
+  'AUTH_DEVICE_SECRET',
+  'ADMIN_TOKEN',
+  'MEDIA_S3_SECRET_ACCESS_KEY',
+];
+/** The settings of a bucket, which are set together. */
+const BUCKET_SETTINGS = [
+  'MEDIA_S3_ENDPOINT',
+  'MEDIA_S3_BUCKET',
+  'MEDIA_S3_ACCESS_KEY_ID',
+  'MEDIA_S3_SECRET_ACCESS_KEY',
+] as const;
 
 /** The configuration, read once at startup. Field names are those of the environment variables. */
 export type Config = {
@@ -96,6 +108,11 @@ export function readConfig(environment: Environment): Config {
     problems.push('AUTH_ISSUER: is required with AUTH_JWKS_URL');
   if (values['AUTH_JWKS_URL'] !== undefined && values['AUTH_AUDIENCE'] === undefined)
     problems.push('AUTH_AUDIENCE: is required with AUTH_JWKS_URL; `any` accepts tokens for any audience');
+  if (BUCKET_SETTINGS.some((name) => values[name] !== undefined)) {
+    for (const name of BUCKET_SETTINGS)
+      if (values[name] === undefined) problems.push(`${name}: is required with the other MEDIA_S3 settings`);
+    if (values['MEDIA_DIR'] !== undefined) problems.push('MEDIA_DIR: has no use with MEDIA_S3_BUCKET');
+  }
   if (parsed.data?.['OPERATIONS'] === 'persisted' && values['PERSISTED_OPERATIONS'] === undefined)
     problems.push('PERSISTED_OPERATIONS: is required with OPERATIONS=persisted');
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);

@@ -108,6 +108,36 @@ export interface Settings {
    */
   readonly MEDIA_DIR?: SettingValue;
   /**
+   * S3, or a compatible server, that stores media in place of `MEDIA_DIR`. Clients must be able to reach it: they download from it.
+   *
+   * Default: none
+   */
+  readonly MEDIA_S3_ENDPOINT?: SettingValue;
+  /**
+   * Bucket of media, in the path of requests.
+   *
+   * Default: none
+   */
+  readonly MEDIA_S3_BUCKET?: SettingValue;
+  /**
+   * Region of the bucket.
+   *
+   * Default: us-east-1
+   */
+  readonly MEDIA_S3_REGION?: SettingValue;
+  /**
+   * Access key that may get, put and delete objects of the bucket, and list it.
+   *
+   * Default: none
+   */
+  readonly MEDIA_S3_ACCESS_KEY_ID?: SettingValue;
+  /**
+   * Secret of the access key.
+   *
+   * Default: none
+   */
+  readonly MEDIA_S3_SECRET_ACCESS_KEY?: SettingValue;
+  /**
    * Longest lifetime of a `Media.url`, in seconds; at least three quarters of it, unless the token of its query expires earlier.
    *
    * Default: 3600

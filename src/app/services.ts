@@ -133,7 +133,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   );
   const secrets = await openSecrets(config, dataDir);
   const tokens = createConfiguredTokens({ ...options, secrets, clock, log });
-  const mediaStorage = await openMediaStorage(config, dataDir, kind, stack);
+  const mediaStorage = await openMediaStorage({ config, dataDir, databaseKind: kind, clock, log, stack });
   const operationLimits = createOperationLimits({
     enabled: config.RATE_LIMITS === 'on',
     budgets: options.operationBudgets,

@@ -5,7 +5,7 @@ import * as rows from '../db/media.ts';
 import type { Media } from '../db/tables.ts';
 import { DomainError, forbidden, notFound } from '../errors.ts';
 import type { MediaId } from '../ids.ts';
-import type { ByteRange } from '../services/media-storage.ts';
+import type { ByteRange, DownloadHeaders } from '../services/media-storage.ts';
 import { isActiveSession } from './authentication.ts';
 import type { Deps } from './deps.ts';
 
@@ -25,6 +25,8 @@ export interface OpenedMedia {
   readonly contentType: string;
   /** Opens the file, or a range of it. The caller consumes or destroys the stream. */
   read(range?: ByteRange): Promise<Readable>;
+  /** Returns a URL of the storage itself, for a short time; undefined if there is none. */
+  presign(headers: DownloadHeaders): Promise<string | undefined>;
 }
 
 /** Opens the file of a media. Throws NOT_FOUND unless the actor may read it and it is uploaded. */
@@ -38,6 +40,7 @@ export async function openMedia(deps: Deps, actor: ActorRef, id: MediaId): Promi
     size: media.size,
     contentType: media.contentType,
     read: (range) => deps.mediaStorage.read(storageName, range),
+    presign: (headers) => deps.mediaStorage.presignDownload(storageName, headers),
   };
 }
 

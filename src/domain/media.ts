@@ -52,11 +52,16 @@ export async function uploadMedia(deps: Deps, actor: ActorRef, upload: Upload): 
     // If the connection was lost during the commit, it may have succeeded: then the file is in use.
     const isUsed = await rows.isStored(deps.db, storageName).catch(() => true);
     if (!isUsed) {
-      await deps.mediaStorage.remove([storageName]);
-      await finishUpload(deps.db, storageName);
+      await discard(deps, storageName);
     }
     throw error;
   }
+}
+
+/** Removes a file that no media refers to. Should this fail, the retention retries. */
+async function discard(deps: Deps, storageName: string): Promise<void> {
+  await deps.mediaStorage.remove([storageName]);
+  await finishUpload(deps.db, storageName);
 }
 
 /** Stores the content within the limits of the account. */
@@ -71,8 +76,7 @@ async function store(deps: Deps, actor: ActorRef, content: Readable): Promise<St
     );
   } catch (error) {
     if (error instanceof FileTooLargeError) deps.reportRefusal('upload size', { account: actor });
-    // The storage has removed the file. Should this fail, the retention retries.
-    if (startedName !== undefined) await finishUpload(deps.db, startedName).catch(() => undefined);
+    if (startedName !== undefined) await discard(deps, startedName).catch(() => undefined);
     throw error;
   }
 }

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { DomainError, notFound } from '../errors.ts';
-import { inspectContent } from './media-storage.ts';
+import { PendingWork } from '../lib/pending-work.ts';
+import { inspectContent, requireStoredName } from './media-storage.ts';
 import type { MediaStorage, StoredFile } from './media-storage.ts';
 
-const NAME = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const PART_SUFFIX = '.part';
 /** In a shared folder, a partial file untouched for this long belongs to no running process. */
 const ABANDONED_MS = 3_600_000;
@@ -24,11 +24,7 @@ export async function createFolderStorage(dir: string, shared = false): Promise<
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await access(dir, constants.R_OK | constants.W_OK);
   await removePartialFiles(dir, shared ? (await readStorageClock(dir)) - ABANDONED_MS : Infinity);
-  const pathOf = (name: string): string => {
-    // Names come from the database; the check keeps a corrupt one from leaving the folder.
-    if (!NAME.test(name)) throw new Error(`Invalid name of a stored file: ${name}`);
-    return join(dir, name);
-  };
+  const pathOf = (name: string): string => join(dir, requireStoredName(name));
   const store = async (
     content: Readable,
     maxBytes: number,
@@ -51,17 +47,9 @@ export async function createFolderStorage(dir: string, shared = false): Promise<
       throw toDomainError(error);
     }
   };
-  const inFlight = new Set<Promise<StoredFile>>();
+  const writes = new PendingWork();
   return {
-    async write(content, maxBytes, onName) {
-      const stored = store(content, maxBytes, onName);
-      inFlight.add(stored);
-      try {
-        return await stored;
-      } finally {
-        inFlight.delete(stored);
-      }
-    },
+    write: (content, maxBytes, onName) => writes.run(() => store(content, maxBytes, onName)),
     async read(name, range) {
       try {
         const file = await open(pathOf(name));
@@ -73,9 +61,9 @@ export async function createFolderStorage(dir: string, shared = false): Promise<
     async remove(names) {
       await Promise.all(names.map((name) => rm(pathOf(name), { force: true })));
     },
-    async [Symbol.asyncDispose]() {
-      await Promise.allSettled(inFlight);
-    },
+    // Only this server reads the folder.
+    presignDownload: () => Promise.resolve(undefined),
+    [Symbol.asyncDispose]: () => writes.settle(),
   };
 }
 

@@ -8,6 +8,12 @@ export interface ByteRange {
   readonly end: number;
 }
 
+/** Headers of a download from a driver's own URL. */
+export interface DownloadHeaders {
+  readonly contentType: string;
+  readonly disposition: string;
+}
+
 export interface StoredFile {
   /** Key under which the driver stored the file; chosen by the driver, never the uploader's filename. */
   readonly name: string;
@@ -17,9 +23,9 @@ export interface StoredFile {
 }
 
 /**
- * Stores the files of messages. To add a driver (for example S3), implement this interface in `media-storage-<kind>.ts`
- * with `inspectContent`, and choose it in `openMediaStorage` (app/services.ts). test/domain/media.test.ts shows what
- * is expected. The database decides which files exist: a driver needs no listing, and no rename.
+ * Stores the files of messages. To add a driver, implement this interface in `media-storage-<kind>.ts`, choose it in
+ * `openMediaStorage` (app/media-storage.ts), and add it to test/services/media-storage.test.ts. The database decides which
+ * files exist: a driver needs no listing, and no rename.
  *
  * Disposal waits for writes in flight and for the cleanup of failed ones.
  */
@@ -34,6 +40,16 @@ export interface MediaStorage extends AsyncDisposable {
   read(name: string, range?: ByteRange): Promise<Readable>;
   /** Removes files. Ignores missing ones, as removals are retried. */
   remove(names: readonly string[]): Promise<void>;
+  /** Returns a URL at which anyone can download the file for a short time; undefined if the driver has none. */
+  presignDownload(name: string, headers: DownloadHeaders): Promise<string | undefined>;
+}
+
+const STORED_NAME = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Returns a name from the database. Throws for a corrupt one, which might lead out of the storage. */
+export function requireStoredName(name: string): string {
+  if (!STORED_NAME.test(name)) throw new Error(`Invalid name of a stored file: ${name}`);
+  return name;
 }
 
 export interface ContentInspector {

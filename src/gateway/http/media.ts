@@ -89,19 +89,40 @@ async function download(
   response: ServerResponse,
 ): Promise<void> {
   try {
-    const { reader, open } = await findReader(ports, request);
+    const { reader, open, isByUrl } = await findReader(ports, request);
+    const send = isByUrl ? sendOrRedirect : sendMedia;
     response.appendHeader('vary', 'Authorization');
     const isDownload = queryOf(request).has('download');
     await downloads.run(actorKey(reader), async () => {
-      if (!response.closed) await sendContent(request, response, contentOf(await open(), isDownload));
+      if (!response.closed) await send(request, response, await open(), isDownload);
     });
   } catch (error) {
     sendError(ports, response, error, LEGACY_MESSAGES);
   }
 }
 
+type Send = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  media: OpenedMedia,
+  isDownload: boolean,
+) => Promise<void>;
+
+const sendMedia: Send = (request, response, media, isDownload) =>
+  sendContent(request, response, contentOf(media, isDownload));
+
+/** Sends the client to the storage, if that serves files itself. Not with a token, which clients might pass on to it. */
+const sendOrRedirect: Send = async (request, response, media, isDownload) => {
+  const { contentType } = media;
+  const disposition = dispositionOf(media, isDownload);
+  const location = request.method === 'GET' ? await media.presign({ contentType, disposition }) : undefined;
+  if (location === undefined) return sendMedia(request, response, media, isDownload);
+  response.writeHead(302, { location }).end();
+};
+
 interface Reader {
   readonly reader: ActorRef;
+  readonly isByUrl: boolean;
   open(): Promise<OpenedMedia>;
 }
 
@@ -112,10 +133,10 @@ async function findReader(ports: Ports, request: IncomingMessage): Promise<Reade
   if (session === undefined && signature === null) throw unauthenticated(tokenProblem);
   const mediaId = requireMediaId(request, DOWNLOADS);
   if (session !== undefined)
-    return { reader: session.actor, open: () => ports.openMedia(session.actor, mediaId) };
+    return { reader: session.actor, isByUrl: false, open: () => ports.openMedia(session.actor, mediaId) };
   const holder = await ports.requireUrlHolder(mediaId, signature ?? '');
   ports.connectionSlots.identify(request.socket, holder);
-  return { reader: holder, open: () => ports.openMediaByUrl(holder, mediaId) };
+  return { reader: holder, isByUrl: true, open: () => ports.openMediaByUrl(holder, mediaId) };
 }
 
 async function requireActor(ports: Ports, request: IncomingMessage): Promise<ActorRef> {
@@ -150,18 +171,15 @@ function sendError(
   sendJson(response, status, { success: false, message, ...error.extensions, code });
 }
 
-function contentOf(
-  { media, version, size, contentType, read }: OpenedMedia,
-  isDownload: boolean,
-): FileContent {
-  const type = INLINE_TYPES.test(contentType) && !isDownload ? 'inline' : 'attachment';
+function contentOf(opened: OpenedMedia, isDownload: boolean): FileContent {
+  const { media, version, size, contentType, read } = opened;
   return {
     size,
     etag: `"${version}"`,
     modifiedAt: media.uploadedAt === null ? undefined : new Date(media.uploadedAt),
     headers: {
       'content-type': contentType,
-      'content-disposition': dispositionOf(`${media.filename ?? 'file'}${media.extension ?? ''}`, type),
+      'content-disposition': dispositionOf(opened, isDownload),
       // Caches must revalidate: read access can end at any time.
       'cache-control': 'private, no-cache',
       // With the styles of SVG images.
@@ -172,7 +190,9 @@ function contentOf(
 }
 
 /** Adds an ASCII fallback for clients that ignore `filename*`, such as `curl -OJ`. */
-function dispositionOf(name: string, type: string): string {
+function dispositionOf({ media, contentType }: OpenedMedia, isDownload: boolean): string {
+  const type = INLINE_TYPES.test(contentType) && !isDownload ? 'inline' : 'attachment';
+  const name = `${media.filename ?? 'file'}${media.extension ?? ''}`;
   const ascii = name
     .normalize('NFKD')
     .replaceAll(/\p{M}/gu, '')

@@ -1,0 +1,119 @@
+import type { ReadableStream } from 'node:stream/web';
+import { AwsClient } from 'aws4fetch';
+import { DomainError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { ByteRange, DownloadHeaders } from './media-storage.ts';
+
+export interface S3Settings {
+  readonly endpoint: string;
+  readonly bucket: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+/** Time for the response of a bucket to begin. An upload has the time that its bytes take, too. */
+const RESPONSE_TIMEOUT_MS = 30_000;
+/** Slowest connection to a bucket that is used: 1 MB/s. */
+const MIN_BYTES_PER_MS = 1_000;
+/** Repeats of a request that the bucket refuses with 5xx or 429, as S3 does while it scales. */
+const RETRIES = 2;
+/** Presigned URLs are the same for this long, and valid for as long after it. */
+const PRESIGN_STEP_MS = 60_000;
+const MAX_LOGGED_LENGTH = 500;
+
+export interface S3ClientOptions extends S3Settings {
+  readonly now: () => number;
+  readonly log: Pick<Logger, 'warn'>;
+}
+
+/** A client of one bucket, with the bucket in the path. Its methods throw UNAVAILABLE for any unexpected response. */
+export class S3Client {
+  readonly #aws: AwsClient;
+  readonly #bucketUrl: string;
+  readonly #now: () => number;
+  readonly #log: Pick<Logger, 'warn'>;
+
+  constructor({ endpoint, bucket, region, accessKeyId, secretAccessKey, now, log }: S3ClientOptions) {
+    this.#aws = new AwsClient({ accessKeyId, secretAccessKey, region, service: 's3', retries: RETRIES });
+    this.#bucketUrl = `${endpoint.replace(/\/+$/, '')}/${encodeURIComponent(bucket)}`;
+    this.#now = now;
+    this.#log = log;
+  }
+
+  /** Throws unless the bucket exists and the key may use it. */
+  async checkBucket(): Promise<void> {
+    await this.#request('HEAD', this.#bucketUrl, [200]);
+  }
+
+  async put(key: string, content: Blob): Promise<void> {
+    await this.#request('PUT', this.#urlOf(key), [200], {
+      body: content,
+      signal: AbortSignal.timeout(Math.ceil(RESPONSE_TIMEOUT_MS + content.size / MIN_BYTES_PER_MS)),
+    });
+  }
+
+  /** Returns the bytes; undefined if there is no such file. */
+  async get(key: string, range?: ByteRange): Promise<ReadableStream | undefined> {
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), RESPONSE_TIMEOUT_MS);
+    try {
+      const { status, body } = await this.#request('GET', this.#urlOf(key), [200, 206, 404], {
+        signal: timeout.signal,
+        ...(range !== undefined && { headers: { range: `bytes=${range.start}-${range.end}` } }),
+      });
+      // The global type lacks what Node's streams need of it.
+      if (status !== 404) return (body ?? undefined) as ReadableStream | undefined;
+      await body?.cancel();
+      return undefined;
+    } finally {
+      // The body may take longer: its reader decides.
+      clearTimeout(timer);
+    }
+  }
+
+  /** Deletes a file. Ignores a missing one. */
+  async delete(key: string): Promise<void> {
+    await this.#request('DELETE', this.#urlOf(key), [200, 204, 404]);
+  }
+
+  /** Returns a URL at which anyone can download the file for one to two minutes. */
+  async presignDownload(key: string, { contentType, disposition }: DownloadHeaders): Promise<string> {
+    const url = new URL(this.#urlOf(key));
+    url.searchParams.set('X-Amz-Expires', String((2 * PRESIGN_STEP_MS) / 1000));
+    url.searchParams.set('response-content-type', contentType);
+    url.searchParams.set('response-content-disposition', disposition);
+    url.searchParams.set('response-cache-control', 'private');
+    const since = new Date(Math.floor(this.#now() / PRESIGN_STEP_MS) * PRESIGN_STEP_MS);
+    const datetime = since.toISOString().replaceAll(/[:-]|\.\d{3}/g, '');
+    const signed = await this.#aws.sign(url.href, { method: 'GET', aws: { signQuery: true, datetime } });
+    return signed.url;
+  }
+
+  async #request(
+    method: string,
+    url: string,
+    expected: readonly number[],
+    init: Pick<RequestInit, 'body' | 'headers' | 'signal'> = {},
+  ): Promise<Response> {
+    const signal = init.signal ?? AbortSignal.timeout(RESPONSE_TIMEOUT_MS);
+    const response = await this.#aws.fetch(url, { ...init, method, signal }).catch((error: unknown) => {
+      throw this.#toUnavailable(method, error);
+    });
+    if (expected.includes(response.status)) {
+      if (method !== 'GET') await response.body?.cancel();
+      return response;
+    }
+    const text = await response.text().catch(() => '');
+    throw this.#toUnavailable(method, new Error(`${response.status} ${text.slice(0, MAX_LOGGED_LENGTH)}`));
+  }
+
+  #toUnavailable(method: string, error: unknown): DomainError {
+    this.#log.warn({ err: error, method }, 'request to the bucket failed');
+    return new DomainError('UNAVAILABLE', 'The media storage is not available. Try again later.');
+  }
+
+  #urlOf(key: string): string {
+    return `${this.#bucketUrl}/${encodeURIComponent(key)}`;
+  }
+}

@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+import { createCircle, createConversation } from '../../src/testing/index.ts';
+import { startTestApp } from '../harness/app.ts';
+import { PNG, readMediaUrl, sendFile, uploadFile } from '../harness/media.ts';
+import { startS3 } from '../harness/s3.ts';
+
+test('files are in the bucket, and clients with a URL download them from there', async () => {
+  await using server = await startS3();
+  await using app = await startTestApp({ env: server.env });
+  const [ann, bob, carl] = [await app.createAccount(), await app.createAccount(), await app.createAccount()];
+  const conversation = await createConversation(ann, await createCircle(ann, bob, carl), bob, carl);
+  const { mediaId, messageId } = await sendFile(app, ann, conversation, PNG, 'photo.png');
+  expect(await server.listObjects()).toHaveLength(1);
+
+  const url = await readMediaUrl(app, bob, mediaId);
+  const redirect = await fetch(url, { redirect: 'manual' });
+  const location = redirect.headers.get('location') ?? '';
+  expect([redirect.status, redirect.headers.get('cache-control')]).toEqual([302, 'no-store']);
+  expect(location.startsWith(`${server.settings.endpoint}/media/`)).toBe(true);
+  const file = await fetch(url, { headers: { range: 'bytes=1-3' } });
+  expect([file.status, file.url, await file.text()]).toEqual([206, location, 'PNG']);
+  expect(file.headers.get('content-type')).toBe('image/png');
+  expect(file.headers.get('content-disposition')).toBe('inline; filename=photo.png');
+  const head = await fetch(url, { method: 'HEAD', redirect: 'manual' });
+  expect([head.status, head.headers.get('content-length')]).toEqual([200, String(PNG.length)]);
+
+  // With a token, which the client might pass on to the bucket.
+  const withToken = await fetch(`${app.url}/media/${mediaId.slice(6)}`, {
+    headers: { authorization: `Bearer ${bob.token}`, range: 'bytes=1-3' },
+    redirect: 'manual',
+  });
+  expect([withToken.status, await withToken.text()]).toEqual([206, 'PNG']);
+
+  await ann.graphql.run(
+    'mutation ($id: ID!, $email: String!) { kickFromConversation(conversationId: $id, email: $email) { id } }',
+    { id: conversation.id, email: bob.login },
+  );
+  expect((await fetch(url, { redirect: 'manual' })).status).toBe(403);
+
+  await uploadFile(app, ann, mediaId, 'replaced');
+  expect(await server.listObjects()).toHaveLength(1);
+  await ann.graphql.run('mutation ($id: ID!) { deleteMessage(messageId: $id) { id } }', { id: messageId });
+  await expect.poll(() => server.listObjects()).toEqual([]);
+});
+
+test('an upload is UNAVAILABLE while the bucket is, and stores nothing', async () => {
+  const server = await startS3();
+  await using app = await startTestApp({ env: server.env });
+  const ann = await app.createAccount();
+  const conversation = await createConversation(ann, await createCircle(ann));
+  const { mediaId } = await sendFile(app, ann, conversation, PNG);
+  await server[Symbol.asyncDispose]();
+  await expect(uploadFile(app, ann, mediaId, 'replaced')).rejects.toThrow('UNAVAILABLE');
+});
+
+test('a bucket that cannot be used stops the start', async () => {
+  await using server = await startS3();
+  await expect(startTestApp({ env: { ...server.env, MEDIA_S3_BUCKET: 'other' } })).rejects.toThrow(
+    'Cannot store media in the bucket other (MEDIA_S3_BUCKET)',
+  );
+  await expect(startTestApp({ env: { MEDIA_S3_BUCKET: 'media', MEDIA_DIR: 'media' } })).rejects.toThrow(
+    /MEDIA_S3_ENDPOINT: is required with the other MEDIA_S3 settings[^]*MEDIA_DIR: has no use/,
+  );
+});

@@ -1,0 +1,18 @@
+declare module '@20minutes/s3rver' {
+  import type { Server } from 'node:http';
+
+  interface Options {
+    address: string;
+    port: number;
+    silent: boolean;
+    directory: string;
+    vhostBuckets: boolean;
+    configureBuckets: readonly { name: string; configs?: readonly string[] }[];
+  }
+  export default class S3rver {
+    constructor(options: Options);
+    run(): Promise<{ port: number }>;
+    close(): Promise<void>;
+    readonly httpServer: Server;
+  }
+}

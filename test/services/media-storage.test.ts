@@ -1,0 +1,175 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer, text } from 'node:stream/consumers';
+import { describe, expect, test } from 'vitest';
+import { createLogger } from '../../src/log.ts';
+import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
+import { createS3Storage } from '../../src/services/media-storage-s3.ts';
+import type { MediaStorage } from '../../src/services/media-storage.ts';
+import { S3Client } from '../../src/services/s3-client.ts';
+import { errorWithCode } from '../harness/matchers.ts';
+import { PNG } from '../harness/media.ts';
+import { startS3 } from '../harness/s3.ts';
+
+interface OpenStorage extends AsyncDisposable {
+  readonly storage: MediaStorage;
+  /** The names of all that is stored, partial files included. */
+  listFiles(): Promise<string[]>;
+}
+
+const createFolder = () => mkdtemp(join(tmpdir(), 'parley-media-'));
+
+async function openFolder(): Promise<OpenStorage> {
+  const dir = await createFolder();
+  const storage = await createFolderStorage(dir);
+  return {
+    storage,
+    listFiles: () => readdir(dir),
+    async [Symbol.asyncDispose]() {
+      await storage[Symbol.asyncDispose]();
+      await rm(dir, { recursive: true });
+    },
+  };
+}
+
+async function openS3(): Promise<OpenStorage> {
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(await startS3());
+  const spoolDir = await createFolder();
+  stack.defer(() => rm(spoolDir, { recursive: true }));
+  const client = new S3Client({ ...server.settings, now: () => Date.now(), log: createLogger('silent') });
+  const storage = stack.use(await createS3Storage({ client, spoolDir }));
+  const owned = stack.move();
+  return {
+    storage,
+    listFiles: async () => [...(await server.listObjects()), ...(await readdir(spoolDir))],
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+describe.each([
+  ['a folder', openFolder],
+  ['a bucket', openS3],
+])('%s', (_name, open) => {
+  test('stores files, and returns them whole or in part', async () => {
+    await using opened = await open();
+    const { storage, listFiles } = opened;
+    let announcedName = '';
+    const stored = await storage.write(
+      Readable.from([PNG.subarray(0, 10), PNG.subarray(10)]),
+      1_000,
+      async (name) => {
+        expect(await listFiles()).toEqual([]);
+        announcedName = name;
+      },
+    );
+    expect(stored).toEqual({ name: announcedName, size: PNG.length, contentType: 'image/png' });
+    expect(await listFiles()).toEqual([stored.name]);
+    expect(await buffer(await storage.read(stored.name))).toEqual(PNG);
+    expect(await text(await storage.read(stored.name, { start: 1, end: 3 }))).toBe('PNG');
+    const last = PNG.length - 1;
+    expect(await buffer(await storage.read(stored.name, { start: last, end: last }))).toEqual(
+      PNG.subarray(last),
+    );
+    (await storage.read(stored.name)).destroy();
+    await storage.remove([stored.name, crypto.randomUUID()]);
+    expect(await listFiles()).toEqual([]);
+    await expect(storage.read(stored.name)).rejects.toThrow(errorWithCode('NOT_FOUND'));
+  });
+
+  test('stores an empty file, and a large one', async () => {
+    await using opened = await open();
+    const { storage } = opened;
+    const empty = await storage.write(Readable.from([]), 1_000);
+    expect(await buffer(await storage.read(empty.name))).toEqual(Buffer.alloc(0));
+    const large = Buffer.alloc(9_000_000, 'abcdefg');
+    const { name, size } = await storage.write(Readable.from([large]), large.length);
+    expect(size).toBe(large.length);
+    expect((await buffer(await storage.read(name))).equals(large)).toBe(true);
+  });
+
+  test('stores nothing of content that is too large or fails', async () => {
+    await using opened = await open();
+    const { storage, listFiles } = opened;
+    const content = () => Readable.from([Buffer.alloc(600), Buffer.alloc(600)]);
+    await expect(storage.write(content(), 1_000)).rejects.toThrow(errorWithCode('LIMIT_EXCEEDED'));
+    const failing = new Readable({ read() {} });
+    failing.push('half');
+    const write = storage.write(failing, 1_000);
+    failing.destroy(new Error('The client aborted the request'));
+    await expect(write).rejects.toThrow('The client aborted the request');
+    expect(await listFiles()).toEqual([]);
+  });
+
+  test('rejects a name that it did not choose', async () => {
+    await using opened = await open();
+    const { storage } = opened;
+    for (const name of ['../../etc/passwd', '/etc/passwd', '', '.', `${crypto.randomUUID()}.part`]) {
+      await expect(storage.read(name)).rejects.toThrow('Invalid name');
+      await expect(storage.remove([name])).rejects.toThrow('Invalid name');
+    }
+  });
+
+  test('waits for writes in flight before it closes', async () => {
+    await using opened = await open();
+    const { storage, listFiles } = opened;
+    const content = new Readable({ read() {} });
+    const write = storage.write(content, 1_000);
+    const closed = storage[Symbol.asyncDispose]();
+    content.push('late');
+    content.push(null);
+    await closed;
+    expect(await listFiles()).toEqual([(await write).name]);
+  });
+});
+
+test('a bucket serves files itself, with the headers of the request', async () => {
+  await using opened = await openS3();
+  const { storage } = opened;
+  const { name } = await storage.write(Readable.from([PNG]), 1_000);
+  const headers = { contentType: 'image/png', disposition: 'attachment; filename=cat.png' };
+  const url = (await storage.presignDownload(name, headers)) ?? '';
+  const response = await fetch(url);
+  expect([response.status, Buffer.from(await response.arrayBuffer())]).toEqual([200, PNG]);
+  expect(Object.fromEntries(response.headers)).toMatchObject({
+    'content-type': headers.contentType,
+    'content-disposition': headers.disposition,
+    'cache-control': 'private',
+  });
+  for (const changed of [url.replace(name, crypto.randomUUID()), url.replace('Expires=120', 'Expires=9999')])
+    expect((await fetch(changed)).status).toBe(403);
+});
+
+test('a presigned URL is the same for a minute', async () => {
+  const settings = {
+    endpoint: 'https://s3.example.com/',
+    bucket: 'media',
+    region: 'eu',
+    accessKeyId: 'a',
+    secretAccessKey: 'b',
+  };
+  const clock = { now: 60_000 * 30_000_000 };
+  const client = new S3Client({ ...settings, now: () => clock.now, log: createLogger('silent') });
+  const presign = () => client.presignDownload('key', { contentType: 'image/png', disposition: 'inline' });
+  const first = await presign();
+  expect(first).toMatch(/^https:\/\/s3\.example\.com\/media\/key\?X-Amz-Expires=120&/);
+  clock.now += 59_999;
+  expect(await presign()).toBe(first);
+  clock.now += 1;
+  expect(await presign()).not.toBe(first);
+});
+
+test('a bucket that is missing or unreachable is UNAVAILABLE', async () => {
+  await using server = await startS3();
+  const createClient = (changes: Partial<typeof server.settings>) =>
+    new S3Client({ ...server.settings, ...changes, now: () => Date.now(), log: createLogger('silent') });
+  await createClient({}).checkBucket();
+  for (const changes of [
+    { bucket: 'other' },
+    { secretAccessKey: 'wrong' },
+    { endpoint: 'http://127.0.0.1:1' },
+  ])
+    await expect(createClient(changes).checkBucket()).rejects.toThrow(errorWithCode('UNAVAILABLE'));
+});
