@@ -48,7 +48,7 @@ async function touchRow(db: Db, nodeId: string): Promise<number | undefined> {
       where wait.ms is not null and nodes.id = ${nodeId} and nodes.seen_at > ${DECLARED_DEAD}
       for update of nodes
     ), removed as (
-      delete from heartbeats where id in (${formerHeartbeats(nodeId)}) and exists (select from former)
+      delete from heartbeats where id in (${freeHeartbeats(nodeId)}) and exists (select from former)
     )
     update nodes set seen_at = clock_timestamp() from former where nodes.id = former.id
     returning ${milliseconds(sql`nodes.seen_at - former.seen_at`)} as elapsed_ms
@@ -61,7 +61,7 @@ async function touchLockedNode(db: Db, nodeId: string): Promise<number | undefin
     with former as materialized (
       select id, ${LAST_SEEN} as seen_at from nodes where id = ${nodeId} and seen_at > ${DECLARED_DEAD}
     ), removed as (
-      delete from heartbeats where id in (${formerHeartbeats(nodeId)})
+      delete from heartbeats where id in (${freeHeartbeats(nodeId)})
     ), beat as (
       insert into heartbeats (node_id) select id from former returning seen_at
     )
@@ -76,7 +76,7 @@ interface Beat {
 
 const milliseconds = (interval: RawBuilder<unknown>) => sql`(extract(epoch from ${interval}) * 1000)::float8`;
 
-const formerHeartbeats = (nodeId: string) =>
+const freeHeartbeats = (nodeId: string | RawBuilder<string>) =>
   sql`select id from heartbeats where node_id = ${nodeId} for update skip locked`;
 
 /** Whether a node runs that relies on the record of removed events in `topics`. */
@@ -94,7 +94,7 @@ export async function hasNodesOfOldLog(db: Db): Promise<boolean> {
 export async function retireNode(db: Db, nodeId: string, graceMs: number): Promise<void> {
   await db.transaction().execute(async (tx) => {
     await closeFreeLeases(tx, sql`node_id = ${nodeId}`);
-    await sql`delete from heartbeats where id in (${formerHeartbeats(nodeId)})`.execute(tx);
+    await sql`delete from heartbeats where id in (${freeHeartbeats(nodeId)})`.execute(tx);
     await sql`
       update nodes set seen_at = clock_timestamp() - ${DEAD_AFTER} + ${graceMs} * interval '1 millisecond'
       where id in (${freeNode(nodeId)})
@@ -129,8 +129,8 @@ export async function restoreNode(
 }
 
 /**
- * Removes dead nodes with their leases. A node with leases whose rows, or whose actors' presence, are not free within
- * `LOCK_WAIT_MS` is kept with these, as declared dead, until a later call finds them free.
+ * Removes dead nodes with their leases. A node with leases or heartbeats whose rows, or whose actors' presence, are not
+ * free within `LOCK_WAIT_MS` is kept with these, as declared dead, until a later call finds them free.
  */
 export async function removeDeadNodes(db: Db, graceMs: number): Promise<PresenceChanges> {
   // A heartbeat in the future is from before the clock was set back: the node would count as alive until then.
@@ -150,6 +150,7 @@ export async function removeDeadNodes(db: Db, graceMs: number): Promise<Presence
       .skipLocked()
       .execute();
     if (dead.length === 0) return { online: [], offline: [] };
+    await sql`select set_config('lock_timeout', ${String(LOCK_WAIT_MS)}, true)`.execute(tx);
     const nodeIds = anyOfNodes(dead.map((node) => node.id));
     const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
       select distinct actor_kind, actor_id from leases where node_id = ${nodeIds}
@@ -158,9 +159,11 @@ export async function removeDeadNodes(db: Db, graceMs: number): Promise<Presence
     if (mode === 'wait') await sql`delete from nodes where id = ${nodeIds}`.execute(tx);
     else {
       await deleteFreeLeases(tx, sql`node_id = ${nodeIds}`, locked);
+      await sql`delete from heartbeats where id in (${freeHeartbeats(nodeIds)})`.execute(tx);
       await sql`update nodes set seen_at = ${DECLARED_DEAD} where id = ${nodeIds}`.execute(tx);
       await sql`
         delete from nodes where id = ${nodeIds} and not exists (select from leases where node_id = nodes.id)
+          and not exists (select from heartbeats where node_id = nodes.id)
       `.execute(tx);
     }
     return updatePresence(tx, free);

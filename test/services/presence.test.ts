@@ -656,6 +656,30 @@ describe.skipIf(inject('database') !== 'postgres')(
       },
     );
 
+    test('a dead node whose heartbeats are locked delays the departures of no one', async () => {
+      const { url, fixture } = await startNodesWithUrl();
+      await using _fixture = fixture;
+      const { deps, ann, addNode, published } = fixture;
+      const deadNode = await addNode();
+      const deadNodes = [deadNode.id, 'another'];
+      await deadNode.presence.open('legacy', ann.actor);
+      await deadNode[Symbol.asyncDispose]();
+      await sql`insert into nodes (id) values ('another')`.execute(deps.db);
+      await sql`insert into heartbeats (node_id, seen_at) values ('another', 'epoch')`.execute(deps.db);
+      published.length = 0;
+
+      await using lock = await lockRows(url, 'select from heartbeats for update');
+      for (const id of deadNodes) await setSilence(deps, id, 16);
+      await removeDeadNodes(deps.db, 0);
+      const remaining = () => deps.db.selectFrom('nodes').select('id').where('id', 'in', deadNodes).execute();
+      expect(await remaining()).toEqual([{ id: 'another' }]);
+      await lock.release();
+      await removeDeadNodes(deps.db, 0);
+      expect(await remaining()).toEqual([]);
+      expect(await countHeartbeats(deps, 'another')).toBe(0);
+      expect(await fixture.isOnline(ann.actor)).toBe(false);
+    });
+
     test.each(['heartbeat', 'connection'] as const)(
       'a node that was declared dead, but has leases that could not be removed, registers again with its next %s',
       async (next) => {
