@@ -35,6 +35,7 @@ export const CLUSTER_FAULTS: readonly ClusterFault[] = [
     end: async ({ victim }) => victim.resume(),
   },
   createPresenceLock(),
+  createNodeLock(),
   {
     name: 'network of a node silent',
     network: 'Redis',
@@ -127,6 +128,28 @@ function createPresenceLock(): ClusterFault {
     async end({ victim }) {
       await victim.start();
       await lock?.[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Locks the rows of all nodes, as by a forgotten transaction, and cuts connections, which open again meanwhile. */
+function createNodeLock(): ClusterFault {
+  let lock: AsyncDisposable | undefined;
+  return {
+    name: 'rows of nodes locked, connections of a node cut',
+    network: 'Redis',
+    // In a full run longer than a node may be silent.
+    lastsMs: 10_000,
+    async inject({ victim, postgres }) {
+      lock = await lockRows(postgres.url, 'select from nodes for update');
+      victim.network.disconnectAll();
+    },
+    async end({ query, nodes }) {
+      const alive =
+        await query(`select distinct name from nodes where clock_timestamp() - interval '15 seconds'
+        < greatest(seen_at, (select max(seen_at) from heartbeats where node_id = nodes.id))`);
+      await lock?.[Symbol.asyncDispose]();
+      if (alive.length < nodes.length) throw new Error('A node is taken for dead.');
     },
   };
 }
