@@ -32,6 +32,7 @@ function formatBanner({ url, demo, database }: App, config: Config): string {
   ];
   if (demo.isLoginAllowed && demo.accounts.length > 0)
     lines.push('', `  Demo accounts         ${demo.accounts.join(', ')}; password: ${demo.password}`);
+  if (!hasTurnServer(config)) lines.push('', `  Calls                 ${NO_TURN_SERVER}.`);
   if (database.startsWith('embedded'))
     lines.push('', '  Embedded database: for one process. Set DATABASE_URL to run more.');
   return `${lines.join('\n')}\n\n`;
@@ -42,6 +43,13 @@ function logDemo({ accounts, isLoginAllowed }: App['demo'], log: Logger): void {
   if (isLoginAllowed) log.warn({ accounts }, 'demo accounts have their published password');
   else log.warn({ accounts }, 'demo accounts are locked: HOST is not a loopback address, or DEMO is off');
 }
+
+const NO_TURN_SERVER =
+  'the default STUN and TURN hosts are not yours, and no TURN server accepts the credentials until TURN_URLS and TURN_SECRET are set';
+
+/** Whether calls can use a TURN server of the operator. */
+const hasTurnServer = ({ TURN_URLS, TURN_SECRET }: Config): boolean =>
+  TURN_SECRET !== undefined && TURN_URLS.join() !== VARIABLES.TURN_URLS.default;
 
 async function run(): Promise<void> {
   // The files of DATA_DIR and MEDIA_DIR are for this user only, also those that libraries create.
@@ -74,6 +82,7 @@ async function serve(config: Config, nodeId: string, output: Output): Promise<vo
   if (stopping.aborted) return;
   const { url, address, port, database } = app;
   output.listening({ version: VERSION, nodeId, database, url, address, port }, formatBanner(app, config));
+  if (!hasTurnServer(config) && !process.stdout.isTTY) output.log.info(NO_TURN_SERVER);
   if (!app.demo.isLoginAllowed || !process.stdout.isTTY) logDemo(app.demo, output.log);
 }
 

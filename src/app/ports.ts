@@ -2,6 +2,7 @@ import type { GraphQLSchema } from 'graphql';
 import { actorKey } from '../actor.ts';
 import type { BridgeDeps } from '../bridge/deps.ts';
 import * as accounts from '../domain/accounts.ts';
+import { recordCallSignal } from '../domain/legacy-calls.ts';
 import { findConversationsById } from '../domain/conversations.ts';
 import type { Deps } from '../domain/deps.ts';
 import { openMedia, openMediaByUrl, requireUrlHolder } from '../domain/media-downloads.ts';
@@ -123,6 +124,7 @@ export function createBridgePorts(ports: Ports, cors: Cors): Omit<BridgeDeps, 'u
     epoch,
     presence,
     authenticate,
+    recordCallSignal: (actor, signal) => recordCallSignal(deps, actor, signal),
     findToken: (request, auth) => firstOf([findToken(auth), findTokenInRequest(request)]),
     openStream: (request) => openStream(deps, request),
     conversationExists: async (id) => (await findConversationsById(deps, [id])).size > 0,

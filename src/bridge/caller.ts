@@ -11,12 +11,15 @@ import type { ConnectionLog } from './connection-log.ts';
 import type { Caller, ReadAccess, ReplayFrom } from './contract/channel-types.ts';
 import type { Frame } from './contract/encoders.ts';
 import type { ForwardChannels } from './contract/event-frames.ts';
-import type { BridgeDeps } from './deps.ts';
+import type { BridgeDeps, CallHold, ForwardedSignal } from './deps.ts';
 import { logIn } from './login.ts';
 import type { Login } from './login.ts';
 import type { OutboundQueue } from './outbound-queue.ts';
 import { openReplay } from './replay.ts';
 import type { RoomMember, Rooms } from './rooms.ts';
+
+/** Calls that a connection keeps its account in. A further one replaces the oldest. */
+const MAX_CALLS = 16;
 
 export interface CallerOptions {
   /** The id of the connection. */
@@ -41,6 +44,8 @@ export class ConnectionCaller implements Caller, RoomMember {
   readonly queue: OutboundQueue;
   readonly #options: CallerOptions;
   #login: Login | undefined;
+  /** The calls that it has joined, oldest first; undefined until there is one. */
+  #calls: Map<CallHold['participantId'], CallHold> | undefined;
   /** Set when the connection closes: work that is still in flight must then release what it opens. */
   #isReleased = false;
 
@@ -108,6 +113,7 @@ export class ConnectionCaller implements Caller, RoomMember {
     }
     const formerLogin = this.#login;
     if (formerLogin !== undefined && !sameActor(formerLogin.actor, login.actor)) {
+      this.#releaseCalls('LOGGED_OUT');
       this.#leaveAll('ACCOUNT_CHANGED');
       this.queue.dropHeld();
     }
@@ -115,6 +121,19 @@ export class ConnectionCaller implements Caller, RoomMember {
     log.authenticated(login.actor);
     onAuthenticated(login.actor);
     await formerLogin?.close();
+  }
+
+  async recordCallSignal(signal: ForwardedSignal): Promise<void> {
+    const { actor } = this;
+    if (actor === undefined) return;
+    try {
+      const hold = await this.#options.deps.recordCallSignal(actor, signal);
+      if (hold === undefined) return;
+      if (this.#isReleased) return hold.release('CLIENT');
+      this.#keepCall(hold);
+    } catch (error) {
+      this.#options.log.failed(error, 'recording a call failed');
+    }
   }
 
   /** Starts delivery of the account's frames: after the reply to `authenticate`. */
@@ -168,10 +187,26 @@ export class ConnectionCaller implements Caller, RoomMember {
   /** Leaves all rooms and closes the login. */
   async release(reason: ConnectionEnd): Promise<void> {
     this.#isReleased = true;
+    this.#releaseCalls(reason);
     this.#leaveAll(reason);
     const login = this.#login;
     this.#login = undefined;
     await login?.close();
+  }
+
+  #keepCall(hold: CallHold): void {
+    this.#calls ??= new Map();
+    this.#calls.delete(hold.participantId);
+    this.#calls.set(hold.participantId, hold);
+    const [oldest] = this.#calls.values();
+    if (this.#calls.size <= MAX_CALLS || oldest === undefined) return;
+    this.#calls.delete(oldest.participantId);
+    oldest.release('CLIENT');
+  }
+
+  #releaseCalls(reason: ConnectionEnd): void {
+    for (const hold of this.#calls?.values() ?? []) hold.release(reason);
+    this.#calls = undefined;
   }
 
   #leaveAll(reason: ConnectionEnd | 'ACCOUNT_CHANGED'): void {

@@ -14,6 +14,7 @@ import type { Logger } from '../log.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
 import type { ActorRef, Payer, Session } from '../actor.ts';
 import type { Tracing } from '../tracing.ts';
+import type { SignalTarget } from './contract/operations.generated.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 
 /** A lease that keeps an actor online until it is closed. An actor's newest connection has the greatest `leaseId`. */
@@ -44,6 +45,20 @@ export interface EventBudgets {
   pause(ms: number | undefined): Promise<void>;
 }
 
+/** Keeps an account in a call until it is released. */
+export interface CallHold {
+  readonly participantId: number;
+  release(reason: ConnectionEnd): void;
+}
+
+/** A payload that a client forwards to another account. */
+export interface ForwardedSignal {
+  readonly to: SignalTarget;
+  readonly content: unknown;
+  /** Whether the account has received it. */
+  readonly isDelivered: boolean;
+}
+
 /** The dependencies of the bridge, passed in by `app.ts`. */
 export interface BridgeDeps {
   readonly config: Pick<Config, 'LEGACY_FORWARD_CHANNELS'> & Partial<Pick<Config, 'NODE_NAME'>>;
@@ -70,6 +85,11 @@ export interface BridgeDeps {
     /** Returns the lease of the actor's newest legacy connection on any node. */
     newestLegacyLease(actor: ActorRef): Promise<number | null>;
   };
+  /**
+   * Records that a client joins or leaves a call by a payload that it forwards. Returns what keeps it in the call that it has
+   * joined.
+   */
+  recordCallSignal(actor: ActorRef, signal: ForwardedSignal): Promise<CallHold | undefined>;
   /** Throws UNAUTHENTICATED unless the token is valid. */
   authenticate(token: string, address: string): Promise<Session>;
   /** Marks a TCP connection as that of an account. */

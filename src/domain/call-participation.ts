@@ -78,14 +78,23 @@ export async function leaveCall(
   await deps.rateLimits.consume('call', { account: actor });
   const call = await rows.findCallOfParticipant(deps.db, actor, participantId);
   if (call === undefined) throw notFound('The participant');
-  return transact(deps, async (unit) => {
+  if (!(await removeFromCall(deps, call, participantId))) throw notFound('The participant');
+  return call;
+}
+
+/** Removes a participant that leaves. Returns false if it has left before. */
+export const removeFromCall = (
+  deps: TransactDeps,
+  call: Call,
+  participantId: CallParticipantId,
+): Promise<boolean> =>
+  transact(deps, async (unit) => {
     await unit.lock(callTopic(call.conversationId));
     const left = await rows.removeParticipant(unit.tx, participantId);
-    if (left === undefined) throw notFound('The participant');
+    if (left === undefined) return false;
     await announceLeft(unit, call, [{ left, reason: 'LEFT' }]);
-    return call;
+    return true;
   });
-}
 
 /** Returns the calls in the actor's conversations, or the one in a conversation. Throws NOT_FOUND without access to it. */
 export async function findCalls(
@@ -151,7 +160,7 @@ interface Join {
 }
 
 /** Joins the call of a conversation to which the actor has access. */
-async function joinIn(deps: Deps, join: Join): Promise<Joined> {
+export async function joinIn(deps: Deps, join: Join): Promise<Joined> {
   const { actor, conversationId, key, isLegacy, callId } = join;
   const topic = callTopic(conversationId);
   await rows.createLog(deps.db, topic);
@@ -188,11 +197,18 @@ interface Departure {
   readonly reason: CallLeaveReason;
 }
 
-/** Emits the departures of removed participants, and ends a call without any. */
+/**
+ * Emits the departures of removed participants, and ends a call without any. A legacy client that remains alone has left, too: it
+ * sees the end of a call only by signals, and does not answer them.
+ */
 async function announceLeft(unit: UnitOfWork, call: Call, departures: readonly Departure[]): Promise<void> {
+  if (departures.length === 0) return;
+  const last = await rows.removeOnlyLegacyParticipant(unit.tx, call.id);
+  const all: readonly Departure[] =
+    last === undefined ? departures : [...departures, { left: last, reason: 'LEFT' }];
   // Their names must not be erased before the commit.
-  await unit.lock(...departures.map(({ left }) => accountTopic(left.actor)));
-  for (const departure of departures) {
+  await unit.lock(...all.map(({ left }) => accountTopic(left.actor)));
+  for (const departure of all) {
     const account = await findAccount(unit.tx, departure.left.actor);
     unit.emit({ type: 'call.participant-left', call, ...departure, ...account });
   }

@@ -120,7 +120,7 @@ const isDeeperThan = (value: unknown, levels: number): boolean =>
   !ArrayBuffer.isView(value) &&
   (levels === 0 || Object.values(value).some((inner) => isDeeperThan(inner, levels - 1)));
 
-function parseTarget({ email, userId, deviceId }: SignalTarget): rows.CallTarget {
+export function parseTarget({ email, userId, deviceId }: SignalTarget): rows.CallTarget {
   if (email != null) return { kind: 'email', email: email.replaceAll('\0', '').trim() };
   if (userId != null) return { kind: 'user', id: userId };
   if (deviceId != null) return { kind: 'device', id: deviceId };

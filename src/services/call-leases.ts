@@ -21,6 +21,7 @@ const MAX_CONVERSATIONS = 200;
 
 /** Keeps a participant in a call while its connection, or its stream of call events, is open. */
 export interface CallHold {
+  readonly participantId: CallParticipantId;
   /** The connection or stream has closed. The participant leaves after a grace period, or immediately if its session has ended. */
   release(reason: ConnectionEnd | undefined): void;
 }
@@ -86,7 +87,7 @@ export class CallLeases implements AsyncDisposable {
       this.#start(this.#expire(participantId, conversationId, IMMEDIATE.has(reason)));
     };
     const onAbort = () => release(endReasonOf(connection));
-    const hold: Hold = { release, unfollow: () => connection?.removeEventListener('abort', onAbort) };
+    const hold: Hold = { participantId, release, unfollow: () => connection?.removeEventListener('abort', onAbort) };
     this.#drop(participantId);
     this.#holds.set(participantId, hold);
     connection?.addEventListener('abort', onAbort, { once: true });

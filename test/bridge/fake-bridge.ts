@@ -156,6 +156,7 @@ export async function startFakeBridge(
     addressOf: () => '127.0.0.1',
     nextConnectionId: createConnectionIds('1f3a9c02'),
     identifyConnection: () => undefined,
+    recordCallSignal: async () => undefined,
     // Tests count turns of the event loop: work must not be put off to later ones because the machine is busy.
     turnClock: new TurnClock(Number.POSITIVE_INFINITY),
     turnEnd: new TurnEnd(),

@@ -2,6 +2,7 @@ import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import type { ErrorCode } from '../../errors.ts';
 import type { Topic } from '../../events/event.ts';
 import type { ConversationId } from '../../ids.ts';
+import type { ForwardedSignal } from '../deps.ts';
 import type { Frame } from './encoders.ts';
 import type { Payload } from './payload.ts';
 import type { EMITTED, FIELD_TYPES } from './frame-schemas.ts';
@@ -83,6 +84,8 @@ export interface Caller {
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,
   ): Promise<Data>;
+  /** Records that the client joins or leaves a call by a payload that it forwards. Never throws. */
+  recordCallSignal(signal: ForwardedSignal): Promise<void>;
   /** Logs the client in to the token's account. Throws UNAUTHENTICATED, which leaves its current login unchanged. */
   authenticate(token: unknown): Promise<void>;
   /**

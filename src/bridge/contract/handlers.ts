@@ -129,7 +129,14 @@ export async function webrtcTurnInfo({ caller }: Request): Promise<Reply> {
 
 /** Replies after the signal was sent to the target. */
 export async function webrtcForward({ payload, caller }: Request): Promise<Reply> {
-  await caller.run(LegacyForwardDocument, { to: requireTarget(payload), content: payload });
+  const to = requireTarget(payload);
+  let isDelivered = false;
+  try {
+    await caller.run(LegacyForwardDocument, { to, content: payload });
+    isDelivered = true;
+  } finally {
+    await caller.recordCallSignal({ to, content: payload, isDelivered });
+  }
   return { frames: [successFrame('Message forwarded')] };
 }
 
