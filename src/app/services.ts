@@ -41,6 +41,7 @@ import { createReportRefusal } from '../services/refusals.ts';
 import { startRetention } from '../services/retention.ts';
 import { createSecurityLog } from '../services/security-log.ts';
 import { createUploadLimits } from '../services/upload-limits.ts';
+import { createUploadTickets } from '../services/upload-tickets.ts';
 import { createTracing } from '../tracing.ts';
 import type { Tracing } from '../tracing.ts';
 import { DatabaseClock, nodeClock } from '../services/wall-clock.ts';
@@ -198,6 +199,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       callLeases,
       mediaStorage,
       mediaUrls: createMediaUrls({ secrets, ttlSeconds: config.MEDIA_URL_TTL, now: () => clock.now() }),
+      uploadTickets: createUploadTickets(secrets),
       uploadLimits: createUploadLimits({
         db,
         log,

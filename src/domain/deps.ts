@@ -12,6 +12,7 @@ import type { AccountConnections } from '../services/account-connections.ts';
 import type { Operators } from '../services/operators/operators.ts';
 import type { OperationLimits } from '../services/operation-limits.ts';
 import type { UploadLimits } from '../services/upload-limits.ts';
+import type { UploadTickets } from '../services/upload-tickets.ts';
 import type { RateLimits } from '../services/rate-limits.ts';
 import type { ReportRefusal } from '../services/refusals.ts';
 import type { Mailer } from '../services/mailer.ts';
@@ -48,6 +49,7 @@ export interface Deps {
   readonly mediaStorage: MediaStorage;
   readonly mediaUrls: MediaUrls;
   readonly uploadLimits: UploadLimits;
+  readonly uploadTickets: UploadTickets;
   readonly rateLimits: RateLimits;
   readonly operationLimits: OperationLimits;
   readonly accountConnections: AccountConnections;

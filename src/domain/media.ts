@@ -41,8 +41,17 @@ export async function uploadMedia(deps: Deps, actor: ActorRef, upload: Upload): 
   if (message === undefined) throw notFound('The media');
   // Checked again under the lock: this first check only rejects an upload before its content is read.
   await requireAuthor(deps.db, actor, message, 'The media');
-  const stored = await store(deps, actor, upload.content);
-  const { name: storageName, size, contentType } = stored;
+  return recordStoredFile(deps, actor, message, upload, await store(deps, actor, upload.content));
+}
+
+/** Records a stored file as that of a media. Removes the file if that fails. */
+export async function recordStoredFile(
+  deps: Deps,
+  actor: ActorRef,
+  message: Message,
+  upload: Pick<Upload, 'mediaId' | 'filename'>,
+  { name: storageName, size, contentType }: StoredFile,
+): Promise<Media> {
   try {
     const file = { ...splitFilename(upload.filename), size, contentType, storageName };
     const media = await recordUpload(deps, actor, message, upload.mediaId, file);
@@ -59,7 +68,7 @@ export async function uploadMedia(deps: Deps, actor: ActorRef, upload: Upload): 
 }
 
 /** Removes a file that no media refers to. Should this fail, the retention retries. */
-async function discard(deps: Deps, storageName: string): Promise<void> {
+export async function discard(deps: Deps, storageName: string): Promise<void> {
   await deps.mediaStorage.remove([storageName]);
   await finishUpload(deps.db, storageName);
 }

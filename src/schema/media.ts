@@ -1,3 +1,5 @@
+import { finishDirectUpload, startDirectUpload } from '../domain/direct-uploads.ts';
+import type { DirectUpload as DirectUploadModel } from '../domain/direct-uploads.ts';
 import { signMediaUrl } from '../domain/media-downloads.ts';
 import { uploadMedia } from '../domain/media.ts';
 import { requireMessage } from '../domain/messages.ts';
@@ -59,7 +61,50 @@ Media.implement({
   }),
 });
 
+const DirectUpload = builder.objectRef<DirectUploadModel>('DirectUpload').implement({
+  description: 'An upload to the storage of the server, past the server.',
+  fields: (t) => ({
+    url: t.exposeString('url', {
+      description: 'PUT the bytes of the file to this URL, exactly as many as declared, without a token.',
+    }),
+    ticket: t.exposeString('ticket', { description: 'Argument of `finishUpload`, only for the caller.' }),
+    expiresAt: t.expose('expiresAt', {
+      type: 'DateTime',
+      description: 'Time at which the URL expires; later for large files.',
+    }),
+  }),
+});
+
 builder.mutationFields((t) => ({
+  startUpload: t.field({
+    type: DirectUpload,
+    nullable: true,
+    description:
+      'Starts the upload of a file declared by one of your messages to the storage itself. Null if the storage takes none: use `uploadMedia`. No event is published until `finishUpload`. FORBIDDEN unless you sent the message and still take part, LIMIT_EXCEEDED if the file exceeds `MAX_UPLOAD_BYTES`, RATE_LIMITED above `UPLOAD_QUOTA_BYTES` per day, which counts uploads from their start. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, LIMIT_EXCEEDED, RATE_LIMITED, UNAVAILABLE.',
+    args: {
+      mediaId: t.arg.id({
+        required: true,
+        description:
+          'Global id of the media, as returned by `sendMessage`. NOT_FOUND unless you take part in its conversation.',
+      }),
+      filename: t.arg.string({ required: true, description: 'Name of the file, with its extension.' }),
+      size: t.arg.float({ required: true, description: 'Size of the file in bytes, an integer.' }),
+    },
+    resolve: (_root, { mediaId, ...file }, context) =>
+      startDirectUpload(context.deps, requireActor(context), {
+        mediaId: requireId('Media', 'mediaId', mediaId),
+        ...file,
+      }),
+  }),
+  finishUpload: t.field({
+    type: Media,
+    description:
+      'Finishes an upload of `startUpload` once the file has arrived, with the effects of `uploadMedia`. INVALID_INPUT if the file has another size than declared, NOT_FOUND if none has arrived or the upload was finished before. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, UNAVAILABLE.',
+    args: {
+      ticket: t.arg.string({ required: true, description: 'The ticket that `startUpload` returned to you.' }),
+    },
+    resolve: (_root, { ticket }, context) => finishDirectUpload(context.deps, requireActor(context), ticket),
+  }),
   uploadMedia: t.field({
     type: Media,
     description:

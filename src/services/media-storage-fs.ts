@@ -61,8 +61,10 @@ export async function createFolderStorage(dir: string, shared = false): Promise<
     async remove(names) {
       await Promise.all(names.map((name) => rm(pathOf(name), { force: true })));
     },
-    // Only this server reads the folder.
+    // Only this server uses the folder.
     presignDownload: () => Promise.resolve(undefined),
+    presignUpload: () => Promise.resolve(undefined),
+    adopt: () => Promise.reject(notFound('The upload')),
     [Symbol.asyncDispose]: () => writes.settle(),
   };
 }

@@ -8,6 +8,14 @@ export interface ByteRange {
   readonly end: number;
 }
 
+/** A URL for the upload of one file, until it expires. */
+export interface PresignedUpload {
+  readonly name: string;
+  readonly url: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
+}
+
 /** Headers of a download from a driver's own URL. */
 export interface DownloadHeaders {
   readonly contentType: string;
@@ -40,6 +48,17 @@ export interface MediaStorage extends AsyncDisposable {
   read(name: string, range?: ByteRange): Promise<Readable>;
   /** Removes files. Ignores missing ones, as removals are retried. */
   remove(names: readonly string[]): Promise<void>;
+  /**
+   * Chooses a name, and returns a URL to which the client PUTs a file of exactly this size itself; undefined if the driver
+   * takes none. Calls `onName` as `write` does.
+   */
+  presignUpload(size: number, onName: (name: string) => Promise<void>): Promise<PresignedUpload | undefined>;
+  /**
+   * Stores a file that a client has uploaded itself under a new name, which that client cannot write to: its URL stays
+   * valid for a while. Calls `onName` as `write` does. Throws NOT_FOUND if there is no such file, INVALID_INPUT if it has
+   * another size. The caller removes the original, and the new file if this throws after `onName`.
+   */
+  adopt(name: string, size: number, onName: (name: string) => Promise<void>): Promise<StoredFile>;
   /** Returns a URL at which anyone can download the file for a short time; undefined if the driver has none. */
   presignDownload(name: string, headers: DownloadHeaders): Promise<string | undefined>;
 }

@@ -1,11 +1,11 @@
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import type { Session } from '../actor.ts';
 import type { TokenCheck } from '../db/sessions.ts';
 import type { DeviceId, MediaId, UserId } from '../ids.ts';
+import { createClaimsSigner } from './signed-claims.ts';
 
 export interface MediaUrlsOptions {
-  /** The first one signs, all verify. Keys are derived from them, so no URL passes for a token. */
+  /** The first one signs, all verify. */
   readonly secrets: readonly string[];
   readonly ttlSeconds: number;
   /** The time in milliseconds since 1970, by a clock that all nodes share. */
@@ -20,11 +20,10 @@ export interface MediaUrls {
   verify(id: MediaId, signature: string): TokenCheck | undefined;
 }
 
-const KEY_BYTES = 32;
 /** Clients cache responses by URL, so a URL must not change with every query. */
 const URLS_PER_LIFETIME = 4;
 
-/** The signed values: the time of expiry, and the session. A release that changes it changes the purpose of the key. */
+/** The signed values: the time of expiry, and the session. */
 const claimsSchema = z.tuple([
   z.number(),
   z.enum(['user', 'device']),
@@ -35,12 +34,9 @@ const claimsSchema = z.tuple([
   z.number().nullable(),
   z.boolean(),
 ]);
-const KEY_PURPOSE = 'parley media url 1';
 
 export function createMediaUrls({ secrets, ttlSeconds, now }: MediaUrlsOptions): MediaUrls {
-  const keys = secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', KEY_PURPOSE, KEY_BYTES)));
-  const [signingKey] = keys;
-  if (signingKey === undefined) throw new Error('Signing URLs requires a secret');
+  const signer = createClaimsSigner(secrets, 'parley media url 1');
   const ttlMs = ttlSeconds * 1000;
   const stepMs = ttlMs / URLS_PER_LIFETIME;
   return {
@@ -57,19 +53,13 @@ export function createMediaUrls({ secrets, ttlSeconds, now }: MediaUrlsOptions):
         issuedAt,
         isExternal,
       ];
-      const encoded = Buffer.from(JSON.stringify(claims)).toString('base64url');
-      return `/media/${id}?signature=${encoded}.${macOf(signingKey, id, encoded).toString('base64url')}`;
+      return `/media/${id}?signature=${signer.sign(String(id), claims)}`;
     },
     verify(id, signature) {
-      const [encoded = '', mac = ''] = signature.split('.');
-      const received = Buffer.from(mac, 'base64url');
-      const isSigned = keys.some((key) => {
-        const expected = macOf(key, id, encoded);
-        return expected.length === received.length && timingSafeEqual(expected, received);
-      });
-      if (!isSigned) return undefined;
+      const claims = signer.verify(String(id), signature);
+      if (claims === undefined) return undefined;
       const [expiresAt, kind, actorId, tokenId, familyId, generation, issuedAt, isExternal] =
-        claimsSchema.parse(JSON.parse(Buffer.from(encoded, 'base64url').toString()));
+        claimsSchema.parse(claims);
       if (now() >= expiresAt) return undefined;
       return {
         actor: kind === 'user' ? { kind, id: actorId as UserId } : { kind, id: actorId as DeviceId },
@@ -82,6 +72,3 @@ export function createMediaUrls({ secrets, ttlSeconds, now }: MediaUrlsOptions):
     },
   };
 }
-
-const macOf = (key: Buffer, id: MediaId, encoded: string): Buffer =>
-  createHmac('sha256', key).update(`${id}.${encoded}`).digest();

@@ -1,5 +1,5 @@
 import type { ReadableStream } from 'node:stream/web';
-import { AwsClient } from 'aws4fetch';
+import { AwsClient, AwsV4Signer } from 'aws4fetch';
 import { DomainError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { ByteRange, DownloadHeaders } from './media-storage.ts';
@@ -20,6 +20,11 @@ const MIN_BYTES_PER_MS = 1_000;
 const RETRIES = 2;
 /** Presigned URLs are the same for this long, and valid for as long after it. */
 const PRESIGN_STEP_MS = 60_000;
+/** Time for the upload of a file by its client, which may have a weak signal; a large one has more. */
+const UPLOAD_SECONDS = 3_600;
+const MIN_UPLOAD_BYTES_PER_SECOND = 16_000;
+/** The longest that S3 accepts. */
+const MAX_PRESIGN_SECONDS = 604_800;
 const MAX_LOGGED_LENGTH = 500;
 
 export interface S3ClientOptions extends S3Settings {
@@ -27,15 +32,19 @@ export interface S3ClientOptions extends S3Settings {
   readonly log: Pick<Logger, 'warn'>;
 }
 
+type RequestOptions = Pick<RequestInit, 'body' | 'headers' | 'signal'>;
+
 /** A client of one bucket, with the bucket in the path. Its methods throw UNAVAILABLE for any unexpected response. */
 export class S3Client {
   readonly #aws: AwsClient;
+  readonly #credentials: Pick<S3Settings, 'region' | 'accessKeyId' | 'secretAccessKey'>;
   readonly #bucketUrl: string;
   readonly #now: () => number;
   readonly #log: Pick<Logger, 'warn'>;
 
   constructor({ endpoint, bucket, region, accessKeyId, secretAccessKey, now, log }: S3ClientOptions) {
     this.#aws = new AwsClient({ accessKeyId, secretAccessKey, region, service: 's3', retries: RETRIES });
+    this.#credentials = { region, accessKeyId, secretAccessKey };
     this.#bucketUrl = `${endpoint.replace(/\/+$/, '')}/${encodeURIComponent(bucket)}`;
     this.#now = now;
     this.#log = log;
@@ -43,11 +52,11 @@ export class S3Client {
 
   /** Throws unless the bucket exists and the key may use it. */
   async checkBucket(): Promise<void> {
-    await this.#request('HEAD', this.#bucketUrl, [200]);
+    await this.#send('HEAD', this.#bucketUrl, [200]);
   }
 
   async put(key: string, content: Blob): Promise<void> {
-    await this.#request('PUT', this.#urlOf(key), [200], {
+    await this.#send('PUT', this.#urlOf(key), [200], {
       body: content,
       signal: AbortSignal.timeout(Math.ceil(RESPONSE_TIMEOUT_MS + content.size / MIN_BYTES_PER_MS)),
     });
@@ -72,9 +81,51 @@ export class S3Client {
     }
   }
 
+  /** Returns the size of a file; undefined if there is none. */
+  async findSize(key: string): Promise<number | undefined> {
+    const { status, headers } = await this.#send('HEAD', this.#urlOf(key), [200, 404]);
+    return status === 404 ? undefined : Number(headers.get('content-length'));
+  }
+
+  /** Copies a file within the bucket. Returns false if there is none. */
+  async copy(from: string, to: string): Promise<boolean> {
+    const headers = { 'x-amz-copy-source': new URL(this.#urlOf(from)).pathname };
+    const response = await this.#request('PUT', this.#urlOf(to), [200, 404], { headers });
+    const text = await response.text();
+    // S3 sends the status before it has copied.
+    if (response.ok && text.includes('<Error>')) throw this.#toUnavailable('COPY', new Error(text));
+    return response.ok;
+  }
+
   /** Deletes a file. Ignores a missing one. */
   async delete(key: string): Promise<void> {
-    await this.#request('DELETE', this.#urlOf(key), [200, 204, 404]);
+    await this.#send('DELETE', this.#urlOf(key), [200, 204, 404]);
+  }
+
+  /** Returns a URL to which a file of exactly this size can be PUT until it expires. */
+  async presignUpload(
+    key: string,
+    size: number,
+  ): Promise<{ readonly url: string; readonly expiresAt: number }> {
+    const seconds = Math.min(
+      UPLOAD_SECONDS + Math.ceil(size / MIN_UPLOAD_BYTES_PER_SECOND),
+      MAX_PRESIGN_SECONDS,
+    );
+    const expiresAt = this.#now() + seconds * 1000;
+    const url = new URL(this.#urlOf(key));
+    url.searchParams.set('X-Amz-Expires', String(seconds));
+    const signer = new AwsV4Signer({
+      ...this.#credentials,
+      service: 's3',
+      method: 'PUT',
+      url: url.href,
+      headers: { 'content-length': String(size) },
+      datetime: toAmzDate(this.#now()),
+      signQuery: true,
+      // aws4fetch leaves out the length otherwise, which proxies might change.
+      allHeaders: true,
+    });
+    return { url: (await signer.sign()).url.href, expiresAt };
   }
 
   /** Returns a URL at which anyone can download the file for one to two minutes. */
@@ -84,26 +135,34 @@ export class S3Client {
     url.searchParams.set('response-content-type', contentType);
     url.searchParams.set('response-content-disposition', disposition);
     url.searchParams.set('response-cache-control', 'private');
-    const since = new Date(Math.floor(this.#now() / PRESIGN_STEP_MS) * PRESIGN_STEP_MS);
-    const datetime = since.toISOString().replaceAll(/[:-]|\.\d{3}/g, '');
+    const datetime = toAmzDate(Math.floor(this.#now() / PRESIGN_STEP_MS) * PRESIGN_STEP_MS);
     const signed = await this.#aws.sign(url.href, { method: 'GET', aws: { signQuery: true, datetime } });
     return signed.url;
+  }
+
+  /** Sends a request whose response has no content of interest. */
+  async #send(
+    method: string,
+    url: string,
+    expected: readonly number[],
+    init: RequestOptions = {},
+  ): Promise<Response> {
+    const response = await this.#request(method, url, expected, init);
+    await response.body?.cancel();
+    return response;
   }
 
   async #request(
     method: string,
     url: string,
     expected: readonly number[],
-    init: Pick<RequestInit, 'body' | 'headers' | 'signal'> = {},
+    init: RequestOptions = {},
   ): Promise<Response> {
     const signal = init.signal ?? AbortSignal.timeout(RESPONSE_TIMEOUT_MS);
     const response = await this.#aws.fetch(url, { ...init, method, signal }).catch((error: unknown) => {
       throw this.#toUnavailable(method, error);
     });
-    if (expected.includes(response.status)) {
-      if (method !== 'GET') await response.body?.cancel();
-      return response;
-    }
+    if (expected.includes(response.status)) return response;
     const text = await response.text().catch(() => '');
     throw this.#toUnavailable(method, new Error(`${response.status} ${text.slice(0, MAX_LOGGED_LENGTH)}`));
   }
@@ -117,3 +176,6 @@ export class S3Client {
     return `${this.#bucketUrl}/${encodeURIComponent(key)}`;
   }
 }
+
+/** Encodes a time in milliseconds since 1970 as `20261130T120000Z`. */
+const toAmzDate = (time: number): string => new Date(time).toISOString().replaceAll(/[:-]|\.\d{3}/g, '');

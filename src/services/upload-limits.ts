@@ -38,6 +38,8 @@ export interface UploadLimits {
     content: Readable,
     store: (content: Readable) => Promise<Result>,
   ): Promise<Result>;
+  /** Counts an upload that does not pass this server. Throws RATE_LIMITED if it would exceed the daily quota. */
+  reserve(account: ActorRef, bytes: number): Promise<void>;
 }
 
 /** The uploads of an account that are in flight. */
@@ -106,6 +108,12 @@ export function createUploadLimits({
   };
 
   return {
+    async reserve(account, bytes) {
+      const key = actorKey(account);
+      const { bytes: usedBytes, msUntilReset } = await readUsage(db, key);
+      if (usedBytes + bytes > quotaBytes) throw refuse('upload quota', account, quotaError(msUntilReset));
+      await addUsage(db, key, bytes);
+    },
     async run(account, content, store) {
       const key = actorKey(account);
       const own = inFlight.get(key) ?? { count: 0, bytes: 0, usedBytes: 0 };

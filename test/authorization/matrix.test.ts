@@ -6,6 +6,8 @@ import { schema } from '../../src/schema/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 import { openTestDatabase } from '../harness/database.ts';
+import { startS3 } from '../harness/s3.ts';
+import type { S3Server } from '../harness/s3.ts';
 import { readDigests } from '../harness/table-digests.ts';
 import { ACTOR_NAMES, WITHOUT_SESSION } from './actors.ts';
 import type { ActorName } from './actors.ts';
@@ -16,13 +18,15 @@ import type { Row } from './rows.ts';
 import { runCell } from './run.ts';
 
 let database: Database;
+let s3: S3Server;
 let app: TestGateway;
 let fixture: Fixture;
 let adminClient: AsyncDisposable;
 
 beforeAll(async () => {
   database = await openTestDatabase();
-  app = await startTestApp({ database, env: { AUTH_SECRET } });
+  s3 = await startS3();
+  app = await startTestApp({ database, env: { AUTH_SECRET, ...s3.env } });
   fixture = await createFixture(app);
   adminClient = await fixture.connectAdmin();
 });
@@ -30,6 +34,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await adminClient[Symbol.asyncDispose]();
   await app[Symbol.asyncDispose]();
+  await s3[Symbol.asyncDispose]();
 });
 
 const isDestructive = ({ operation }: Row): boolean =>

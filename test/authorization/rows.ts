@@ -531,6 +531,22 @@ const mutations: readonly Row[] = [
     'uploadMedia: of the admin’s message',
     { yes: 'admin', FORBIDDEN: 'participant device' },
   ),
+  mutation(
+    'startUpload: of one’s own message',
+    ({ ownMedia }) => `startUpload(mediaId: "${ownMedia}", filename: "a", size: 1) { url }`,
+    { yes: PARTICIPANTS, FORBIDDEN: 'former' },
+  ),
+  mutation(
+    'startUpload: of the admin’s message',
+    ({ media }) => `startUpload(mediaId: "${media}", filename: "a", size: 1) { url }`,
+    { yes: 'admin', FORBIDDEN: 'participant device' },
+  ),
+  mutation(
+    'finishUpload: with a ticket of another account',
+    () => 'finishUpload(ticket: "x.y") { id }',
+    {},
+    'INVALID_INPUT',
+  ),
   mutation('sendSignal', ({ admin }) => `sendSignal(to: { userId: "${admin}" }, content: "ring")`, {
     yes: MEMBERS,
   }),

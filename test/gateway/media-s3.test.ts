@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { createCircle, createConversation } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { PNG, readMediaUrl, sendFile, uploadFile } from '../harness/media.ts';
 import { startS3 } from '../harness/s3.ts';
 
@@ -41,6 +42,71 @@ test('files are in the bucket, and clients with a URL download them from there',
   expect(await server.listObjects()).toHaveLength(1);
   await ann.graphql.run('mutation ($id: ID!) { deleteMessage(messageId: $id) { id } }', { id: messageId });
   await expect.poll(() => server.listObjects()).toEqual([]);
+});
+
+const START =
+  'mutation ($id: ID!, $size: Float!) { startUpload(mediaId: $id, filename: "my photo.png", size: $size) { url ticket expiresAt } }';
+const FINISH =
+  'mutation ($ticket: String!) { finishUpload(ticket: $ticket) { id filename extension contentType size uploaded } }';
+type Started = { startUpload: { url: string; ticket: string; expiresAt: string } | null };
+
+test('a file that its sender uploads to the bucket is published like any other', async () => {
+  await using server = await startS3();
+  await using app = await startTestApp({ env: server.env });
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  const legacyClient = await bob.connectLegacy();
+  await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
+  const { sendMessage: sent } = await sendMessage(ann, conversation, 'photo', ['photo']);
+  const id = sent.media[0]?.id ?? '';
+  await using events = await bob.subscribeToConversation(conversation.id);
+
+  const { startUpload: started } = await ann.graphql.run<Started>(START, { id, size: PNG.length });
+  if (started === null) throw new Error('The bucket takes no uploads');
+  expect(Date.parse(started.expiresAt)).toBeGreaterThan(Date.now());
+  const finish = (account = ann) => account.graphql.expectError(FINISH, { ticket: started.ticket });
+  expect(await finish()).toBe('NOT_FOUND');
+  const { status } = await fetch(started.url, { method: 'PUT', body: PNG });
+  expect(status).toBe(200);
+  expect(await finish(bob)).toBe('INVALID_INPUT');
+  expect(await ann.graphql.run(FINISH, { ticket: started.ticket })).toEqual({
+    finishUpload: {
+      id,
+      filename: 'my photo',
+      extension: '.png',
+      contentType: 'image/png',
+      size: PNG.length,
+      uploaded: true,
+    },
+  });
+  expect(await events.nextOf('MediaUploaded')).toMatchObject({ message: { status: 'DONE' } });
+  await legacyClient.expect('message');
+  expect(await finish()).toBe('NOT_FOUND');
+  expect(await server.listObjects()).toHaveLength(1);
+  const file = await fetch(await readMediaUrl(app, bob, id));
+  expect(Buffer.from(await file.arrayBuffer())).toEqual(PNG);
+});
+
+test('uploads to the bucket are bounded when they start', async () => {
+  await using server = await startS3();
+  await using app = await startTestApp({
+    env: { ...server.env, MAX_UPLOAD_BYTES: '1000', UPLOAD_QUOTA_BYTES: '1500' },
+  });
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  const { sendMessage: sent } = await sendMessage(ann, conversation, 'photo', ['photo']);
+  const variables = (size: number) => ({ id: sent.media[0]?.id, size });
+  expect(await bob.graphql.expectError(START, variables(1))).toBe('FORBIDDEN');
+  expect(await ann.graphql.expectError(START, variables(1_001))).toBe('LIMIT_EXCEEDED');
+  for (const size of [-1, 0.5])
+    expect(await ann.graphql.expectError(START, variables(size))).toBe('INVALID_INPUT');
+  await ann.graphql.run(START, variables(1_000));
+  expect(await ann.graphql.expectError(START, variables(501))).toBe('RATE_LIMITED');
+});
+
+test('a gateway with a folder has no uploads past it', async () => {
+  await using app = await startTestApp();
+  const { ann, conversation } = await createAnnAndBob(app);
+  const { sendMessage: sent } = await sendMessage(ann, conversation, 'photo', ['photo']);
+  expect(await ann.graphql.run(START, { id: sent.media[0]?.id, size: 1 })).toEqual({ startUpload: null });
 });
 
 test('an upload is UNAVAILABLE while the bucket is, and stores nothing', async () => {

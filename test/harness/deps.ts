@@ -22,6 +22,7 @@ import { createMediaUrls } from '../../src/services/media-urls.ts';
 import { createTokens } from '../../src/services/tokens.ts';
 import type { TokenSettings } from '../../src/services/tokens.ts';
 import { createUploadLimits } from '../../src/services/upload-limits.ts';
+import { createUploadTickets } from '../../src/services/upload-tickets.ts';
 import { nodeClock } from '../../src/services/wall-clock.ts';
 import { createTypingPublisher } from '../../src/services/typing-publisher.ts';
 import { createBus } from '../../src/events/bus.ts';
@@ -112,6 +113,7 @@ export async function createTestDeps({
       ttlSeconds: config.MEDIA_URL_TTL,
       now: () => nodeClock.now(),
     }),
+    uploadTickets: createUploadTickets([SECRET]),
     uploadLimits: createUploadLimits({ db, log, quotaBytes: config.UPLOAD_QUOTA_BYTES }),
     rateLimits: createRateLimits({ enabled: rateLimits }),
     operationLimits,

@@ -71,6 +71,8 @@ test('the mutation fields are unchanged', () => {
       'updateMessage(messageId: ID!, text: String!): Message!',
       'deleteMessage(messageId: ID!): Message!',
       'uploadMedia(mediaId: ID!, file: Upload!): Media!',
+      'startUpload(mediaId: ID!, filename: String!, size: Float!): DirectUpload',
+      'finishUpload(ticket: String!): Media!',
       'setTyping(conversationId: ID!, isTyping: Boolean!): Boolean!',
       'sendSignal(to: SignalTarget!, content: JSON!): Boolean!',
     ].sort(),

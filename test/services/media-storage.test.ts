@@ -142,6 +142,37 @@ test('a bucket serves files itself, with the headers of the request', async () =
     expect((await fetch(changed)).status).toBe(403);
 });
 
+test('a client uploads a file to a bucket itself, of the declared size only', async () => {
+  await using opened = await openS3();
+  const { storage, listFiles } = opened;
+  const names: string[] = [];
+  const recordName = async (name: string) => void names.push(name);
+  const upload = await storage.presignUpload(PNG.length, recordName);
+  if (upload === undefined) throw new Error('The bucket takes no uploads');
+  expect(names).toEqual([upload.name]);
+  await expect(storage.adopt(upload.name, PNG.length, recordName)).rejects.toThrow(
+    errorWithCode('NOT_FOUND'),
+  );
+  const put = async (content: Uint8Array<ArrayBuffer>) =>
+    (await fetch(upload.url, { method: 'PUT', body: content })).status;
+  expect(await put(Buffer.alloc(PNG.length + 1))).toBe(403);
+  expect(await listFiles()).toEqual([]);
+  expect(await put(PNG)).toBe(200);
+  await expect(storage.adopt(upload.name, 1, recordName)).rejects.toThrow(errorWithCode('INVALID_INPUT'));
+  const stored = await storage.adopt(upload.name, PNG.length, recordName);
+  expect(stored).toEqual({ name: names.at(-1), size: PNG.length, contentType: 'image/png' });
+  // The URL is still valid, but the file is out of its reach.
+  expect(await put(Buffer.alloc(PNG.length))).toBe(200);
+  expect(await buffer(await storage.read(stored.name))).toEqual(PNG);
+});
+
+test('a folder takes no uploads of clients', async () => {
+  await using opened = await openFolder();
+  const { storage } = opened;
+  const onName = () => Promise.reject(new Error('A name was chosen'));
+  expect(await storage.presignUpload(1, onName)).toBeUndefined();
+});
+
 test('a presigned URL is the same for a minute', async () => {
   const settings = {
     endpoint: 'https://s3.example.com/',
