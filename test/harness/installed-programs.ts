@@ -9,6 +9,7 @@ const finders = {
   faketime: () => findCommand('faketime'),
   openssl: () => findCommand('openssl'),
   curl: () => findCommand('curl'),
+  jq: () => findCommand('jq'),
   caddy: () => findCommand('caddy'),
   postgresql: () => findPostgres(),
   nginx: () => findCommand('nginx'),
