@@ -9,7 +9,7 @@ import { TIMEOUT_MS, fuzz } from './fuzz.ts';
 import { BUSY_TURNS, startFuzzServer } from './server.ts';
 import type { FuzzServer } from './server.ts';
 
-// Random frames of RFC 6455, cut into chunks anywhere, on both doors of a server that parses all in later turns.
+// Random frames of RFC 6455, cut into chunks anywhere, on both APIs of a server that parses all in later turns.
 
 let server: FuzzServer;
 
