@@ -158,7 +158,7 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
 const eventSteps = ({ db, config }: RetentionOptions, before: Timestamp) => [
   () => dropPartitions(db, before),
   () => deleteStrayEvents(db, before, EVENT_BATCH_SIZE),
-  () => trimTopics(db, config.EVENT_RETENTION_COUNT, EVENT_BATCH_SIZE),
+  () => trimTopics(db, config.EVENT_RETENTION_COUNT),
 ];
 
 /**
