@@ -51,6 +51,58 @@ export interface ResumableOptions {
      */
     readonly silenceTimeout?: number;
 }
+/** A session description, as RTCPeerConnection has it. */
+export interface Description {
+    readonly type: 'offer' | 'answer' | 'pranswer' | 'rollback';
+    readonly sdp?: string;
+}
+/** A candidate as `RTCIceCandidate.toJSON()` returns it. */
+export interface Candidate {
+    readonly candidate?: string;
+    readonly sdpMid?: string | null;
+    readonly sdpMLineIndex?: number | null;
+    readonly usernameFragment?: string | null;
+}
+/** The methods used of an RTCPeerConnection. */
+export interface PeerConnection {
+    readonly signalingState: string;
+    readonly localDescription: Description | null;
+    setLocalDescription(): Promise<void>;
+    setRemoteDescription(description: Description): Promise<void>;
+    addIceCandidate(candidate: Candidate): Promise<void>;
+    addEventListener(type: string, listener: (event: never) => void): void;
+    removeEventListener(type: string, listener: (event: never) => void): void;
+}
+export interface CallOptions {
+    /** A client of graphql-ws or graphql-sse. */
+    readonly client: SubscriptionClient;
+    /** The connection, with its local tracks. The app closes it. */
+    readonly connection: PeerConnection;
+    /** Global id of the other account: `User:8` or `Device:4`. */
+    readonly accountId: string;
+    /** Whether this client calls. Otherwise it waits for the other one. */
+    readonly calls: boolean;
+    /** Whether this client gives way when both send an offer at the same time. Default: unless it calls. Never both. */
+    readonly polite?: boolean;
+    /** Global ids of the participants of this client and of the other one: needed if an account may have several devices in the call. */
+    readonly participantId?: string | undefined;
+    readonly otherParticipantId?: string | undefined;
+    /** Called when the other client hangs up. */
+    onHangUp?(): void;
+    /** Called with the error of a negotiation or of the subscription. */
+    onError?(error: unknown): void;
+}
+export interface CallHandle {
+    /** Tells the other client that the call is over, and stops. */
+    hangUp(): Promise<void>;
+    /** Stops without a message. */
+    stop(): void;
+}
+/**
+ * Connects an RTCPeerConnection to that of another account in a call, over `sendSignal` and `signals`, by perfect negotiation. The
+ * other client may be this function, or one of the mobile apps.
+ */
+export declare const connectCall: (options: CallOptions) => CallHandle;
 /**
  * Wraps a client of graphql-ws or graphql-sse and returns one with the same methods. Durable subscriptions (those with a
  * variable of type `Cursor`) resume after the newest event when their connection ends: the app receives each event, and

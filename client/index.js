@@ -1,4 +1,208 @@
 // Generated from src/client by scripts/print-client.ts.
+// src/client/call-protocol.ts
+const WORDS = [
+	"CALLING",
+	"READY",
+	"QUITTING"
+];
+const isObject$1 = (value) => typeof value === "object" && value !== null;
+const textOf = (value) => typeof value === "string" ? value : void 0;
+/** Parses a result of `SIGNALS`; undefined for any other signal. */
+function parseSignal(data) {
+	const signal = isObject$1(data) ? data["signals"] : void 0;
+	if (!isObject$1(signal) || !isObject$1(signal["sender"]) || !isObject$1(signal["content"])) return void 0;
+	const senderId = textOf(signal["sender"]["id"]);
+	const { message, from, to } = signal["content"];
+	const isMessage = WORDS.includes(message) || isObject$1(message) && ["sdp", "candidate"].includes(String(message["type"])) && isObject$1(message["data"]);
+	if (senderId === void 0 || !isMessage) return void 0;
+	return {
+		senderId,
+		message,
+		from: textOf(from),
+		to: textOf(to)
+	};
+}
+// src/client/call.ts
+/** How often a client that calls repeats `CALLING`: the other one may not be ready for signals yet. */
+const CALLING_INTERVAL_MS = 1e3;
+/** Longer: the apps answer each `READY` with an offer. */
+const READY_INTERVAL_MS = 2e3;
+const SIGNALS = "subscription { signals { content sender { ... on User { id } ... on Device { id } } } }";
+const SEND_SIGNAL = "mutation ($to: SignalTarget!, $content: JSON!) { sendSignal(to: $to, content: $content) }";
+/** A call of `connectCall`. */
+var Call = class {
+	#options;
+	#client;
+	#polite;
+	#unsubscribe;
+	#timer;
+	/** Whether offers may be sent: the other client has answered, or called. */
+	#isReady = false;
+	#isMakingOffer = false;
+	#isSettingAnswer = false;
+	#ignoresOffer = false;
+	/** Signals are handled, and sent, one after the other. */
+	#received = Promise.resolve();
+	#sent = Promise.resolve();
+	#isStopped = false;
+	constructor(options) {
+		this.#options = options;
+		this.#client = options.client;
+		this.#polite = options.polite ?? !options.calls;
+		const { connection } = options;
+		connection.addEventListener("negotiationneeded", this.#onNegotiationNeeded);
+		connection.addEventListener("icecandidate", this.#onCandidate);
+		this.#unsubscribe = this.#client.subscribe({ query: SIGNALS }, {
+			next: ({ data }) => this.#receive(parseSignal(data)),
+			error: (problem) => this.#fail(problem),
+			complete: () => void 0
+		});
+		const greet = () => void this.#send(options.calls ? "CALLING" : "READY").catch(() => void 0);
+		this.#timer = setInterval(greet, options.calls ? CALLING_INTERVAL_MS : READY_INTERVAL_MS);
+		greet();
+	}
+	async hangUp() {
+		if (this.#isStopped) return;
+		this.stop();
+		await this.#send("QUITTING").catch(() => void 0);
+	}
+	stop() {
+		if (this.#isStopped) return;
+		this.#isStopped = true;
+		clearInterval(this.#timer);
+		const { connection } = this.#options;
+		connection.removeEventListener("negotiationneeded", this.#onNegotiationNeeded);
+		connection.removeEventListener("icecandidate", this.#onCandidate);
+		this.#unsubscribe();
+	}
+	#onNegotiationNeeded = () => {
+		if (this.#isReady) this.#report(this.#offer());
+	};
+	#onCandidate = ({ candidate }) => {
+		if (candidate !== null) this.#report(this.#send({
+			type: "candidate",
+			data: candidate.toJSON()
+		}));
+	};
+	async #offer() {
+		const { connection } = this.#options;
+		try {
+			this.#isMakingOffer = true;
+			await connection.setLocalDescription();
+			await this.#sendDescription();
+		} finally {
+			this.#isMakingOffer = false;
+		}
+	}
+	async #sendDescription() {
+		const { localDescription } = this.#options.connection;
+		if (localDescription === null) return;
+		const { type, sdp } = localDescription;
+		await this.#send({
+			type: "sdp",
+			data: {
+				type,
+				...sdp !== void 0 && { sdp }
+			}
+		});
+	}
+	#receive(signal) {
+		const { accountId, participantId, otherParticipantId } = this.#options;
+		if (signal === void 0 || signal.senderId !== accountId || this.#isStopped) return;
+		const { from, to, message } = signal;
+		if (to !== void 0 && participantId !== void 0 && to !== participantId) return;
+		if (from !== void 0 && otherParticipantId !== void 0 && from !== otherParticipantId) return;
+		this.#received = this.#received.then(() => this.#handle(message)).catch((error) => this.#fail(error));
+	}
+	async #handle(message) {
+		if (this.#isStopped) return;
+		if (message === "QUITTING") {
+			this.stop();
+			return this.#options.onHangUp?.();
+		}
+		if (message === "CALLING") {
+			if (!this.#options.calls) await this.#send("READY");
+			return;
+		}
+		if (message === "READY") return this.#options.calls ? this.#start() : void 0;
+		clearInterval(this.#timer);
+		this.#isReady = true;
+		if (message.type === "candidate") await this.#addCandidate(message.data);
+		else await this.#setDescription(message);
+	}
+	/** Sends the first offer, or sends it again: the client that is ready has not received it. */
+	async #start() {
+		const wasReady = this.#isReady;
+		this.#isReady = true;
+		if (!wasReady) await this.#offer();
+		else if (this.#options.connection.signalingState === "have-local-offer") await this.#sendDescription();
+		if (this.#options.otherParticipantId === void 0) clearInterval(this.#timer);
+	}
+	async #setDescription({ data }) {
+		const { connection } = this.#options;
+		const isStable = !this.#isMakingOffer && (connection.signalingState === "stable" || this.#isSettingAnswer);
+		this.#ignoresOffer = data.type === "offer" && !isStable && !this.#polite;
+		if (this.#ignoresOffer) return;
+		if (data.type === "answer" && connection.signalingState !== "have-local-offer") return;
+		this.#isSettingAnswer = data.type === "answer";
+		await connection.setRemoteDescription(data);
+		this.#isSettingAnswer = false;
+		if (data.type !== "offer") return;
+		await connection.setLocalDescription();
+		await this.#sendDescription();
+	}
+	async #addCandidate(candidate) {
+		try {
+			await this.#options.connection.addIceCandidate(candidate);
+		} catch (error) {
+			if (!this.#ignoresOffer) throw error;
+		}
+	}
+	#send(message) {
+		const { accountId, participantId: from, otherParticipantId: to } = this.#options;
+		const target = accountId.startsWith("Device:") ? { deviceId: accountId } : { userId: accountId };
+		const content = {
+			message,
+			...from !== void 0 && { from },
+			...to !== void 0 && { to }
+		};
+		const send = () => this.#run({
+			to: target,
+			content
+		});
+		const sent = this.#sent.then(send, send);
+		this.#sent = sent.catch(() => void 0);
+		return sent;
+	}
+	#run(variables) {
+		return new Promise((resolve, reject) => {
+			this.#client.subscribe({
+				query: SEND_SIGNAL,
+				variables
+			}, {
+				next: ({ errors }) => errors === void 0 ? resolve() : reject(new SignalError(errors)),
+				error: reject,
+				complete: resolve
+			});
+		});
+	}
+	#report(work) {
+		work.catch((error) => this.#fail(error));
+	}
+	#fail(error) {
+		if (!this.#isStopped) this.#options.onError?.(error);
+	}
+};
+/** A signal that was not sent. */
+var SignalError = class extends Error {
+	name = "SignalError";
+	/** The errors of the response. */
+	errors;
+	constructor(errors) {
+		super("The signal was not sent.");
+		this.errors = errors;
+	}
+};
 // src/client/problem.ts
 /** End reasons and codes after which the stream can resume, on another node or later (docs/errors.md). */
 const TRANSIENT_REASONS = /* @__PURE__ */ new Set([
@@ -834,6 +1038,11 @@ const TOO_SLOW = "The reader of iterate() fell too far behind. The subscription 
 /** Errors of a single event have the path of a field; errors of the stream have none. */
 const isOfStream = (error) => isObject(error) && !Array.isArray(error["path"]);
 // src/client/index.ts
+/**
+* Connects an RTCPeerConnection to that of another account in a call, over `sendSignal` and `signals`, by perfect negotiation. The
+* other client may be this function, or one of the mobile apps.
+*/
+const connectCall = (options) => new Call(options);
 const FIRST_DELAY_MS = 500;
 const MAX_DELAY_MS = 3e4;
 const MAX_BUFFERED_BYTES = 1048576;
@@ -923,4 +1132,4 @@ const toReader = (sink) => ({
 function jitteredDelay(attempt) {
 	return Math.min(FIRST_DELAY_MS * 2 ** attempt, MAX_DELAY_MS) * (1 - Math.random() / 2);
 }
-export { resumable };
+export { connectCall, resumable };

@@ -1,3 +1,4 @@
+import { Call } from './call.ts';
 import { ConnectionMonitor } from './connection-monitor.ts';
 import type { InnerClient, Sink, SubscribeListeners } from './inner.ts';
 import { planOperation } from './plan.ts';
@@ -6,16 +7,33 @@ import { iterateResults } from './results.ts';
 import type { Source } from './results.ts';
 import { Subscription } from './subscription.ts';
 import type { Reader, Shared } from './subscription.ts';
-import type { OperationPayload, ResumableOptions, SubscriptionClient } from './types.ts';
+import type {
+  CallHandle,
+  CallOptions,
+  OperationPayload,
+  ResumableOptions,
+  SubscriptionClient,
+} from './types.ts';
 
 export type {
+  CallHandle,
+  CallOptions,
+  Candidate,
+  Description,
   ExpiredCursor,
   NewCursor,
   OperationPayload,
+  PeerConnection,
   ResumableOptions,
   SubscriptionClient,
   SubscriptionState,
 } from './types.ts';
+
+/**
+ * Connects an RTCPeerConnection to that of another account in a call, over `sendSignal` and `signals`, by perfect negotiation. The
+ * other client may be this function, or one of the mobile apps.
+ */
+export const connectCall = (options: CallOptions): CallHandle => new Call(options);
 
 const FIRST_DELAY_MS = 500;
 const MAX_DELAY_MS = 30_000;

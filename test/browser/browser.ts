@@ -13,8 +13,8 @@ const CHROMIUM_ARGUMENTS = [
 export const BROWSER_TIMEOUT = { timeout: 60_000 };
 
 /** Starts Chromium. Root cannot use its sandbox. */
-export function openBrowser(): Promise<Browser> {
-  const args = process.getuid?.() === 0 ? [...CHROMIUM_ARGUMENTS, '--no-sandbox'] : CHROMIUM_ARGUMENTS;
+export function openBrowser(flags: readonly string[] = []): Promise<Browser> {
+  const args = [...CHROMIUM_ARGUMENTS, ...flags, ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])];
   return chromium.launch({ executablePath: requireProgram('chromium'), args });
 }
 
