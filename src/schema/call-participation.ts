@@ -19,7 +19,7 @@ Call.implement({
     participants: t.field({
       type: [CallParticipant],
       description:
-        'Who takes part, in order of joining: at most 50. An account takes part once for each device.',
+        'The participants, in order of joining: at most 50. An account takes part once for each device.',
       resolve: async ({ id }, _args, { loaders }) => (await loaders.callParticipantsOf(id)) ?? [],
     }),
     eventCursor: t.field({
