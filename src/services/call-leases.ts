@@ -87,7 +87,11 @@ export class CallLeases implements AsyncDisposable {
       this.#start(this.#expire(participantId, conversationId, IMMEDIATE.has(reason)));
     };
     const onAbort = () => release(endReasonOf(connection));
-    const hold: Hold = { participantId, release, unfollow: () => connection?.removeEventListener('abort', onAbort) };
+    const hold: Hold = {
+      participantId,
+      release,
+      unfollow: () => connection?.removeEventListener('abort', onAbort),
+    };
     this.#drop(participantId);
     this.#holds.set(participantId, hold);
     connection?.addEventListener('abort', onAbort, { once: true });
