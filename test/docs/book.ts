@@ -108,9 +108,10 @@ export async function startDeployment(
   const folder = await createFolder(stack);
   const archive = await createFolder(stack);
   const file = join(folder, 'parley.env');
+  const mediaDir = join(folder, 'media');
   const shared = {
     DATABASE_URL: `postgres://parley:first@127.0.0.1:${postgres.port}/parley`,
-    MEDIA_DIR: join(folder, 'media'),
+    ...(settings['MEDIA_S3_BUCKET'] === undefined && { MEDIA_DIR: mediaDir }),
   };
   const lines = Object.entries({
     ...shared,
@@ -164,7 +165,7 @@ export async function startDeployment(
     sed --in-place '1i host all +parley 127.0.0.1/32 scram-sha-256' "$PGDATA/pg_hba.conf"
     psql --command='select pg_reload_conf()'
     createdb --owner=parley parley
-    mkdir "$MEDIA_DIR"`);
+    mkdir ${mediaDir}`);
   for (const node of nodes) await node.start();
   return { postgres, nodes, folder, run };
 }

@@ -2,9 +2,13 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import S3rver from '@20minutes/s3rver';
+import AwsAccount from '@20minutes/s3rver/lib/models/account.js';
 import type { S3Settings } from '../../src/services/s3-client.ts';
 
 const BUCKET = 'media';
+
+/** The account of all servers of this process. */
+const account = AwsAccount.DUMMY_ACCOUNT;
 
 /** A server of the S3 protocol with an empty bucket, which checks signatures. */
 export interface S3Server extends AsyncDisposable {
@@ -12,6 +16,10 @@ export interface S3Server extends AsyncDisposable {
   /** The same settings as variables of the environment. */
   readonly env: Readonly<Record<string, string>>;
   listObjects(): Promise<string[]>;
+  /** Accepts another access key, until it is disposed of. */
+  addKey(id: string, secret: string): Disposable;
+  /** Refuses the access key of the settings, until it is disposed of. */
+  suspendFirstKey(): Disposable;
 }
 
 export async function startS3(): Promise<S3Server> {
@@ -43,6 +51,16 @@ export async function startS3(): Promise<S3Server> {
     async listObjects() {
       const names = await readdir(join(directory, BUCKET), { recursive: true });
       return names.flatMap((name) => /([^/]+)\._S3rver_object$/.exec(name)?.[1] ?? []);
+    },
+    addKey(id, secret) {
+      account.createKeyPair(id, secret);
+      return { [Symbol.dispose]: () => account.revokeAccessKey(id) };
+    },
+    suspendFirstKey() {
+      account.revokeAccessKey(settings.accessKeyId);
+      return {
+        [Symbol.dispose]: () => account.createKeyPair(settings.accessKeyId, settings.secretAccessKey),
+      };
     },
     async [Symbol.asyncDispose]() {
       server.httpServer.closeAllConnections();

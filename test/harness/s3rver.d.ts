@@ -16,3 +16,12 @@ declare module '@20minutes/s3rver' {
     readonly httpServer: Server;
   }
 }
+
+declare module '@20minutes/s3rver/lib/models/account.js' {
+  interface Account {
+    createKeyPair(id: string, secret: string): void;
+    revokeAccessKey(id: string): void;
+  }
+  const AwsAccount: { readonly DUMMY_ACCOUNT: Account };
+  export default AwsAccount;
+}
