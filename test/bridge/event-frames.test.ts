@@ -43,6 +43,10 @@ test('every event is encoded as the documented frames', () => {
     participant.joined: nothing
     participant.promoted: nothing
     session.ended: nothing
+    call.started: nothing
+    call.participant-joined: nothing
+    call.participant-left: nothing
+    call.ended: nothing
     account.deleted: nothing"
   `);
 });
