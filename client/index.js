@@ -27,6 +27,8 @@ function parseSignal(data) {
 const CALLING_INTERVAL_MS = 1e3;
 /** Longer: the apps answer each `READY` with an offer. */
 const READY_INTERVAL_MS = 2e3;
+/** A client has about ten; each is a line of text. */
+const MAX_EARLY_CANDIDATES = 100;
 const SIGNALS = "subscription { signals { content sender { ... on User { id } ... on Device { id } } } }";
 const SEND_SIGNAL = "mutation ($to: SignalTarget!, $content: JSON!) { sendSignal(to: $to, content: $content) }";
 /** A call of `connectCall`. */
@@ -41,6 +43,8 @@ var Call = class {
 	#isMakingOffer = false;
 	#isSettingAnswer = false;
 	#ignoresOffer = false;
+	/** Candidates that arrived before the first description. */
+	#earlyCandidates = [];
 	/** Signals are handled, and sent, one after the other. */
 	#received = Promise.resolve();
 	#sent = Promise.resolve();
@@ -125,10 +129,10 @@ var Call = class {
 			return;
 		}
 		if (message === "READY") return this.#options.calls ? this.#start() : void 0;
+		if (message.type === "candidate") return this.#addCandidate(message.data);
 		clearInterval(this.#timer);
 		this.#isReady = true;
-		if (message.type === "candidate") await this.#addCandidate(message.data);
-		else await this.#setDescription(message);
+		await this.#setDescription(message);
 	}
 	/** Sends the first offer, or sends it again: the client that is ready has not received it. */
 	async #start() {
@@ -147,13 +151,19 @@ var Call = class {
 		this.#isSettingAnswer = data.type === "answer";
 		await connection.setRemoteDescription(data);
 		this.#isSettingAnswer = false;
+		for (const candidate of this.#earlyCandidates.splice(0)) await connection.addIceCandidate(candidate).catch(() => void 0);
 		if (data.type !== "offer") return;
 		await connection.setLocalDescription();
 		await this.#sendDescription();
 	}
 	async #addCandidate(candidate) {
+		const { connection } = this.#options;
+		if (connection.remoteDescription === null && !this.#ignoresOffer) {
+			if (this.#earlyCandidates.length < MAX_EARLY_CANDIDATES) this.#earlyCandidates.push(candidate);
+			return;
+		}
 		try {
-			await this.#options.connection.addIceCandidate(candidate);
+			await connection.addIceCandidate(candidate);
 		} catch (error) {
 			if (!this.#ignoresOffer) throw error;
 		}

@@ -8,6 +8,9 @@ const CALLING_INTERVAL_MS = 1_000;
 /** Longer: the apps answer each `READY` with an offer. */
 const READY_INTERVAL_MS = 2_000;
 
+/** A client has about ten; each is a line of text. */
+const MAX_EARLY_CANDIDATES = 100;
+
 const SIGNALS = 'subscription { signals { content sender { ... on User { id } ... on Device { id } } } }';
 const SEND_SIGNAL =
   'mutation ($to: SignalTarget!, $content: JSON!) { sendSignal(to: $to, content: $content) }';
@@ -24,6 +27,8 @@ export class Call implements CallHandle {
   #isMakingOffer = false;
   #isSettingAnswer = false;
   #ignoresOffer = false;
+  /** Candidates that arrived before the first description. */
+  readonly #earlyCandidates: Candidate[] = [];
   /** Signals are handled, and sent, one after the other. */
   #received: Promise<void> = Promise.resolve();
   #sent: Promise<void> = Promise.resolve();
@@ -114,10 +119,10 @@ export class Call implements CallHandle {
       return;
     }
     if (message === 'READY') return this.#options.calls ? this.#start() : undefined;
+    if (message.type === 'candidate') return this.#addCandidate(message.data);
     clearInterval(this.#timer);
     this.#isReady = true;
-    if (message.type === 'candidate') await this.#addCandidate(message.data);
-    else await this.#setDescription(message);
+    await this.#setDescription(message);
   }
 
   /** Sends the first offer, or sends it again: the client that is ready has not received it. */
@@ -141,14 +146,23 @@ export class Call implements CallHandle {
     this.#isSettingAnswer = data.type === 'answer';
     await connection.setRemoteDescription(data);
     this.#isSettingAnswer = false;
+    // Some may belong to an offer that was lost: they fail.
+    for (const candidate of this.#earlyCandidates.splice(0))
+      await connection.addIceCandidate(candidate).catch(() => undefined);
     if (data.type !== 'offer') return;
     await connection.setLocalDescription();
     await this.#sendDescription();
   }
 
   async #addCandidate(candidate: Candidate): Promise<void> {
+    const { connection } = this.#options;
+    if (connection.remoteDescription === null && !this.#ignoresOffer) {
+      // The description was lost, and is asked for again by `READY` or sent again by the other client.
+      if (this.#earlyCandidates.length < MAX_EARLY_CANDIDATES) this.#earlyCandidates.push(candidate);
+      return;
+    }
     try {
-      await this.#options.connection.addIceCandidate(candidate);
+      await connection.addIceCandidate(candidate);
     } catch (error) {
       // Candidates of an offer that was ignored.
       if (!this.#ignoresOffer) throw error;

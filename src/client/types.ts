@@ -74,6 +74,7 @@ export interface Candidate {
 export interface PeerConnection {
   readonly signalingState: string;
   readonly localDescription: Description | null;
+  readonly remoteDescription: Description | null;
   setLocalDescription(): Promise<void>;
   setRemoteDescription(description: Description): Promise<void>;
   addIceCandidate(candidate: Candidate): Promise<void>;

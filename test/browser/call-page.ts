@@ -33,10 +33,10 @@ const SCRIPT = /* JavaScript */ `
     });
   };
 
-  window.joinBySocketIo = async ({ url, token, iceServers, userId, calls }) => {
+  window.joinBySocketIo = async ({ url, token, iceServers, userId, calls, losesFirstOffer }) => {
     const connection = (window.connection = await openConnection(iceServers));
     const socket = (window.socket = io(url, { transports: ['websocket'] }));
-    window.events = [];
+    window.errors = [];
     const send = (message) => socket.emit('webrtc_forward', { user_id: userId, message });
     connection.onicecandidate = ({ candidate }) => {
       if (candidate === null) return;
@@ -45,7 +45,8 @@ const SCRIPT = /* JavaScript */ `
     };
     const describe = async (description) => {
       await connection.setLocalDescription(description);
-      send({ type: 'sdp', data: { type: description.type, sdp: description.sdp } });
+      if (losesFirstOffer) losesFirstOffer = false;
+      else send({ type: 'sdp', data: { type: description.type, sdp: description.sdp } });
     };
     let received = Promise.resolve();
     const handle = async ({ content: { message } }) => {
@@ -58,7 +59,9 @@ const SCRIPT = /* JavaScript */ `
         if (message.data.type === 'offer') await describe(await connection.createAnswer());
       }
     };
-    socket.on('webrtc_forward', (frame) => (received = received.then(() => handle(frame))));
+    // As in the apps, a message that cannot be applied does not end the call.
+    const report = (error) => window.errors.push(String(error));
+    socket.on('webrtc_forward', (frame) => (received = received.then(() => handle(frame)).catch(report)));
     await new Promise((resolve) => {
       socket.on('connect', () => socket.emit('authenticate', { token }));
       socket.once('success', resolve);

@@ -100,54 +100,61 @@ describe.skipIf(isMissing('chromium', 'turnserver', 'turnutils_stunclient'))(
     });
 
     test.for([
-      ['GraphQL calls', true],
-      ['socket.io-client 1.3.6 calls', false],
-    ] as const)('a GraphQL client and socket.io-client 1.3.6 connect: %s', async ([, graphqlCalls]) => {
-      await using all = await startAll();
-      const { ann, bob, conversation } = await createAnnAndBob(all.app);
-      await using events = await subscribeToCalls(ann, conversation);
-      const pages = [
-        await openClient(all.browser, all.page.url),
-        await openClient(all.browser, all.page.url),
-      ] as const;
-      const joinLegacy = async () =>
-        pages[1].evaluate(
-          (values) =>
-            (globalThis as never as { joinBySocketIo(values: object): Promise<void> }).joinBySocketIo(values),
-          {
-            url: all.app.url,
-            token: bob.token,
-            iceServers: await readIceServers(bob),
-            userId: ann.legacyId,
-            calls: !graphqlCalls,
-          },
+      { name: 'GraphQL calls', graphqlCalls: true, losesFirstOffer: false },
+      { name: 'socket.io-client 1.3.6 calls', graphqlCalls: false, losesFirstOffer: false },
+      { name: 'of the first offer only the candidates arrive', graphqlCalls: false, losesFirstOffer: true },
+    ])(
+      'a GraphQL client and socket.io-client 1.3.6 connect: $name',
+      async ({ graphqlCalls, losesFirstOffer }) => {
+        await using all = await startAll();
+        const { ann, bob, conversation } = await createAnnAndBob(all.app);
+        await using events = await subscribeToCalls(ann, conversation);
+        const pages = [
+          await openClient(all.browser, all.page.url),
+          await openClient(all.browser, all.page.url),
+        ] as const;
+        const joinLegacy = async () =>
+          pages[1].evaluate(
+            (values) =>
+              (globalThis as never as { joinBySocketIo(values: object): Promise<void> }).joinBySocketIo(
+                values,
+              ),
+            {
+              url: all.app.url,
+              token: bob.token,
+              iceServers: await readIceServers(bob),
+              userId: ann.legacyId,
+              calls: !graphqlCalls,
+              losesFirstOffer,
+            },
+          );
+        const joinNew = async () =>
+          pages[0].evaluate(
+            (values) =>
+              (globalThis as never as { joinByGraphql(values: object): Promise<void> }).joinByGraphql(values),
+            {
+              url: all.app.url,
+              token: ann.token,
+              iceServers: await readIceServers(ann),
+              accountId: bob.id,
+              calls: graphqlCalls,
+            },
+          );
+        if (graphqlCalls) await startCall(ann, conversation);
+        await joinLegacy();
+        await joinNew();
+        await expectVideo(pages[0]);
+        await expectVideo(pages[1]);
+        const joined = await events.next(
+          ({ __typename, participant }) =>
+            __typename === 'CallParticipantJoined' && JSON.stringify(participant).includes(bob.login),
         );
-      const joinNew = async () =>
-        pages[0].evaluate(
-          (values) =>
-            (globalThis as never as { joinByGraphql(values: object): Promise<void> }).joinByGraphql(values),
-          {
-            url: all.app.url,
-            token: ann.token,
-            iceServers: await readIceServers(ann),
-            accountId: bob.id,
-            calls: graphqlCalls,
-          },
-        );
-      if (graphqlCalls) await startCall(ann, conversation);
-      await joinLegacy();
-      await joinNew();
-      await expectVideo(pages[0]);
-      await expectVideo(pages[1]);
-      const joined = await events.next(
-        ({ __typename, participant }) =>
-          __typename === 'CallParticipantJoined' && JSON.stringify(participant).includes(bob.login),
-      );
-      if (!graphqlCalls) await joinCall(ann, String(joined['callId']));
-      await pages[1].evaluate('window.hangUp()');
-      await pages[0].waitForFunction('window.isOver');
-      expect(await events.nextOf('CallParticipantLeft')).toMatchObject({ reason: 'LEFT' });
-      expect(await pages[0].evaluate('window.errors')).toEqual([]);
-    });
+        if (!graphqlCalls) await joinCall(ann, String(joined['callId']));
+        await pages[1].evaluate('window.hangUp()');
+        await pages[0].waitForFunction('window.isOver');
+        expect(await events.nextOf('CallParticipantLeft')).toMatchObject({ reason: 'LEFT' });
+        expect(await pages[0].evaluate('window.errors')).toEqual([]);
+      },
+    );
   },
 );
