@@ -7,7 +7,8 @@ import type { Conversation, ConversationEvent } from './operations.ts';
 
 const session = createSession();
 const connectionParams = async () => ({ token: await session.getToken() });
-const webSocket = resumable(createClient({ url: webSocketUrl, connectionParams }), {
+// With retryAttempts: 0, because parley/client retries.
+const webSocket = resumable(createClient({ url: webSocketUrl, connectionParams, retryAttempts: 0 }), {
   // The log was trimmed past the cursor: query the data again and resume from there.
   onExpired: async () => (await readConversation()).eventCursor,
   shouldRetry(problem) {

@@ -25,6 +25,7 @@ const client = resumable(
   createClient({
     url: webSocketUrl,
     connectionParams: async () => ({ token: await session.getToken() }),
+    retryAttempts: 0, // parley/client retries
   }),
 );
 

@@ -10,6 +10,7 @@ const client = resumable(
   createClient({
     url: graphqlUrl,
     headers: async () => ({ authorization: `Bearer ${await session.getToken()}` }),
+    retryAttempts: 0, // parley/client retries
   }),
   {
     onState: ({ status }) => console.log(status),

@@ -10,6 +10,7 @@ const webSocket = resumable(
   createClient({
     url: webSocketUrl,
     connectionParams: async () => ({ token: await session.getToken() }),
+    retryAttempts: 0, // parley/client retries
   }),
   {
     onExpired: async () => (await readConversation()).eventCursor,
