@@ -37,6 +37,7 @@ export interface TabOptions {
   prepare?(page: Page): Promise<void>;
 }
 
+export const DESKTOP = { width: 1440, height: 900 };
 export const LAPTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
 

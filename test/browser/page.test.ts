@@ -1,4 +1,4 @@
-import type { Browser, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
@@ -7,37 +7,20 @@ import { startTestApp } from '../harness/app.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
 import { isMissing } from '../harness/installed-programs.ts';
 import { openTcpProxy } from '../harness/tcp-proxy.ts';
-import { BROWSER_TIMEOUT, openBrowser, openTab } from './browser.ts';
-import type { Tab, TabOptions } from './browser.ts';
+import { BROWSER_TIMEOUT, openBrowser } from './browser.ts';
+import {
+  SIDES,
+  findComposer,
+  openDemo,
+  readNewTexts,
+  readTexts,
+  typeMessage,
+  waitForText,
+  waitUntilOffline,
+  waitUntilOnline,
+} from './demo-page.ts';
 
-type Side = 'legacy' | 'graphql';
 const TEXT = 'é€😀';
-
-/** Opens the page and waits until both of its clients are connected. */
-async function openDemo(browser: Browser, url: string, options?: TabOptions): Promise<Tab> {
-  const tab = await openTab(browser, `${url}/`, options);
-  await waitUntilOnline(tab.page, 'legacy');
-  await waitUntilOnline(tab.page, 'graphql');
-  return tab;
-}
-
-const waitUntilOnline = (page: Page, side: Side) => page.locator(`#${side}[data-state=online]`).waitFor();
-const waitUntilOffline = (page: Page, side: Side) => page.locator(`#${side}[data-state=offline]`).waitFor();
-const findComposer = (page: Page, side: Side) => page.locator(`#${side} .composer input`);
-const readTexts = (page: Page, side: Side) => page.locator(`#${side} .message .text`).allTextContents();
-const waitForText = (page: Page, side: Side, text: string) =>
-  page.locator(`#${side}`).getByText(text, { exact: true }).first().waitFor();
-
-async function typeMessage(page: Page, side: Side, text: string): Promise<void> {
-  await findComposer(page, side).fill(text);
-  await findComposer(page, side).press('Enter');
-}
-
-/** Returns the texts that each side shows after the first `since`. */
-async function readNewTexts(page: Page, since: number): Promise<Record<Side, string[]>> {
-  const [legacy, graphql] = await Promise.all([readTexts(page, 'legacy'), readTexts(page, 'graphql')]);
-  return { legacy: legacy.slice(since), graphql: graphql.slice(since) };
-}
 
 describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
   let browser: Browser;
@@ -63,7 +46,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
   test('works when it is loaded again, from the cache of the browser', async () => {
     await using tab = await openDemo(browser, gateway.url);
     await tab.page.reload();
-    for (const side of ['legacy', 'graphql'] as const) await waitUntilOnline(tab.page, side);
+    for (const side of SIDES) await waitUntilOnline(tab.page, side);
     expect(tab.problems).toEqual([]);
   });
 
@@ -75,8 +58,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
     await typeMessage(tab.page, 'graphql', `from the right ${TEXT}`);
     await waitForText(tab.page, 'legacy', `from the right ${TEXT}`);
     await typeMessage(tab.page, 'legacy', '<img src=x onerror=alert(1)>');
-    for (const side of ['legacy', 'graphql'] as const)
-      await waitForText(tab.page, side, '<img src=x onerror=alert(1)>');
+    for (const side of SIDES) await waitForText(tab.page, side, '<img src=x onerror=alert(1)>');
     const expected = [`from the left ${TEXT}`, `from the right ${TEXT}`, '<img src=x onerror=alert(1)>'];
     expect(await readNewTexts(tab.page, since)).toEqual({ legacy: expected, graphql: expected });
     expect(tab.problems).toEqual([]);
@@ -111,7 +93,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
     await tab.page.locator('#graphql .rename summary').click();
     await tab.page.locator('#graphql .rename input').fill(`Harbour ${TEXT}`);
     await tab.page.locator('#graphql .rename button').click();
-    for (const side of ['legacy', 'graphql'] as const) {
+    for (const side of SIDES) {
       await waitForText(tab.page, side, `The conversation is now called “Harbour ${TEXT}”.`);
       expect(await tab.page.locator(`#${side} .name`).textContent()).toBe(`Harbour ${TEXT}`);
     }
@@ -218,7 +200,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
     await page.keyboard.press('Tab');
     await page.keyboard.press('Space');
     await waitForText(page, 'graphql', 'typed');
-    await page.keyboard.press('Tab');
+    await page.locator('#graphql .toggle').focus();
     await page.keyboard.press('Tab');
     expect(await readFocusedText()).toBe('Rename');
     await page.keyboard.press('Enter');

@@ -35,7 +35,7 @@ describe.skipIf(isMissing('chromium'))('screenshots of the page', BROWSER_TIMEOU
       for (const [name, size] of Object.entries(SIZES)) {
         await page.setViewportSize(size);
         await page.locator('#legacy .composer input').press('.');
-        await page.locator('#graphql .typing', { hasText: 'Bob is typing…' }).waitFor();
+        await page.locator('#graphql .typing', { hasText: 'Bob is typing…' }).waitFor({ state: 'attached' });
         await page.evaluate('scrollTo(0, 0)');
         expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(size.width);
         await page.screenshot({ path: `${FOLDER}/${name}-${colorScheme}.png` });

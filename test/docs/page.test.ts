@@ -53,7 +53,7 @@ test('all files of the page are served, and no others', { timeout: 60_000 }, asy
   const names = files
     .filter((file) => file.isFile() && !/\.(LICENSE|md)$/.test(file.name))
     .map((file) => `${file.parentPath}/${file.name}`.slice(folder.pathname.length - 1).replace(/^\/+/, ''));
-  expect(names).toContain('page.js');
+  expect(names).toContain('demo/main.js');
   // Served at `/admin` only, to those who may know of it.
   const operatorsPage = 'admin/index.html';
   expect(names).toContain(operatorsPage);
@@ -68,7 +68,7 @@ test('all files of the page are served, and no others', { timeout: 60_000 }, asy
     'constructor',
     'vendor/README.md',
     '..%2fconfig.ts',
-    'page.js/x',
+    'demo/main.js/x',
     'vendor/',
     '..%2f..%2fpackage.json',
     '%2e%2e/config.ts',

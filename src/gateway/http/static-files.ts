@@ -20,40 +20,30 @@ const TYPES = {
   yaml: 'application/yaml; charset=utf-8',
 } as const;
 
-/** The files served below `/page/`. A closed list, so that no path can escape the folder. */
-const ASSETS: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    'index.html': TYPES.html,
-    'channels.html': TYPES.html,
-    'style.css': TYPES.css,
-    'channels.css': TYPES.css,
-    'icon.svg': TYPES.svg,
-    'page.js': TYPES.js,
-    'element.js': TYPES.js,
-    'frames.js': TYPES.js,
-    'graphql.js': TYPES.js,
-    'graphql-client.js': TYPES.js,
-    'graphql-side.js': TYPES.js,
-    'legacy-side.js': TYPES.js,
-    'panel.js': TYPES.js,
-    'conversation-picker.js': TYPES.js,
-    'event-diagram.js': TYPES.js,
-    'typing.js': TYPES.js,
-    'admin/admin.css': TYPES.css,
-    'admin/main.js': TYPES.js,
-    'admin/account.js': TYPES.js,
-    'admin/api.js': TYPES.js,
-    'admin/audit.js': TYPES.js,
-    'admin/cluster.js': TYPES.js,
-    'admin/confirm.js': TYPES.js,
-    'admin/connections.js': TYPES.js,
-    'admin/format.js': TYPES.js,
-    'admin/items.js': TYPES.js,
-    'vendor/socket.io-1.3.6.js': TYPES.js,
-    'vendor/fonts/atkinson-hyperlegible-next.woff2': TYPES.woff2,
-    'vendor/fonts/atkinson-hyperlegible-mono.woff2': TYPES.woff2,
-  }),
-);
+/** Asks for the token of operators itself. */
+export const OPERATORS_PAGE = '/admin';
+
+/** Pages outside `/page/`, by path; file names are relative to the folder. */
+const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
+  '/': ['index.html', TYPES.html],
+  '/channels': ['channels.html', TYPES.html],
+  '/asyncapi.yaml': ['../../asyncapi.yaml', TYPES.yaml],
+  [OPERATORS_PAGE]: ['admin/index.html', TYPES.html],
+};
+
+/** Finds the files served below `/page/`, with their types. A closed list, so that no path can escape the folder. */
+function findAssets(): Map<string, string> {
+  const types: Readonly<Record<string, string | undefined>> = TYPES;
+  const names = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' }).map((name) =>
+    name.replaceAll('\\', '/'),
+  );
+  return new Map(
+    names.flatMap((name) => {
+      const type = types[name.slice(name.lastIndexOf('.') + 1)];
+      return type === undefined || name === PAGES[OPERATORS_PAGE]?.[0] ? [] : [[name, type] as const];
+    }),
+  );
+}
 
 /** Locates the page's client libraries, `graphql-ws` as installed and `parley/client` as built, by their names on the page. */
 function findModules(): Map<string, URL> {
@@ -76,21 +66,10 @@ const SECURITY = contentSecurityPolicy([
   "connect-src 'self' ws: wss:",
 ]);
 
-/** Asks for the token of operators itself. */
-export const OPERATORS_PAGE = '/admin';
-
-/** Pages outside `/page/`, by path; file names are relative to the folder. */
-const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
-  '/': ['index.html', TYPES.html],
-  '/channels': ['channels.html', TYPES.html],
-  '/asyncapi.yaml': ['../../asyncapi.yaml', TYPES.yaml],
-  [OPERATORS_PAGE]: ['admin/index.html', TYPES.html],
-};
-
 /** Returns the routes of the pages `/`, `/channels` and `/admin`, and of their files. */
 export function pageRoutes(): Route[] {
   const read = createReader();
-  const modules = findModules();
+  const [assets, modules] = [findAssets(), findModules()];
   const methods = ['GET', 'HEAD'];
   const pages = Object.entries(PAGES).map(([path, [file, type]]) => ({
     path,
@@ -104,7 +83,7 @@ export function pageRoutes(): Route[] {
   async function sendAsset(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const name = pathOf(request).slice('/page/'.length);
     const module = modules.get(name);
-    const type = module === undefined ? ASSETS.get(name) : TYPES.js;
+    const type = module === undefined ? assets.get(name) : TYPES.js;
     if (type === undefined) return sendHttpError(response, PATH_NOT_FOUND);
     await sendContent(request, response, await read(module ?? new URL(name, FOLDER), type));
   }

@@ -1,4 +1,4 @@
-import { element, followEnd } from './element.js';
+import { element, followEnd } from '../element.js';
 
 const MAX_FRAMES = 60;
 const MAX_TEXT = 6_000;

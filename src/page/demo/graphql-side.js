@@ -96,7 +96,9 @@ function subscribeAll(side, client, view) {
   const circle = { id: target.circle.id, after: cursors.circle };
   subscribe(CIRCLE_EVENTS, circle, ({ circleEvents: event }) => {
     cursors.circle = event.cursor;
-    if (event.__typename !== 'StreamLive') panel.addNote(`Circle: ${event.__typename}.`);
+    if (event.__typename === 'StreamLive') return;
+    side.onEvent(event.__typename);
+    panel.addNote(`Circle: ${event.__typename}.`);
   });
   subscribe(TYPING, { id: target.conversation.id }, ({ typing }) => {
     if (typing.actor.id !== account.id) panel.setTyping(typing.isTyping ? typing.actor.firstName : null);
@@ -136,7 +138,7 @@ function createConversationView(side) {
   return {
     addEvent(event) {
       if (!isLive) missed += 1;
-      onEvent(event.__typename, senderOf(side, event));
+      onEvent(event.__typename, senderOf(side, event), detailOf(event));
       showEvent(side, event, !isLive);
     },
     showLive() {
@@ -167,6 +169,9 @@ async function reload({ target, account, panel, cursors, onFrame }, id) {
   return cursors.conversation;
 }
 
+/** Returns what the log shows of an event beside its name. */
+const detailOf = ({ message, conversation }) => message?.text ?? conversation?.name ?? '';
+
 /** Returns which of the two sides sent the message of an event, or an empty string. */
 const senderOf = ({ account, other }, { message }) =>
   ({ [account.id]: 'graphql', [other.id]: 'legacy' })[message?.author?.id] ?? '';
@@ -175,7 +180,7 @@ function showEvent({ panel, account, stopwatch }, event, isMissed) {
   switch (event.__typename) {
     case 'MessageSent': {
       const line = toPanelMessage(event.message, account);
-      const after = line.isOwn || isMissed ? undefined : stopwatch.stop('graphql', line.text);
+      const after = line.isOwn || isMissed ? undefined : stopwatch.stop(line.text);
       if (!line.isOwn) panel.setTyping(null);
       return panel.addMessage({ ...line, after, isMissed });
     }

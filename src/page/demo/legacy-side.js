@@ -124,7 +124,7 @@ function createHandlers({ account, other, target, panel, show, stopwatch, settle
       if (event === 'update') return panel.editMessage(message_id, await readText(message_id, account));
       if (sender === undefined) return;
       const isOwn = sender.email === account.email;
-      const after = isOwn ? undefined : stopwatch.stop('legacy', message.content);
+      const after = isOwn ? undefined : stopwatch.stop(message.content);
       const author = sender.first_name ?? sender.name;
       panel.setTyping(null);
       show({ id: message.id, author, isOwn, text: message.content, sentAt: `${time}Z`, after });

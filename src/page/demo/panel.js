@@ -1,4 +1,4 @@
-import { element, followEnd } from './element.js';
+import { element, followEnd } from '../element.js';
 import { showTyping, watchTyping } from './typing.js';
 
 const MAX_LINES = 100;

@@ -1,44 +1,14 @@
+import { findSharedConversation, readConversation, toPanelMessage } from './conversation-picker.js';
+import { createEventList } from './event-list.js';
 import { createFrames } from './frames.js';
 import { createGraphqlSide } from './graphql-side.js';
 import { createLegacySide } from './legacy-side.js';
+import { logInBoth } from './logins.js';
 import { createPanel } from './panel.js';
-import { findSharedConversation, logIn, readConversation, toPanelMessage } from './conversation-picker.js';
-import { createDiagram, createStopwatch } from './event-diagram.js';
+import { createStopwatch } from './stopwatch.js';
+import { connectViews } from './views.js';
 
-const DEMO = {
-  legacy: { email: 'bob@example.com', password: 'parley' },
-  graphql: { email: 'ann@example.com', password: 'parley' },
-};
 const byId = (id) => document.getElementById(id);
-
-/** Logs one side in with its demo account, or shows a form until a login succeeds. */
-async function logInSide(side, onFrame) {
-  try {
-    return await logIn(DEMO[side], onFrame);
-  } catch (error) {
-    if (error.code !== 'UNAUTHENTICATED') throw error;
-  }
-  byId('logins').hidden = false;
-  byId('sides').hidden = true;
-  return logInWithForm(byId(`${side}-login`), onFrame);
-}
-
-function logInWithForm(form, onFrame) {
-  form.append(byId('login-template').content.cloneNode(true));
-  form.querySelector('h4').textContent = form.ariaLabel;
-  form.hidden = false;
-  return new Promise((resolve) => {
-    form.addEventListener('submit', async (event) => {
-      event.preventDefault();
-      try {
-        resolve(await logIn(Object.fromEntries(new FormData(form)), onFrame));
-        form.replaceChildren('Logged in.');
-      } catch (error) {
-        form.querySelector('.refusal').textContent = error.message;
-      }
-    });
-  });
-}
 
 const createSide = (name, details) => ({
   panel: createPanel(byId(name), details),
@@ -53,14 +23,10 @@ function fillPanel({ panel, account }, protocol, { name, messages }) {
 }
 
 async function start() {
+  connectViews(byId('demo'));
   const legacy = createSide('legacy', { client: 'socket.io-client 1.3.6', mayRename: false });
   const graphql = createSide('graphql', { client: 'graphql-ws and parley/client', mayRename: true });
-  [legacy.account, graphql.account] = await Promise.all([
-    logInSide('legacy'),
-    logInSide('graphql', graphql.onFrame),
-  ]);
-  byId('logins').hidden = true;
-  byId('sides').hidden = false;
+  [legacy.account, graphql.account] = await logInBoth(graphql.onFrame);
 
   const target = await findSharedConversation(graphql.account, legacy.account);
   if (target === undefined)
@@ -68,12 +34,11 @@ async function start() {
   const history = await readConversation(target, graphql.account, graphql.onFrame);
   fillPanel(legacy, 'Socket.IO', history);
   fillPanel(graphql, 'GraphQL', history);
-  const diagram = createDiagram();
-  for (const { author } of history.messages) {
-    diagram.addEvent('MessageSent', author?.id === graphql.account.id ? 'graphql' : 'legacy');
-  }
+  const events = createEventList(byId('events'));
+  for (const { author, text } of history.messages)
+    events.addEvent('MessageSent', author?.id === graphql.account.id ? 'graphql' : 'legacy', text);
 
-  const shared = { target, stopwatch: createStopwatch(diagram) };
+  const shared = { target, stopwatch: createStopwatch() };
   const newest = history.messages.at(-1)?.legacyId ?? 0;
   // The legacy side joins first, so that it receives the presence of the other.
   await createLegacySide({ ...shared, ...legacy, other: graphql.account, io: globalThis.io, newest }).joined;
@@ -82,7 +47,7 @@ async function start() {
     ...graphql,
     other: legacy.account,
     cursors: history.cursors,
-    onEvent: diagram.addEvent,
+    onEvent: events.addEvent,
   });
 }
 
