@@ -16,7 +16,7 @@ const waitForState = (page: Page, side: Side, state: string) =>
   page.locator(`#${side}[data-state=${state}]`).waitFor({ state: 'attached' });
 export const waitUntilOnline = (page: Page, side: Side) => waitForState(page, side, 'online');
 export const waitUntilOffline = (page: Page, side: Side) => waitForState(page, side, 'offline');
-export const findComposer = (page: Page, side: Side) => page.locator(`#${side} .composer input`);
+export const findComposer = (page: Page, side: Side) => page.locator(`#${side} .composer label input`);
 export const readTexts = (page: Page, side: Side) =>
   page.locator(`#${side} .message .text`).allTextContents();
 export const waitForText = (page: Page, side: Side, text: string) =>

@@ -195,6 +195,8 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
     expect(await readFocusedText()).toBe('Go offline');
     await page.keyboard.press('Tab');
     await page.keyboard.press('Tab');
+    expect(await readFocusedText()).toMatch('Send a file');
+    await page.keyboard.press('Tab');
     expect(await readFocusedText()).toBe('Write as Bob');
     await page.keyboard.type('typed');
     await page.keyboard.press('Tab');

@@ -15,11 +15,11 @@ async function fillPage(page: Page): Promise<void> {
     ['graphql', 'legacy', 'Every word. Même le café à 2 € 😀'],
   ] as const;
   for (const [from, to, text] of lines) {
-    await page.locator(`#${from} .composer input`).fill(text);
-    await page.locator(`#${from} .composer button`).click();
+    await page.locator(`#${from} .composer label input`).fill(text);
+    await page.locator(`#${from} .composer button[type=submit]`).click();
     await page.locator(`#${to} .message`, { hasText: text }).waitFor();
   }
-  await page.locator('#legacy .composer input').pressSequentially('Then let us');
+  await page.locator('#legacy .composer label input').pressSequentially('Then let us');
   await page.locator('#graphql .typing', { hasText: 'Bob is typing…' }).waitFor();
 }
 
@@ -34,7 +34,7 @@ describe.skipIf(isMissing('chromium'))('screenshots of the page', BROWSER_TIMEOU
       await page.emulateMedia({ colorScheme });
       for (const [name, size] of Object.entries(SIZES)) {
         await page.setViewportSize(size);
-        await page.locator('#legacy .composer input').press('.');
+        await page.locator('#legacy .composer label input').press('.');
         await page.locator('#graphql .typing', { hasText: 'Bob is typing…' }).waitFor({ state: 'attached' });
         await page.evaluate('scrollTo(0, 0)');
         expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(size.width);

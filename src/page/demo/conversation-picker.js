@@ -1,4 +1,7 @@
+import { toPanelFile } from './files.js';
 import { execute } from './graphql.js';
+
+export const FILE = 'legacyId identifier filename extension contentType url';
 
 const LOG_IN = `
   mutation LogIn($email: String!, $password: String!) {
@@ -19,7 +22,10 @@ const CONVERSATION = `
       name
       eventCursor
       messages(last: 20) {
-        nodes { legacyId text sentAt author { ... on User { id firstName } ... on Device { id firstName: name } } }
+        nodes {
+          legacyId text sentAt media { ${FILE} }
+          author { ... on User { id firstName } ... on Device { id firstName: name } }
+        }
       }
     }
   }`;
@@ -76,11 +82,18 @@ export async function readText(messageId, { token }) {
   return (await execute(document, { id: `Message:${messageId}` }, { token })).message.text;
 }
 
+/** Reads a file, with its URL signed for the account. */
+export async function readFile(mediaId, { token }) {
+  const document = `query File($id: ID!) { node(id: $id) { ... on Media { ${FILE} } } }`;
+  return toPanelFile((await execute(document, { id: `Media:${mediaId}` }, { token })).node);
+}
+
 /** Converts a GraphQL message to the form that the panel shows. */
-export const toPanelMessage = ({ legacyId, author, text, sentAt }, account) => ({
+export const toPanelMessage = ({ legacyId, author, text, sentAt, media = [] }, account) => ({
   id: legacyId,
   author: author?.firstName ?? 'Deleted account',
   isOwn: author?.id === account.id,
   text,
   sentAt,
+  files: media.map(toPanelFile),
 });

@@ -1,6 +1,8 @@
 import { createGraphqlClient } from './graphql-client.js';
 import { execute, oneLine } from './graphql.js';
-import { readConversation, readPresence, toPanelMessage } from './conversation-picker.js';
+import { toPanelFile } from './files.js';
+import { uploadFile } from './upload.js';
+import { FILE, readConversation, readPresence, toPanelMessage } from './conversation-picker.js';
 
 const ACTOR = '... on User { id firstName } ... on Device { id firstName: name }';
 const CONVERSATION_EVENTS = `
@@ -8,7 +10,8 @@ const CONVERSATION_EVENTS = `
     conversationEvents(conversationId: $id, after: $after) {
       __typename
       cursor
-      ... on MessageSent { message { legacyId text sentAt author { ${ACTOR} } } }
+      ... on MessageSent { message { legacyId text sentAt author { ${ACTOR} } media { ${FILE} } } }
+      ... on MediaUploaded { media { ${FILE} } message { legacyId author { ${ACTOR} } } }
       ... on MessageUpdated { message { legacyId text } }
       ... on MessageDeleted { messageId }
       ... on ConversationUpdated { conversation { name } }
@@ -24,12 +27,19 @@ const SEND = `
   mutation Send($id: ID!, $text: String!, $key: String!) {
     sendMessage(conversationId: $id, text: $text, idempotencyKey: $key) { message { legacyId } }
   }`;
+const SEND_FILE = `
+  mutation SendFile($id: ID!, $name: String!, $key: String!) {
+    sendMessage(conversationId: $id, files: [$name], idempotencyKey: $key) { media { legacyId } }
+  }`;
 const SET_TYPING =
   'mutation SetTyping($id: ID!, $is: Boolean!) { setTyping(conversationId: $id, isTyping: $is) }';
 const RENAME = `
   mutation Rename($id: ID!, $name: String!) {
     updateConversation(conversationId: $id, name: $name) { name }
   }`;
+
+/** `crypto.randomUUID` exists on secure origins only. */
+const createKey = () => crypto.getRandomValues(new Uint32Array(4)).join('-');
 
 /** Runs the side of a new app: subscriptions over one WebSocket, queries and mutations over HTTP. */
 export function createGraphqlSide({ account, other, target, cursors, panel, onFrame, stopwatch, onEvent }) {
@@ -42,7 +52,13 @@ export function createGraphqlSide({ account, other, target, cursors, panel, onFr
   panel.connect({
     async send(text) {
       stopwatch.start(text);
-      await run(SEND, { id, text, key: crypto.getRandomValues(new Uint32Array(4)).join('-') });
+      await run(SEND, { id, text, key: createKey() });
+    },
+    async sendFile(file) {
+      const { sendMessage } = await run(SEND_FILE, { id, name: file.name, key: createKey() });
+      const mediaId = sendMessage.media[0].legacyId;
+      const onProgress = (share) => panel.setProgress(mediaId, share);
+      await uploadFile({ mediaId, file, token, onProgress, onFrame });
     },
     // Typing is ephemeral: a failure is not worth a note.
     type: (isTyping) => run(SET_TYPING, { id, is: isTyping }).catch(() => {}),
@@ -170,7 +186,8 @@ async function reload({ target, account, panel, cursors, onFrame }, id) {
 }
 
 /** Returns what the log shows of an event beside its name. */
-const detailOf = ({ message, conversation }) => message?.text ?? conversation?.name ?? '';
+const detailOf = ({ message, media, conversation }) =>
+  media?.identifier ?? (message?.text || message?.media?.[0]?.identifier) ?? conversation?.name ?? '';
 
 /** Returns which of the two sides sent the message of an event, or an empty string. */
 const senderOf = ({ account, other }, { message }) =>
@@ -188,6 +205,8 @@ function showEvent({ panel, account, stopwatch }, event, isMissed) {
       return panel.editMessage(event.message.legacyId, event.message.text);
     case 'MessageDeleted':
       return panel.removeMessage(event.messageId.replace('Message:', ''));
+    case 'MediaUploaded':
+      return panel.showFile(event.message.legacyId, toPanelFile(event.media));
     case 'ConversationUpdated':
       panel.setName(event.conversation.name);
       return panel.addNote(`The conversation is now called “${event.conversation.name}”.`);

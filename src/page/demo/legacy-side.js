@@ -1,4 +1,12 @@
-import { readConversation, readName, readPresence, readText, toPanelMessage } from './conversation-picker.js';
+import { uploadFile } from './upload.js';
+import {
+  readConversation,
+  readFile,
+  readName,
+  readPresence,
+  readText,
+  toPanelMessage,
+} from './conversation-picker.js';
 
 const RECEIVED_CHANNELS = [
   'success',
@@ -58,7 +66,7 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
 
   const show = (line) => {
     if (state.buffered !== null) return state.buffered.push(line);
-    state.newest = line.id;
+    state.newest = Math.max(state.newest, line.id);
     panel.addMessage(line);
   };
 
@@ -75,6 +83,20 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
     async send(text) {
       stopwatch.start(text);
       await request('message', { ...conversation, text_message: text });
+    },
+    async sendFile(file) {
+      const { message_id, media_list } = await request('message', { ...conversation, files: [file.name] });
+      const [{ id: mediaId }] = media_list;
+      const line = {
+        id: message_id,
+        author: account.firstName,
+        isOwn: true,
+        text: '',
+        sentAt: new Date().toISOString(),
+      };
+      show({ ...line, files: [{ id: mediaId, name: file.name }] });
+      const onProgress = (share) => panel.setProgress(mediaId, share);
+      await uploadFile({ mediaId, file, token: account.token, onProgress, onFrame });
     },
     // Typing is ephemeral: a failure is not worth a note.
     type: (isTyping) => request('writing', { ...conversation, is_writing: isTyping }).catch(() => {}),
@@ -112,22 +134,38 @@ function createRequests(emit) {
 
 /** Creates the handler of each received channel. */
 function createHandlers({ account, other, target, panel, show, stopwatch, settle, showPresence }) {
+  let mediaReply;
   const nameOf = (email) => (email === other.email ? other.firstName : email);
   return {
-    success: (payload) => settle('resolve', payload),
+    // The reply to a message with files, before its `success`.
+    media: (payload) => (mediaReply = payload),
+    success(payload) {
+      settle('resolve', { ...mediaReply, ...payload });
+      mediaReply = undefined;
+    },
     error(text) {
       if (settle('reject', new Error(text))) return;
       panel.setState('ended', `The session ended: ${text}. Reload the page to log in again.`);
     },
-    async message({ event, message, message_id, sender, time }) {
+    async message({ event, message, message_id, sender, time, media }) {
       if (event === 'delete') return panel.removeMessage(message_id);
       if (event === 'update') return panel.editMessage(message_id, await readText(message_id, account));
       if (sender === undefined) return;
       const isOwn = sender.email === account.email;
+      const files = media === undefined ? [] : [await readFile(media.id, account)];
+      if (panel.hasMessage(message.id)) return files.forEach((file) => panel.showFile(message.id, file));
       const after = isOwn ? undefined : stopwatch.stop(message.content);
       const author = sender.first_name ?? sender.name;
       panel.setTyping(null);
-      show({ id: message.id, author, isOwn, text: message.content, sentAt: `${time}Z`, after });
+      show({
+        id: message.id,
+        author,
+        isOwn,
+        text: message.content,
+        sentAt: `${time ?? message.sent}Z`,
+        after,
+        files,
+      });
     },
     writing({ device, user, is_writing }) {
       if (user !== account.email) panel.setTyping(is_writing ? (device ? 'The device' : nameOf(user)) : null);

@@ -1,8 +1,10 @@
 import { findSharedConversation, readConversation, toPanelMessage } from './conversation-picker.js';
+import { watchAvailability } from './availability.js';
 import { createEventList } from './event-list.js';
 import { createFrames } from './frames.js';
 import { createGraphqlSide } from './graphql-side.js';
 import { createLegacySide } from './legacy-side.js';
+import { createPicture } from './sample-picture.js';
 import { logInBoth } from './logins.js';
 import { createPanel } from './panel.js';
 import { createStopwatch } from './stopwatch.js';
@@ -32,7 +34,7 @@ async function start() {
   if (target === undefined)
     throw new Error('the two accounts share no conversation. Create one in GraphiQL first.');
   const history = await readConversation(target, graphql.account, graphql.onFrame);
-  fillPanel(legacy, 'Socket.IO', history);
+  fillPanel(legacy, 'Socket.IO', await readConversation(target, legacy.account));
   fillPanel(graphql, 'GraphQL', history);
   const events = createEventList(byId('events'));
   for (const { author, text } of history.messages)
@@ -49,6 +51,8 @@ async function start() {
     cursors: history.cursors,
     onEvent: events.addEvent,
   });
+  byId('send-picture').addEventListener('click', () => void createPicture().then(legacy.panel.sendFile));
+  watchAvailability([byId('legacy'), byId('graphql')]);
 }
 
 start().catch((error) => {

@@ -1,4 +1,5 @@
 import { element, followEnd } from '../element.js';
+import { acceptFiles, createFileItem } from './files.js';
 import { showTyping, watchTyping } from './typing.js';
 
 const MAX_LINES = 100;
@@ -11,7 +12,7 @@ export function createPanel(root, { client, mayRename }) {
   const log = find('.log');
   const lines = log.firstElementChild;
   const [composer, toggle, rename] = [find('.composer'), find('.toggle'), find('.rename')];
-  const input = composer.querySelector('input');
+  const input = composer.querySelector('label input');
   find('.who').textContent = root.ariaLabel;
   find('.client').textContent = client;
   log.ariaLabel = `Messages, ${root.ariaLabel}`;
@@ -22,11 +23,18 @@ export function createPanel(root, { client, mayRename }) {
     while (lines.children.length > MAX_LINES) lines.firstElementChild.remove();
     follow();
   };
-  const findMessageText = (id) => lines.querySelector(`[data-message="${Number(id)}"] .text`);
+  const findMessage = (id) => lines.querySelector(`[data-message="${Number(id)}"]`);
+  const findFile = (id) => lines.querySelector(`[data-file="${Number(id)}"]`);
 
   const panel = {
-    /** Connects the controls to actions: `send(text)`, `type(isTyping)`, `rename(name)`, `goOffline()`, `goOnline()`. */
-    connect: (actions) => connectControls({ root, composer, input, toggle, rename, actions, panel }),
+    /** Connects the controls to actions: `send(text)`, `sendFile(file)`, `type(isTyping)`, `rename(name)`, `goOffline()`, `goOnline()`. */
+    connect(actions) {
+      connectControls({ root, composer, input, toggle, rename, actions, panel });
+      panel.sendFile = (file) => panel.attempt(actions.sendFile(file));
+      acceptFiles(root, panel.sendFile);
+    },
+    /** Shows the failure of an action. */
+    attempt: (action) => action.catch((error) => panel.addNote(`Failed: ${error.message}`)),
     /** Sets the connection state: connecting, online, offline, reconnecting or ended. */
     setState(state, text) {
       root.dataset.state = state;
@@ -61,18 +69,31 @@ export function createPanel(root, { client, mayRename }) {
     addNote: (text) => add(element('li', 'note', text)),
     addMessage: (message) => add(createMessageItem(message)),
     editMessage(id, text) {
-      const line = findMessageText(id);
+      const line = findMessage(id)?.querySelector('.text');
       if (line) line.textContent = text;
     },
-    removeMessage: (id) => findMessageText(id)?.closest('li').remove(),
+    removeMessage: (id) => findMessage(id)?.remove(),
+    hasMessage: (id) => findMessage(id) !== null,
+    /** Shows an uploaded file in its message. */
+    showFile(messageId, file) {
+      const item = createFileItem(file);
+      item.querySelector('img')?.addEventListener('load', follow);
+      findFile(file.id)?.remove();
+      findMessage(messageId)?.append(item);
+      follow();
+    },
+    /** Shows the uploaded share of a file, from 0 to 1. */
+    setProgress(fileId, share) {
+      const progress = findFile(fileId)?.querySelector('progress');
+      if (progress) progress.value = share;
+    },
     clear: () => lines.replaceChildren(),
   };
   return panel;
 }
 
 function connectControls({ root, composer, input, toggle, rename, actions, panel }) {
-  const attempt = (action) => action.catch((error) => panel.addNote(`Failed: ${error.message}`));
-  const typing = watchTyping(input, (isTyping) => attempt(actions.type(isTyping)));
+  const typing = watchTyping(input, (isTyping) => panel.attempt(actions.type(isTyping)));
   composer.addEventListener('submit', (event) => {
     event.preventDefault();
     const text = input.value;
@@ -92,7 +113,7 @@ function connectControls({ root, composer, input, toggle, rename, actions, panel
   rename.querySelector('form').addEventListener('submit', (event) => {
     event.preventDefault();
     rename.open = false;
-    attempt(actions.rename(rename.querySelector('input').value));
+    panel.attempt(actions.rename(rename.querySelector('input').value));
   });
   rename.addEventListener('keydown', ({ key }) => {
     if (key !== 'Escape') return;
@@ -102,13 +123,13 @@ function connectControls({ root, composer, input, toggle, rename, actions, panel
 }
 
 /** `after` is the delay from the other side in milliseconds, if known. */
-function createMessageItem({ id, author, isOwn, text, sentAt, after, isMissed }) {
+function createMessageItem({ id, author, isOwn, text, sentAt, after, isMissed, files = [] }) {
   const item = element('li', isOwn ? 'message own' : 'message');
   item.dataset.message = id;
   const about = element('p', 'about');
   about.append(element('b', '', isOwn ? 'You' : author), element('time', '', clock.format(new Date(sentAt))));
   if (after !== undefined) about.append(element('span', 'after', `after ${after} ms`));
   if (isMissed) about.append(element('span', 'after', 'while offline'));
-  item.append(about, element('p', 'text', text));
+  item.append(about, element('p', 'text', text), ...files.map(createFileItem));
   return item;
 }
