@@ -100,11 +100,11 @@ async function openApp<Server extends { readonly http: HttpDrain; readonly url?:
   const nodeId = options.nodeId ?? randomUUID();
   const log = options.nodeId === undefined ? options.log.child(nodeFields(nodeId, config)) : options.log;
   const services = await openServices({ ...options, log, nodeId, metrics, stack });
-  const { deps, demoEmails } = services;
-  const seededEmails = await seedDemo(deps);
+  const { deps } = services;
+  const demoEmails = (await seedDemo(deps)) ?? services.demoEmails;
   const transports = createTransports(
     await createPorts(deps, nodeId, metrics, options.schema),
-    services,
+    { ...services, demoEmails },
     legacyLimits,
     metrics,
   );
@@ -119,7 +119,7 @@ async function openApp<Server extends { readonly http: HttpDrain; readonly url?:
     database: describeDatabase(config),
     deps,
     demo: {
-      accounts: seededEmails ?? demoEmails,
+      accounts: demoEmails,
       password: DEMO_PASSWORD,
       isLoginAllowed: isDemoAllowed(config),
     },

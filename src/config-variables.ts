@@ -259,7 +259,7 @@ export const VARIABLES = {
   GRAPHIQL: {
     schema: onOff.optional(),
     default: 'on where `HOST` is a loopback address',
-    description: 'GraphiQL for browsers at `/graphql`: `on` or `off`.',
+    description: 'GraphiQL for browsers at `/graphql`, with its files below `/graphiql/`: `on` or `off`.',
   },
   SIGN_UP: {
     schema: onOff.optional(),

@@ -252,7 +252,7 @@ export interface Settings {
    */
   readonly PERSISTED_OPERATIONS?: SettingValue;
   /**
-   * GraphiQL for browsers at `/graphql`: `on` or `off`.
+   * GraphiQL for browsers at `/graphql`, with its files below `/graphiql/`: `on` or `off`.
    *
    * Default: on where `HOST` is a loopback address
    */

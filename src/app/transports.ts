@@ -1,6 +1,9 @@
 import type { ConnectionLimits } from '../bridge/connection-limits.ts';
 import { createBridge } from '../bridge/server.ts';
 import type { Bridge } from '../bridge/server.ts';
+import { isGraphiqlOn } from '../config.ts';
+import { isDemoAllowed } from '../domain/demo-policy.ts';
+import { graphiqlRoute } from '../gateway/http/graphiql-files.ts';
 import { createGraphqlHttp } from '../gateway/http/graphql.ts';
 import type { GraphqlHttp } from '../gateway/http/graphql.ts';
 import { createHealth } from '../gateway/http/health.ts';
@@ -35,7 +38,7 @@ export interface Transports {
 /** Creates the transports, and their routes. */
 export function createTransports(
   ports: Ports,
-  { nodeId, ownNode, channelUsage, healthChecks }: Services,
+  { nodeId, ownNode, channelUsage, healthChecks, demoEmails }: Services,
   legacyLimits: Partial<ConnectionLimits>,
   metrics: Metrics,
 ): Transports {
@@ -48,12 +51,14 @@ export function createTransports(
     usage: channelUsage,
     limits: legacyLimits,
   });
-  const graphqlHttp = createGraphqlHttp(ports, policy.cors);
+  const graphqlHttp = createGraphqlHttp(ports, policy.cors, isDemoAllowed(config) ? demoEmails : []);
   const graphqlSockets = createGraphqlSockets(ports);
   for (const { listConnections } of [graphqlSockets, graphqlHttp, bridge])
     ownNode.connections.add(listConnections);
   const health = createHealth({ ...healthChecks, log });
   metrics.beforeScrape(async () => metrics.ready.set((await health.isReady()) ? 1 : 0));
+  // Of two groups: the first route of a path is used.
+  const graphiqlRoutes = isGraphiqlOn(config) ? [graphiqlRoute()] : [];
   const routes: Readonly<Record<RouteGroup, readonly Route[]>> = {
     graphql: [
       {
@@ -63,6 +68,7 @@ export function createTransports(
         isUpload: isMultipart,
         upgrade: graphqlSockets.handleUpgrade,
       },
+      ...graphiqlRoutes,
     ],
     'socket.io': [
       {
@@ -78,6 +84,7 @@ export function createTransports(
     health: health.routes,
     operators: [
       ...operatorRoutes(ports, nodeId),
+      ...graphiqlRoutes,
       { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle, isForOperators: true },
       {
         path: '/legacy-report',

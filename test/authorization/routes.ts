@@ -38,6 +38,7 @@ export const ROUTES: readonly RouteRow[] = [
   forEveryone('/channels'),
   forEveryone('/asyncapi.yaml'),
   forEveryone('/page/style.css'),
+  forEveryone('/graphiql/main.js'),
   forEveryone('/healthz'),
   forEveryone('/readyz'),
   forOperators('/metrics'),

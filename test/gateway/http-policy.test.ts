@@ -47,6 +47,8 @@ test('every response of every route has the security headers', async () => {
     ['/channels'],
     ['/page/style.css'],
     ['/page/nothing.js'],
+    ['/graphiql/vendor/json.js'],
+    ['/graphiql/nothing.js'],
     ['/asyncapi.yaml'],
     ['/nothing'],
     ['/admin'],

@@ -2,20 +2,20 @@
 export const DEFAULT_QUERY = `# Welcome to Parley. The play button asks which
 # of these operations to run.
 #
-# 1. LogIn. A first start without configuration
-#    makes ann@example.com and bob@example.com,
-#    both with the password "parley".
-# 2. Put the token into the Headers tab below:
+# 1. Log in with a button above. It has one for
+#    each demo account, which a first start without
+#    configuration makes. Elsewhere run LogIn, and
+#    put its token into the Headers tab below:
 #    { "Authorization": "Bearer …" }
-# 3. FirstScreen: your circles, conversations
+# 2. FirstScreen: your circles, conversations
 #    and newest messages.
-# 4. Live: what happens in a conversation. With
+# 3. Live: what happens in a conversation. With
 #    its eventCursor of FirstScreen as $after it
 #    begins exactly where FirstScreen ended.
-# 5. Say, Rename and Type, in a second window of
-#    the browser, with the same header. Live shows
-#    it, and so does every Socket.IO client in the
-#    conversation: the page at / has one.
+# 4. Say, Rename and Type, in a second window of
+#    the browser. Live shows it, and so does every
+#    Socket.IO client in the conversation: the page
+#    at / has one.
 
 mutation LogIn {
   login(email: "ann@example.com", password: "parley") {
@@ -151,6 +151,9 @@ query Call {
   }
 }
 `;
+
+/** The variables that GraphiQL shows at first: the conversation of the demo accounts. */
+export const DEFAULT_VARIABLES = '{\n  "conversation": "Conversation:1"\n}';
 
 /** The text that GraphiQL shows with `OPERATIONS=persisted`. */
 export const PERSISTED_ONLY = `# This server runs persisted operations only

@@ -8,7 +8,7 @@ import type { ListConnections } from '../../live-connections.ts';
 import { acceptsHtml, EVENT_STREAM, negotiate } from './content-negotiation.ts';
 import type { Cors } from './cors.ts';
 import { createEventStreams } from './event-streams.ts';
-import { DEFAULT_QUERY, PERSISTED_ONLY } from './graphiql-default-query.ts';
+import { DEFAULT_QUERY, DEFAULT_VARIABLES, PERSISTED_ONLY } from './graphiql-default-query.ts';
 import { createGraphiqlHandler } from './graphiql.ts';
 import { countHeldBytes } from './held-bytes.ts';
 import { executeMultipart } from './graphql-multipart.ts';
@@ -37,7 +37,11 @@ export interface GraphqlHttp {
 }
 
 /** Creates the handler of GraphQL over HTTP, with Server-Sent Events for subscriptions and GraphiQL for browsers. */
-export function createGraphqlHttp(gatewayPorts: Ports, cors: Cors): GraphqlHttp {
+export function createGraphqlHttp(
+  gatewayPorts: Ports,
+  cors: Cors,
+  demoEmails: readonly string[],
+): GraphqlHttp {
   const ports: GraphqlHttpPorts = {
     ...gatewayPorts,
     originOf: createOperationOrigins(gatewayPorts.addressOf, gatewayPorts.nextConnectionId),
@@ -68,7 +72,13 @@ export function createGraphqlHttp(gatewayPorts: Ports, cors: Cors): GraphqlHttp 
     ? createGraphiqlHandler({
         title: 'Parley',
         endpoint: '/graphql',
-        defaultQuery: config.OPERATIONS === 'persisted' ? PERSISTED_ONLY : DEFAULT_QUERY,
+        ...(config.OPERATIONS === 'persisted'
+          ? { defaultQuery: PERSISTED_ONLY, accounts: [] }
+          : {
+              defaultQuery: DEFAULT_QUERY,
+              defaultVariables: DEFAULT_VARIABLES,
+              accounts: demoEmails,
+            }),
       })
     : undefined;
   return {

@@ -51,7 +51,12 @@ export function createOperatorGraphql(
     graphiql: false,
   });
   const sendGraphiql = isGraphiqlOn(config)
-    ? createGraphiqlHandler({ title: 'Parley: operators', endpoint: path, defaultQuery: OPERATOR_QUERY })
+    ? createGraphiqlHandler({
+        title: 'Parley: operators',
+        endpoint: path,
+        defaultQuery: OPERATOR_QUERY,
+        accounts: [],
+      })
     : undefined;
   return async (request, response) => {
     response.appendHeader('vary', 'Accept, Authorization');

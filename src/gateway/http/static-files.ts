@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { findPageModules } from './page-modules.ts';
 import { pathOf } from './request-head.ts';
 import { sendHttpError } from './respond.ts';
 import { contentSecurityPolicy } from './response-headers.ts';
@@ -45,18 +46,6 @@ function findAssets(): Map<string, string> {
   );
 }
 
-/** Locates the page's client libraries, `graphql-ws` as installed and `parley/client` as built, by their names on the page. */
-function findModules(): Map<string, URL> {
-  const graphqlWs = new URL(import.meta.resolve('graphql-ws/client'));
-  // graphql-ws 6.4.2 has one client module, which imports a module shared with the server, named by a hash.
-  const shared = readdirSync(new URL('.', graphqlWs)).filter((name) => /^common-[\w-]+\.js$/.test(name));
-  return new Map([
-    ['vendor/parley-client.js', new URL('../../../client/index.js', import.meta.url)],
-    ['vendor/graphql-ws/client.js', graphqlWs],
-    ...shared.map((name) => [`vendor/graphql-ws/${name}`, new URL(name, graphqlWs)] as const),
-  ]);
-}
-
 const SECURITY = contentSecurityPolicy([
   "script-src 'self'",
   "style-src 'self'",
@@ -69,7 +58,7 @@ const SECURITY = contentSecurityPolicy([
 /** Returns the routes of the pages `/`, `/channels` and `/admin`, and of their files. */
 export function pageRoutes(): Route[] {
   const read = createReader();
-  const [assets, modules] = [findAssets(), findModules()];
+  const [assets, modules] = [findAssets(), findPageModules()];
   const methods = ['GET', 'HEAD'];
   const pages = Object.entries(PAGES).map(([path, [file, type]]) => ({
     path,
