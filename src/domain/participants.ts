@@ -4,7 +4,7 @@ import type { Tx } from '../db/database.ts';
 import type { Conversation, ConversationRole, Participant, User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
 import { conflict, forbidden, notFound } from '../errors.ts';
-import { conversationTopic } from '../events/event.ts';
+import { accountTopic, conversationTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { ConversationId, ParticipantId } from '../ids.ts';
@@ -124,6 +124,8 @@ export async function promoteInConversation(
     );
     const { participant: target, user } = await requireTarget(unit.tx, conversation.id, email);
     if (target.id === own.id) throw conflict('You are already an admin of the conversation.');
+    // Before the row of the participant, which `ReadMarker` locks behind the topic.
+    await unit.lock(accountTopic({ kind: 'user', id: user.id }));
     await conversations.setRole(unit.tx, own.id, 'STANDARD');
     const participant = await conversations.setRole(unit.tx, target.id, 'ADMIN');
     unit.emit({ type: 'participant.promoted', participant, user });
