@@ -20,6 +20,9 @@ interface AccessRow {
   role: ConversationRole | null;
   joinedAt: Timestamp | null;
   changedAt: Timestamp | null;
+  /** The message up to which the actor has read; 0 for none. */
+  lastReadId: MessageId;
+  lastReadAt: Timestamp | null;
 }
 
 /**
@@ -34,18 +37,20 @@ interface AccessRow {
  */
 const ACCESS: Readonly<Record<ActorRef['kind'], RawBuilder<AccessRow>>> = {
   user: sql`(
-    select conversation_id, user_id as actor_id, id as participant_id, role, created_at as joined_at, updated_at as changed_at
+    select conversation_id, user_id as actor_id, id as participant_id, role, created_at as joined_at, updated_at as changed_at,
+      last_read_id, last_read_at
     from participants
   )`,
   device: sql`(
     select conversations.id as conversation_id, devices.id as actor_id, null::int as participant_id, null::text as role,
-      null::timestamptz as joined_at, null::timestamptz as changed_at
+      null::timestamptz as joined_at, null::timestamptz as changed_at,
+      conversations.device_last_read_id as last_read_id, conversations.device_last_read_at as last_read_at
     from conversations join devices on devices.circle_id = conversations.circle_id
     where conversations.device_access
   )`,
 };
 
-const accessTable = (kind: ActorRef['kind']): AliasedRawBuilder<AccessRow, 'access'> =>
+export const accessTable = (kind: ActorRef['kind']): AliasedRawBuilder<AccessRow, 'access'> =>
   ACCESS[kind].as<'access'>(sql`access`);
 
 /** SQL condition: the actor has access to the conversation whose id the expression gives. */
@@ -108,7 +113,8 @@ const createFindAccessible = (kind: ActorRef['kind']) =>
       .orderBy('conversations.id'),
   );
 
-const selectAccessibleConversations = (
+/** Selects the conversations to which an actor has access, joined with its access. */
+export const selectAccessibleConversations = (
   db: Db,
   { kind, id }: Pick<ActorRef, 'kind'> & { readonly id: number },
 ) =>

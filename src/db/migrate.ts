@@ -20,6 +20,7 @@ import { nodeNames } from './migrations/0012-node-names.ts';
 import { lockedNodes } from './migrations/0013-locked-nodes.ts';
 import { auditNodeNames } from './migrations/0014-audit-node-names.ts';
 import { calls } from './migrations/0015-calls.ts';
+import { readState } from './migrations/0016-read-state.ts';
 import type { Tables } from './tables.ts';
 
 export interface Migration extends KyselyMigration {
@@ -47,6 +48,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0013-locked-nodes': lockedNodes,
   '0014-audit-node-names': auditNodeNames,
   '0015-calls': calls,
+  '0016-read-state': readState,
 };
 
 /** The lock that Kysely's migrator takes, with which earlier releases migrated. */

@@ -132,6 +132,10 @@ export interface ConversationsTable {
   deviceAccess: Generated<boolean>;
   createdAt: CreatedAt;
   updatedAt: UpdatedAt;
+  /** The message up to which the circle's device has read. A trigger sets it when the device is given access. */
+  deviceLastReadId: ColumnType<MessageId, never, MessageId>;
+  /** Time of the last change of `deviceLastReadId` by a mark; null before the first. */
+  deviceLastReadAt: ColumnType<Timestamp | null, never, Timestamp>;
 }
 
 export interface ParticipantsTable {
@@ -141,6 +145,10 @@ export interface ParticipantsTable {
   role: ConversationRole;
   createdAt: CreatedAt;
   updatedAt: UpdatedAt;
+  /** The message up to which the user has read, which may have been deleted; 0 for none. A trigger sets it at first. */
+  lastReadId: ColumnType<MessageId, never, MessageId>;
+  /** Time of the last change of `lastReadId` by a mark; null before the first. */
+  lastReadAt: ColumnType<Timestamp | null, never, Timestamp>;
 }
 
 export interface MessagesTable {
@@ -431,8 +439,8 @@ export type CircleInvitation = Omit<Invitation, 'userId'> & {
   /** Null until it is delivered. */
   readonly userId: UserId | null;
 };
-export type Conversation = Selectable<ConversationsTable>;
-export type Participant = Selectable<ParticipantsTable>;
+export type Conversation = Omit<Selectable<ConversationsTable>, 'deviceLastReadId' | 'deviceLastReadAt'>;
+export type Participant = Omit<Selectable<ParticipantsTable>, 'lastReadId' | 'lastReadAt'>;
 export type Message = Selectable<MessagesTable>;
 export type Call = Selectable<CallsTable>;
 /** A participant as others see it. */

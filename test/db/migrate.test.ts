@@ -5,6 +5,8 @@ import { openDatabase } from '../../src/db/database.ts';
 import type { Db } from '../../src/db/database.ts';
 import { MIGRATIONS, migrate } from '../../src/db/migrate.ts';
 import type { Migration } from '../../src/db/migrate.ts';
+import { countUnread } from '../../src/db/read-state.ts';
+import type { ConversationId, UserId } from '../../src/ids.ts';
 import { StartError } from '../../src/lib/startup-error.ts';
 import { createLogger } from '../../src/log.ts';
 import { createGateway } from '../../src/testing/index.ts';
@@ -90,6 +92,35 @@ test('a migration that fails changes nothing', async () => {
   expect(await readNames(db)).toEqual([...Object.keys(MIGRATIONS), '9000-later']);
   const { rows } = await sql`select to_regclass('half') as half`.execute(db);
   expect(rows).toEqual([{ half: null }]);
+});
+
+test('messages from before the migration count as read, and participants of the former release start as those of this one', async () => {
+  const { db } = await openOwnDatabase();
+  const revert = run(
+    'drop function start_reading() cascade',
+    'drop function start_device_reading() cascade',
+    'alter table participants drop column last_read_id, drop column last_read_at',
+    'alter table conversations drop column device_last_read_id, drop column device_last_read_at',
+    `delete from kysely_migration where name = '0016-read-state'`,
+  );
+  await revert.up(db);
+  const insert = run(
+    `insert into users (email, first_name, last_name) values ('ann@example.com', '', ''), ('bob@example.com', '', '')`,
+    `insert into circles (name) values ('Family')`,
+    `insert into conversations (circle_id, name) values (1, 'Talk')`,
+    `insert into participants (conversation_id, user_id, role) values (1, 1, 'ADMIN')`,
+  );
+  const send = run(`insert into messages (conversation_id, author_user_id, text, status, media_count)
+    values (1, null, 'hello', 'DONE', 0)`);
+  await insert.up(db);
+  await send.up(db);
+  await migrate(db, { log });
+  const countFor = (id: number) => countUnread(db, { kind: 'user', id: id as UserId }, [1 as ConversationId]);
+  expect(await countFor(1)).toEqual([{ conversationId: 1, unreadCount: 0 }]);
+  await send.up(db);
+  await run(`insert into participants (conversation_id, user_id, role) values (1, 2, 'STANDARD')`).up(db);
+  expect(await countFor(1)).toEqual([{ conversationId: 1, unreadCount: 1 }]);
+  expect(await countFor(2)).toEqual([{ conversationId: 1, unreadCount: 0 }]);
 });
 
 describe.skipIf(inject('database') !== 'postgres')('on PostgreSQL', () => {
