@@ -262,6 +262,7 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
   'conversation.deleted': [],
   'participant.joined': [],
   'participant.promoted': [],
+  'read-state.changed': [],
   'session.ended': [],
   'call.started': [],
   'call.participant-joined': [],

@@ -10,6 +10,7 @@ import { createPartitions } from '../db/log-partitions.ts';
 import { findDemoAccounts, isDemoAllowed } from '../domain/demo-policy.ts';
 import type { Deps } from '../domain/deps.ts';
 import { removeExpired } from '../domain/call-participation.ts';
+import { createReadMarker } from '../domain/read-marker.ts';
 import { createSendBatcher } from '../domain/send-batch.ts';
 import { createBus } from '../events/bus.ts';
 import type { Bus, Listener } from '../events/bus.ts';
@@ -236,6 +237,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
         tracing,
         onBatch: (size) => metrics.sendBatchSize.observe(size),
       }),
+      readMarker: createReadMarker({ db, bus, topicLocks, reportRefusal }),
       typing,
       tracing,
       operators,

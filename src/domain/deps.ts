@@ -21,6 +21,7 @@ import type { Passwords } from '../services/passwords.ts';
 import type { SecurityLog } from '../services/security-log.ts';
 import type { Presence } from '../services/presence.ts';
 import type { CallLeases } from '../services/call-leases.ts';
+import type { ReadMarker } from './read-marker.ts';
 import type { SendBatcher } from './send-batch.ts';
 import type { MediaStorage } from '../services/media-storage.ts';
 import type { MediaUrls } from '../services/media-urls.ts';
@@ -62,6 +63,7 @@ export interface Deps {
   /** Demo accounts that are not allowed here: neither their logins nor their tokens are accepted. */
   readonly lockedUsers: ReadonlySet<UserId>;
   readonly sendBatcher: SendBatcher;
+  readonly readMarker: ReadMarker;
   readonly typing: TypingPublisher;
   /** Undefined unless an OpenTelemetry SDK is registered. */
   readonly tracing?: Tracing | undefined;

@@ -114,6 +114,15 @@ export type AccountEvent =
     }
   | { readonly type: 'conversation.invited'; readonly userId: UserId; readonly conversation: Conversation }
   | { readonly type: 'conversation.promoted'; readonly userId: UserId; readonly conversation: Conversation }
+  /** An account has read the messages of a conversation up to one. */
+  | {
+      readonly type: 'read-state.changed';
+      readonly reader: ActorRef;
+      readonly conversation: Conversation;
+      readonly messageId: MessageId;
+      /** For nodes of the former release, which do not know this type: their streams skip redacted events. */
+      readonly redacted: true;
+    }
   /** Ends the sessions of one token or of one family, or with null of all tokens issued so far. */
   | {
       readonly type: 'session.ended';
@@ -211,6 +220,8 @@ export function topicOf(event: DomainEvent): Topic {
     case 'conversation.invited':
     case 'conversation.promoted':
       return accountTopic({ kind: 'user', id: event.userId });
+    case 'read-state.changed':
+      return accountTopic(event.reader);
     case 'session.ended':
     case 'account.deleted':
       return accountTopic(event.account);
@@ -227,9 +238,10 @@ export function approximateSize(event: DomainEvent): number {
 
 /** Checks whether streams deliver the event to clients. The server itself acts on the others. */
 export const isClientVisible = (event: DomainEvent): boolean =>
-  event.type !== 'session.ended' &&
-  event.type !== 'account.deleted' &&
-  !('redacted' in event && event.redacted === true);
+  event.type === 'read-state.changed' ||
+  (event.type !== 'session.ended' &&
+    event.type !== 'account.deleted' &&
+    !('redacted' in event && event.redacted === true));
 
 /** Returns the reason why this event ends the actor's access to its topic; undefined if it does not. */
 export function accessEndReason(actor: ActorRef, event: DomainEvent): EndReason | undefined {
@@ -266,6 +278,7 @@ export function accessEndReason(actor: ActorRef, event: DomainEvent): EndReason 
     case 'circle.invited':
     case 'conversation.invited':
     case 'conversation.promoted':
+    case 'read-state.changed':
     case 'session.ended':
     case 'call.started':
     case 'call.participant-joined':

@@ -17,7 +17,9 @@ export function labelsOf(event: DomainEvent): EventLabels {
     ...('by' in event ? [accountTopic({ kind: 'user', id: event.by.id })] : []),
     ...('device' in event ? [accountTopic({ kind: 'device', id: event.device.id })] : []),
     ...('userId' in event && 'circle' in event ? [circleTopic(event.circle.id)] : []),
-    ...('userId' in event && 'conversation' in event ? [conversationTopic(event.conversation.id)] : []),
+    ...(('userId' in event || 'reader' in event) && 'conversation' in event
+      ? [conversationTopic(event.conversation.id)]
+      : []),
   ];
   return { messageId: null, subjects };
 }

@@ -20,6 +20,7 @@ import {
   Device,
   User,
 } from './refs.ts';
+import { selects } from './selected-fields.ts';
 import type { ConversationSource } from './refs.ts';
 
 /** Loads the contents of a circle, each with the circle attached; empty unless the caller is a member. */
@@ -100,8 +101,12 @@ Circle.implement({
         type: Conversation,
         ...perActor,
         description: 'The circle’s conversations in which you take part, oldest first.',
-        resolve: async ({ id }, args, { loaders }) => {
-          const conversations = (await loaders.ownConversationsOf(id)) ?? [];
+        resolve: async ({ id }, args, { loaders }, info) => {
+          // In the statement that finds the conversations: one of its own would cost more than the counts.
+          const load = selects(info, 'unreadCount')
+            ? loaders.ownConversationsWithUnreadOf
+            : loaders.ownConversationsOf;
+          const conversations: readonly ConversationSource[] = (await load(id)) ?? [];
           return connectionFromArray<ConversationSource>(
             'Conversation',
             conversations.map((conversation) => ({ ...conversation, hasAccess: true })),

@@ -31,6 +31,7 @@ const NAMES = {
   'circle.invited': 'CircleInvited',
   'conversation.invited': 'ConversationInvited',
   'conversation.promoted': 'Promoted',
+  'read-state.changed': 'ReadStateChanged',
   'session.ended': null,
   'account.deleted': null,
 } as const satisfies Record<DomainEvent['type'], string | null>;

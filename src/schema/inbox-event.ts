@@ -10,6 +10,7 @@ const InboxEvent = streamType('InboxEvent', 'An event of `inboxEvents`.');
 const CircleInvited = eventType('circle.invited');
 const ConversationInvited = eventType('conversation.invited');
 const Promoted = eventType('conversation.promoted');
+const ReadStateChanged = eventType('read-state.changed');
 
 CircleInvited.implement({
   description:
@@ -30,7 +31,17 @@ CircleInvited.implement({
 
 ConversationInvited.implement({ description: 'You were added to a conversation.' });
 Promoted.implement({ description: 'You became the ADMIN of a conversation.' });
-for (const ref of [ConversationInvited, Promoted]) {
+ReadStateChanged.implement({
+  description:
+    'You have read a conversation further, on this device or another: published by `markRead`, at most once in 100 ms for each conversation.',
+  fields: (t) => ({
+    messageId: t.id({
+      description: 'Global id of the message up to which you have read. It may have been deleted since.',
+      resolve: ({ event }) => encodeGlobalId('Message', event.messageId),
+    }),
+  }),
+});
+for (const ref of [ConversationInvited, Promoted, ReadStateChanged]) {
   ref.addInterfaces([Event, InboxEvent]);
   builder.objectFields(ref, (t) => ({
     conversationId: t.id({
@@ -48,7 +59,7 @@ for (const ref of [ConversationInvited, Promoted]) {
 builder.subscriptionField('inboxEvents', (t) =>
   t.field({
     type: InboxEvent,
-    description: `Events of your account: invitations to circles, additions to conversations and promotions. ${STREAM_DESCRIPTION} To start without a gap, subscribe first and query afterwards. Errors: UNAUTHENTICATED, CURSOR_INVALID, CURSOR_EXPIRED.`,
+    description: `Events of your account: invitations to circles, additions to conversations, promotions, and how far you have read. ${STREAM_DESCRIPTION} To start without a gap, subscribe first and query afterwards. Errors: UNAUTHENTICATED, CURSOR_INVALID, CURSOR_EXPIRED.`,
     args: { after: t.arg({ type: 'Cursor', description: AFTER_DESCRIPTION }) },
     subscribe: (_root, args, context) =>
       openInboxEvents(context.deps, requireSession(context), { after: startCursor(args, context) }, context),

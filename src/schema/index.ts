@@ -8,6 +8,7 @@ import './email-verification.ts';
 import './invitation.ts';
 import './conversation.ts';
 import './message.ts';
+import './read-state.ts';
 import './media.ts';
 import './call.ts';
 import './call-participation.ts';

@@ -20,6 +20,11 @@ import { findDevicesById, findDevicesByCircles } from '../domain/devices.ts';
 import { eventCursors } from '../events/cursor.ts';
 import { findMediaByMessages } from '../domain/media.ts';
 import { findMessagePages, findReadableMessages } from '../domain/messages.ts';
+import {
+  countUnreadMessages,
+  findConversationsWithUnread,
+  findLastReadMessages,
+} from '../domain/read-state.ts';
 import type { Circle, Message, UserWithPresence } from '../domain/models.ts';
 import type { CircleId, ConversationId, UserId } from '../ids.ts';
 import type { Page } from './pagination.ts';
@@ -139,6 +144,18 @@ export class Loaders {
   /** The user, if the caller may see it. */
   get visibleUser() {
     return this.#loadAsActor(findVisibleUsers);
+  }
+  /** As `ownConversationsOf`, with the numbers of unread messages. */
+  get ownConversationsWithUnreadOf() {
+    return this.#loadAsActor(findConversationsWithUnread);
+  }
+  /** The number of unread messages, if the caller takes part in the conversation. */
+  get unreadCount() {
+    return this.#loadAsActor(countUnreadMessages);
+  }
+  /** The newest read message, if there is one and the caller takes part in the conversation. */
+  get lastReadMessage() {
+    return this.#loadAsActor(findLastReadMessages);
   }
   /** The message, if the caller may read it. */
   get readableMessage() {

@@ -28,6 +28,8 @@ export type InvitationSource = Omit<InvitationRow, 'email'> & {
 export type ConversationSource = ConversationRow & {
   /** Set if the conversation was read as one of the caller's. */
   readonly hasAccess?: true;
+  /** Set if it was read with the conversation. */
+  readonly unreadCount?: number;
 };
 export type ParticipantSource = ParticipantRow & {
   readonly conversation?: ConversationRow;

@@ -23,6 +23,7 @@ const LIMITS = {
   call: { points: 20, windowSeconds: 1, burst: { points: 100, windowSeconds: 10 } },
   signal: { points: 200, windowSeconds: 1, burst: { points: 1_000, windowSeconds: 10 } },
   typing: { points: 50, windowSeconds: 1, burst: { points: 250, windowSeconds: 10 } },
+  read: { points: 50, windowSeconds: 1, burst: { points: 250, windowSeconds: 10 } },
 } as const satisfies Record<string, Limit>;
 
 export type LimitKind = keyof typeof LIMITS;
@@ -49,6 +50,7 @@ export function createRateLimits({ enabled, reportRefusal }: RateLimitsOptions):
     call: createBurstLimiter(LIMITS.call),
     signal: createBurstLimiter(LIMITS.signal),
     typing: createBurstLimiter(LIMITS.typing),
+    read: createBurstLimiter(LIMITS.read),
   };
   return {
     async consume(kind, user) {

@@ -27,6 +27,7 @@ export const LIMITS = {
   call: 'recorded',
   signal: 'recorded',
   typing: 'recorded',
+  read: 'recorded',
   'queued writes': 'counted',
   invitations: 'recorded',
   'verification mails': 'recorded',

@@ -166,6 +166,7 @@ function createSubscriptionQuery(field: string, variables: string): string {
         ... on CircleInvited { invitation { id circle { id name } } }
         ... on ConversationInvited { conversation { id name } }
         ... on Promoted { conversation { id name } }
+        ... on ReadStateChanged { conversationId messageId }
       }
     }
     fragment ActorFields on Actor {

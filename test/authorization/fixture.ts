@@ -82,6 +82,11 @@ export async function createFixture(app: TestGateway): Promise<Fixture> {
   };
   const adminMessage = await send(admin);
   await upload(app, admin, adminMessage.ownMedia);
+  for (const account of [participant, former, admin, device])
+    await account.graphql.run(
+      'mutation ($id: ID!, $messageId: ID!) { markRead(conversationId: $id, messageId: $messageId) { id } }',
+      { id: conversation.id, messageId: adminMessage.ownMessage },
+    );
   const ownMessages: Partial<Record<ActorName, OwnMessage>> = {
     participant: await send(participant),
     former: await send(former),

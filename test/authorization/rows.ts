@@ -306,6 +306,10 @@ const fields: readonly Row[] = [
     yes: 'participant admin',
     empty: 'device',
   }),
+  field('Conversation.unreadCount', throughConversation('unreadCount'), { yes: PARTICIPANTS }),
+  field('Conversation.lastReadMessage', throughConversation('lastReadMessage { id }'), {
+    yes: PARTICIPANTS,
+  }),
   field('Conversation.participants', throughConversation('participants { nodes { id } }'), {
     yes: PARTICIPANTS,
   }),
@@ -505,6 +509,12 @@ const mutations: readonly Row[] = [
     'deleteMessage: the admin’s',
     ({ message }) => `deleteMessage(messageId: "${message}") { id }`,
     { yes: 'admin', FORBIDDEN: 'participant device' },
+  ),
+  mutation(
+    'markRead',
+    ({ conversation, message }) =>
+      `markRead(conversationId: "${conversation}", messageId: "${message}") { id }`,
+    { yes: PARTICIPANTS },
   ),
   mutation(
     'setTyping',

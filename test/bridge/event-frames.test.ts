@@ -42,6 +42,7 @@ test('every event is encoded as the documented frames', () => {
     conversation.deleted: nothing
     participant.joined: nothing
     participant.promoted: nothing
+    read-state.changed: nothing
     session.ended: nothing
     call.started: nothing
     call.participant-joined: nothing

@@ -6,6 +6,7 @@ import type { Db } from '../../src/db/database.ts';
 import * as messages from '../../src/domain/messages.ts';
 import type { SendInput } from '../../src/domain/messages.ts';
 import type { Deps } from '../../src/domain/deps.ts';
+import { markRead } from '../../src/domain/read-state.ts';
 import { OutcomeUnknownError } from '../../src/errors.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { Topic } from '../../src/events/event.ts';
@@ -72,6 +73,18 @@ describe.skipIf(inject('database') !== 'postgres')('turns to the database', () =
     expect(proxy.turns).toBe(2);
     await messages.sendMessage(deps, device, { ...input, conversationId }).catch(() => undefined);
     expect(proxy.turns).toBe(4);
+  });
+
+  test('a read mark takes two, and one of a message that was read already takes no more', async () => {
+    await using proxied = await createProxiedDeps();
+    const { deps, proxy } = proxied;
+    const { ann, conversationId } = await seed(deps);
+    const { message } = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'hello' });
+    for (const _ of ['first', 'repeated']) {
+      proxy.turns = 0;
+      await markRead(deps, ann.actor, { conversationId, messageId: message.id });
+      expect(proxy.turns).toBe(2);
+    }
   });
 
   test('a batch of sends to several conversations takes as many as in the simulation', async () => {

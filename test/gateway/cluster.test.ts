@@ -9,6 +9,7 @@ import type { GatewayOptions } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 import { openTestDatabase } from '../harness/database.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
+import { indexes } from '../harness/numbers.ts';
 import { isMissing } from '../harness/installed-programs.ts';
 import { startRedis } from '../harness/redis.ts';
 
@@ -23,6 +24,14 @@ async function startTwoNodes(env: GatewayOptions['env'] = {}) {
   ];
   return { one, two, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
+
+const MARK_READ =
+  'mutation ($id: ID!, $messageId: ID!) { markRead(conversationId: $id, messageId: $messageId) { id } }';
+const READ_STATES = `subscription { inboxEvents {
+  __typename at ... on ReadStateChanged { messageId conversation { unreadCount lastReadMessage { id } } }
+} }`;
+
+type ReadStateEvent = Record<'at' | 'messageId', string> & Record<'conversation', object>;
 
 const SIGNALS = 'subscription { signals { content } }';
 
@@ -40,6 +49,36 @@ describe.skipIf(inject('database') !== 'postgres')('two nodes on one PostgreSQL'
       await sendMessage(ann, conversation, text);
       expect(await events.next()).toMatchObject({ message: { text } });
       expect(await legacyClient.expect('message')).toMatchObject({ message: { content: text } });
+    }
+  });
+
+  test('marks on both nodes reach every session of the account, at most one event in 100 ms', async () => {
+    await using nodes = await startTwoNodes();
+    const ann = await nodes.one.createAccount();
+    const bob = await nodes.two.createAccount();
+    const circle = await createCircle(ann, bob);
+    const conversation = await createConversation(ann, circle, bob);
+    await using elsewhere = createGraphqlClient(nodes.one.url, bob.token);
+    await using inbox = elsewhere.subscribe(READ_STATES);
+    await using sameNode = bob.graphql.subscribe(READ_STATES);
+    for (const stream of [inbox, sameNode]) await stream.nextOf('StreamLive');
+    const marks: Promise<unknown>[] = [];
+    let newest = '';
+    for (const index of indexes(40)) {
+      const { sendMessage: sent } = await sendMessage(ann, conversation, 'hello');
+      newest = sent.message.id;
+      const client = index % 2 === 0 ? elsewhere : bob.graphql;
+      marks.push(client.run(MARK_READ, { id: conversation.id, messageId: newest }));
+    }
+    await Promise.all(marks);
+    for (const stream of [inbox, sameNode]) {
+      const events: ReadStateEvent[] = [];
+      do events.push((await stream.next()) as ReadStateEvent);
+      while (events.at(-1)?.messageId !== newest);
+      const times = events.map(({ at }) => Date.parse(at));
+      const gaps = times.slice(1).map((time, index) => time - (times[index] ?? NaN));
+      expect(Math.min(100, ...gaps)).toBe(100);
+      expect(events.at(-1)?.conversation).toEqual({ unreadCount: 0, lastReadMessage: { id: newest } });
     }
   });
 

@@ -16,6 +16,7 @@ import { CallLeases } from '../../src/services/call-leases.ts';
 import { createPresence } from '../../src/services/presence.ts';
 import { createLoginAttempts } from '../../src/services/login-attempts.ts';
 import { createSecurityLog } from '../../src/services/security-log.ts';
+import { createReadMarker } from '../../src/domain/read-marker.ts';
 import { createSendBatcher } from '../../src/domain/send-batch.ts';
 import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
 import { createMediaUrls } from '../../src/services/media-urls.ts';
@@ -131,6 +132,7 @@ export async function createTestDeps({
     reportRefusal: () => undefined,
     lockedUsers: new Set(),
     sendBatcher: createSendBatcher({ db, bus, topicLocks }),
+    readMarker: createReadMarker({ db, bus, topicLocks }),
     typing: createTypingPublisher({ db, bus }),
     operators,
   };

@@ -26,6 +26,7 @@ const SEND = `mutation ($id: ID!, $text: String!) {
 const EVENTS = `subscription ($id: ID!, $after: Cursor) {
   conversationEvents(conversationId: $id, after: $after) { __typename cursor ... on MessageSent { message { text } } }
 }`;
+const INBOX = 'subscription ($after: Cursor) { inboxEvents(after: $after) { __typename cursor } }';
 const CURSOR = 'query ($id: ID!) { conversation(id: $id) { eventCursor } }';
 
 let folder: string;
@@ -68,6 +69,18 @@ async function send(client: GraphqlClient, id: string, ...texts: readonly string
   for (const text of texts) await client.run(SEND, { id, text });
 }
 
+/** Marks the newest message of a conversation as read. */
+async function markAllRead(client: GraphqlClient, id: string): Promise<void> {
+  const found = await client.run<{ conversation: { messages: { nodes: { id: string }[] } } }>(
+    'query ($id: ID!) { conversation(id: $id) { messages(last: 1) { nodes { id } } } }',
+    { id },
+  );
+  await client.run(
+    'mutation ($id: ID!, $messageId: ID!) { markRead(conversationId: $id, messageId: $messageId) { id } }',
+    { id, messageId: found.conversation.messages.nodes[0]?.id },
+  );
+}
+
 /** Reads the texts of the next messages, without the events of the beginning of a stream. */
 async function readTexts(
   subscription: ReturnType<GraphqlClient['subscribe']>,
@@ -86,6 +99,7 @@ test('nodes of the previous release run and start beside this one on its databas
   await using stack = new AsyncDisposableStack();
   const on = (url: string, token?: string) => stack.use(createGraphqlClient(url, token));
   const texts: string[] = [];
+  let inboxCursor = '';
   const next = (...added: readonly string[]): readonly string[] => {
     texts.push(...added);
     return added;
@@ -108,6 +122,13 @@ test('nodes of the previous release run and start beside this one on its databas
     await send(on(current.url, ann.token), id, ...next('beside, of this release'));
     expect(await readTexts(onPrevious, texts.length)).toEqual(texts);
     expect(await readTexts(onCurrent, texts.length)).toEqual(texts);
+    // The previous release does not know the event.
+    await using inbox = on(previous.url, bob.token).subscribe(INBOX);
+    const { cursor } = (await inbox.nextOf('StreamLive')) as { cursor: string };
+    await markAllRead(on(current.url, bob.token), id);
+    await createConversation(ann, circle, bob);
+    expect(await inbox.next()).toMatchObject({ __typename: 'ConversationInvited' });
+    inboxCursor = cursor;
     expect(previous.program.printed.stdout).not.toMatch(/"level":50/);
 
     await previous[Symbol.asyncDispose]();
@@ -123,5 +144,7 @@ test('nodes of the previous release run and start beside this one on its databas
   await using rolledBack = await startPrevious(server.url);
   await using afterwards = on(rolledBack.url, bob.token).subscribe(EVENTS, variables);
   await send(on(rolledBack.url, ann.token), id, ...next('rolled back'));
+  await using replayed = on(rolledBack.url, bob.token).subscribe(INBOX, { after: inboxCursor });
+  expect(await replayed.next()).toMatchObject({ __typename: 'ConversationInvited' });
   expect(await readTexts(afterwards, texts.length)).toEqual(texts);
 }, 120_000);

@@ -126,6 +126,24 @@ test('a nested query takes a constant number of statements, regardless of the am
   });
 });
 
+test('the numbers of unread messages of all conversations take no statement of their own', async () => {
+  await using client = await openSchemaClient();
+  const ann = await seedConversations(client, 'Large', 3, 4);
+  const run = async (selection: string) => {
+    client.statements.count = 0;
+    const { circles } = await client.run(
+      ann,
+      `{ circles { nodes { conversations { nodes { name ${selection} } } } } }`,
+    );
+    return { count: client.statements.count, nodes: circles.nodes[0].conversations.nodes };
+  };
+  const { count } = await run('');
+  const withCounts = await run('unreadCount');
+  expect(withCounts.count).toBe(count);
+  expect(withCounts.nodes).toMatchObject([{ unreadCount: 2 }, { unreadCount: 2 }, { unreadCount: 2 }]);
+  expect((await run('lastReadMessage { id }')).count).toBe(count + 1);
+});
+
 const INITIAL_QUERY = /* GraphQL */ `
   query InitialQuery {
     circles {

@@ -74,6 +74,7 @@ test('the mutation fields are unchanged', () => {
       'uploadMedia(mediaId: ID!, file: Upload!): Media!',
       'startUpload(mediaId: ID!, filename: String!, size: Float!): DirectUpload',
       'finishUpload(ticket: String!): Media!',
+      'markRead(conversationId: ID!, messageId: ID!): Conversation!',
       'setTyping(conversationId: ID!, isTyping: Boolean!): Boolean!',
       'sendSignal(to: SignalTarget!, content: JSON!): Boolean!',
       'startCall(conversationId: ID!, idempotencyKey: String): CallParticipation!',
@@ -135,6 +136,7 @@ test('the event types and their fields are unchanged', () => {
     CircleInvited: [...inCircle, 'invitation: CircleInvitation!'],
     ConversationInvited: ['conversation: Conversation!', ...inConversation],
     Promoted: ['conversation: Conversation!', ...inConversation],
+    ReadStateChanged: ['conversation: Conversation!', ...inConversation, 'messageId: ID!'],
     CallStarted: inCall,
     CallParticipantJoined: [...inCall, 'participant: CallParticipant!'],
     CallParticipantLeft: [...inCall, 'participant: CallParticipant!', 'reason: CallLeaveReason!'],
@@ -176,7 +178,13 @@ test('a stream’s interface is implemented by its events and StreamLive only', 
     'DeviceUpdated',
     'DeviceRemoved',
   ]);
-  expect(membersOf('InboxEvent')).toEqual(['StreamLive', 'CircleInvited', 'ConversationInvited', 'Promoted']);
+  expect(membersOf('InboxEvent')).toEqual([
+    'StreamLive',
+    'CircleInvited',
+    'ConversationInvited',
+    'Promoted',
+    'ReadStateChanged',
+  ]);
   expect(membersOf('CallEvent')).toEqual([
     'StreamLive',
     'CallStarted',

@@ -39,6 +39,8 @@ const MUTATIONS = {
   send: 'mutation ($conversationId: ID!) { sendMessage(conversationId: $conversationId, text: "Hello", files: ["a.png"]) { message { id } media { id } } }',
   edit: 'mutation ($messageId: ID!) { updateMessage(messageId: $messageId, text: "Hi") { id } }',
   upload: 'mutation ($mediaId: ID!, $file: Upload!) { uploadMedia(mediaId: $mediaId, file: $file) { id } }',
+  markRead:
+    'mutation ($conversationId: ID!, $messageId: ID!) { markRead(conversationId: $conversationId, messageId: $messageId) { id } }',
   unsend: 'mutation ($messageId: ID!) { deleteMessage(messageId: $messageId) { id } }',
 };
 
@@ -69,6 +71,7 @@ async function triggerAllEvents(client: SchemaClient) {
   const { sendMessage } = await client.run(ann, MUTATIONS.send, { conversationId });
   const file = { filename: 'photo.png', content: Readable.from([Buffer.from('content')]) };
   await client.run(ann, MUTATIONS.upload, { mediaId: sendMessage.media[0].id, file });
+  await client.run(bob, MUTATIONS.markRead, { conversationId, messageId: sendMessage.message.id });
   await client.run(ann, MUTATIONS.edit, { messageId: sendMessage.message.id });
   const { sendMessage: unsent } = await client.run(ann, MUTATIONS.send, { conversationId });
   await client.run(ann, MUTATIONS.unsend, { messageId: unsent.message.id });
@@ -162,7 +165,13 @@ test('every domain event has a type that exposes all its data', async () => {
     STREAMS.inbox.replace('SELECTION', allFields),
     `user:${bob.id}`,
   );
-  expect(namesOf(inbox)).toEqual(['CircleInvited', 'ConversationInvited', 'Promoted', 'StreamLive']);
+  expect(namesOf(inbox)).toEqual([
+    'CircleInvited',
+    'ConversationInvited',
+    'ReadStateChanged',
+    'Promoted',
+    'StreamLive',
+  ]);
   expect(inbox[0]).toMatchObject({
     circleId,
     invitation: { circle: { name: 'Family' }, user: { email: bob.email } },

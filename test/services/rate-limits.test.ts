@@ -32,6 +32,7 @@ test.each([
   ['send', 6_000],
   ['signal', 1_200],
   ['typing', 300],
+  ['read', 300],
 ] as const)('an account can use %s only up to the limit', async (kind, uses) => {
   vi.useFakeTimers();
   try {

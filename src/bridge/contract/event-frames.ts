@@ -74,6 +74,7 @@ export function framesOf(event: DomainEvent): readonly Frame[] {
     case 'call.participant-joined':
     case 'call.participant-left':
     case 'call.ended':
+    case 'read-state.changed':
     case 'session.ended':
     case 'account.deleted':
       return [];
