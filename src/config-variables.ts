@@ -136,7 +136,8 @@ export const VARIABLES = {
   MEDIA_S3_ACCESS_KEY_ID: {
     schema: z.string().min(1).optional(),
     default: 'none',
-    description: 'Access key that may get, put and delete objects of the bucket, and list it.',
+    description:
+      'Access key that may get, put and delete objects of the bucket, list it, and list and abort uploads in parts.',
   },
   MEDIA_S3_SECRET_ACCESS_KEY: {
     schema: z.string().min(1).optional(),

@@ -126,7 +126,7 @@ export interface Settings {
    */
   readonly MEDIA_S3_REGION?: SettingValue;
   /**
-   * Access key that may get, put and delete objects of the bucket, and list it.
+   * Access key that may get, put and delete objects of the bucket, list it, and list and abort uploads in parts.
    *
    * Default: none
    */

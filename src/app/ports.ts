@@ -1,5 +1,6 @@
 import type { GraphQLSchema } from 'graphql';
 import { actorKey } from '../actor.ts';
+import type { ActorRef } from '../actor.ts';
 import type { BridgeDeps } from '../bridge/deps.ts';
 import * as accounts from '../domain/accounts.ts';
 import { recordCallSignal } from '../domain/legacy-calls.ts';
@@ -7,6 +8,8 @@ import { findConversationsById } from '../domain/conversations.ts';
 import type { Deps } from '../domain/deps.ts';
 import { openMedia, openMediaByUrl, requireUrlHolder } from '../domain/media-downloads.ts';
 import { uploadMedia } from '../domain/media.ts';
+import { createResumableUploads } from '../domain/resumable-uploads.ts';
+import type { ResumableUploads } from '../domain/resumable-uploads.ts';
 import { followSession, openSession, renewSession } from '../domain/sessions.ts';
 import { openStream } from '../events/open-stream.ts';
 import { findToken, findTokenInRequest, firstOf } from '../gateway/bearer-token.ts';
@@ -86,10 +89,24 @@ export async function createPorts(
     renewSession: (former, token, address) => renewSession(deps, former, token, address),
     uploadMedia: (actor, upload) =>
       deps.databaseShares.run(actorKey(actor), () => uploadMedia(deps, actor, upload)),
+    resumableUploads: shareDatabase(deps),
     openMedia: (actor, id) => deps.databaseShares.run(actorKey(actor), () => openMedia(deps, actor, id)),
     requireUrlHolder: (id, signature) => requireUrlHolder(deps, id, signature),
     openMediaByUrl: (holder, id) =>
       deps.databaseShares.run(actorKey(holder), () => openMediaByUrl(deps, holder, id)),
+  };
+}
+
+/** Returns resumable uploads whose statements count for the account. */
+function shareDatabase(deps: Deps): ResumableUploads {
+  const uploads = createResumableUploads(deps);
+  const share = <Result>(actor: ActorRef, work: () => Promise<Result>): Promise<Result> =>
+    deps.databaseShares.run(actorKey(actor), work);
+  return {
+    start: (actor, upload) => share(actor, () => uploads.start(actor, upload)),
+    find: (actor, id) => share(actor, () => uploads.find(actor, id)),
+    append: (actor, id, piece) => share(actor, () => uploads.append(actor, id, piece)),
+    remove: (actor, id) => share(actor, () => uploads.remove(actor, id)),
   };
 }
 

@@ -21,6 +21,7 @@ import { lockedNodes } from './migrations/0013-locked-nodes.ts';
 import { auditNodeNames } from './migrations/0014-audit-node-names.ts';
 import { calls } from './migrations/0015-calls.ts';
 import { readState } from './migrations/0016-read-state.ts';
+import { resumableUploads } from './migrations/0017-resumable-uploads.ts';
 import type { Tables } from './tables.ts';
 
 export interface Migration extends KyselyMigration {
@@ -49,6 +50,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0014-audit-node-names': auditNodeNames,
   '0015-calls': calls,
   '0016-read-state': readState,
+  '0017-resumable-uploads': resumableUploads,
 };
 
 /** The lock that Kysely's migrator takes, with which earlier releases migrated. */

@@ -195,6 +195,26 @@ export interface UploadUsageTable {
 export interface UnfinishedUploadsTable {
   storageName: string;
   startedAt: CreatedAt;
+  /** Id in the storage of an upload in parts, which must be aborted. */
+  partUploadId: Generated<string | null>;
+}
+
+/** Uploads that arrive in several requests, in order. */
+export interface ResumableUploadsTable {
+  mediaId: MediaId;
+  /** Under which the bytes are stored that have arrived. */
+  storageName: string;
+  /** Topic of the account. */
+  account: string;
+  /** As sent by the client: the name of the file, among others. */
+  metadata: string;
+  size: number;
+  /** Bytes that survive a crash. */
+  received: Generated<number>;
+  /** The request that may add bytes: the newest. */
+  writer: string | null;
+  isFinished: Generated<boolean>;
+  expiresAt: Timestamp;
 }
 
 /** Messages of sends with an idempotency key, so that a retry returns the same message. */
@@ -391,6 +411,7 @@ export interface Tables {
   unusedFiles: UnusedFilesTable;
   uploadUsage: UploadUsageTable;
   unfinishedUploads: UnfinishedUploadsTable;
+  resumableUploads: ResumableUploadsTable;
   idempotencyKeys: IdempotencyKeysTable;
   topics: TopicsTable;
   events: EventsTable;

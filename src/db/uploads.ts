@@ -57,13 +57,64 @@ export async function finishUpload(db: Db, storageName: string): Promise<void> {
   await db.deleteFrom('unfinishedUploads').where('storageName', '=', storageName).execute();
 }
 
+/** Finds an upload that is neither finished nor abandoned. */
+export async function findUnfinished(
+  db: Db,
+  storageName: string,
+): Promise<{ readonly partUploadId: string | null } | undefined> {
+  return db
+    .selectFrom('unfinishedUploads')
+    .select('partUploadId')
+    .where('storageName', '=', storageName)
+    .executeTakeFirst();
+}
+
+/** Records that an upload is in parts. Returns false if it is already, or was finished. */
+export async function setPartUpload(db: Db, storageName: string, partUploadId: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('unfinishedUploads')
+    .set({ partUploadId })
+    .where('storageName', '=', storageName)
+    .where('partUploadId', 'is', null)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
+}
+
+/** Records that the parts of an upload were removed. */
+export async function clearPartUpload(db: Db, storageName: string): Promise<void> {
+  await db
+    .updateTable('unfinishedUploads')
+    .set({ partUploadId: null })
+    .where('storageName', '=', storageName)
+    .execute();
+}
+
+const isAbandoned = (ageMs: number) =>
+  sql<boolean>`started_at < clock_timestamp() - ${ageMs} * interval '1 millisecond'`;
+
+/** Finds uploads in parts that are abandoned. */
+export async function findAbandonedParts(
+  db: Db,
+  ageMs: number,
+  limit: number,
+): Promise<{ readonly storageName: string; readonly partUploadId: string }[]> {
+  return db
+    .selectFrom('unfinishedUploads')
+    .select('storageName')
+    .select(sql<string>`part_upload_id`.as('partUploadId'))
+    .where('partUploadId', 'is not', null)
+    .where(isAbandoned(ageMs))
+    .limit(limit)
+    .execute();
+}
+
 /** Marks the files of uploads that a crash interrupted as unused. Returns the number of uploads, at most `limit`. */
 export async function abandonUploads(db: Db, ageMs: number, limit: number): Promise<number> {
   const { rows } = await sql`
     with abandoned as (
       delete from unfinished_uploads where storage_name in (
         select storage_name from unfinished_uploads
-        where started_at < clock_timestamp() - ${ageMs} * interval '1 millisecond' limit ${limit}
+        where ${isAbandoned(ageMs)} and part_upload_id is null limit ${limit}
       )
       returning storage_name
     ), unused as (

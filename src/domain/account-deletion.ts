@@ -7,6 +7,7 @@ import { deleteKeysOf } from '../db/idempotency-keys.ts';
 import { forgetClients } from '../db/login-attempts.ts';
 import { revoke } from '../db/sessions.ts';
 import type { User } from '../db/tables.ts';
+import { removeUploadsOf } from '../db/resumable-uploads.ts';
 import { deleteUsageOf } from '../db/uploads.ts';
 import * as users from '../db/users.ts';
 import { eraseAccount, lockErasure } from '../events/erasure.ts';
@@ -65,6 +66,7 @@ async function tryDeleteAccount(
   await eraseAccount(unit.tx, actor);
   await deleteKeysOf(unit.tx, actorKey(actor));
   await deleteUsageOf(unit.tx, actorKey(actor));
+  await removeUploadsOf(unit.tx, actorKey(actor));
   const subject = await users.remove(unit.tx, user.id);
   if (subject !== undefined) await addDeletedSubject(unit.tx, subject);
   // The clock of the identity provider may be ahead.

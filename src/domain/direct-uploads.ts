@@ -1,13 +1,13 @@
 import type { ActorRef } from '../actor.ts';
-import { findMessage } from '../db/media.ts';
 import type { Media, Timestamp } from '../db/tables.ts';
-import { startUpload as recordStart } from '../db/uploads.ts';
+import * as rows from '../db/uploads.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import type { MediaId } from '../ids.ts';
 import { FileTooLargeError } from '../services/media-storage.ts';
-import { requireAuthor } from './conversation-access.ts';
+import type { PartProgress, PartUploads } from '../services/part-uploads.ts';
 import type { Deps } from './deps.ts';
-import { discard, recordStoredFile } from './media.ts';
+import { requireOwnMessage } from './media.ts';
+import { publishStagedFile } from './staged-files.ts';
 
 /** Most characters of a name that a ticket holds. It is shortened when it is stored. */
 const MAX_FILENAME_LENGTH = 1_000;
@@ -43,7 +43,7 @@ export async function startDirectUpload(
   }
   const upload = await deps.mediaStorage.presignUpload(size, async (name) => {
     await deps.uploadLimits.reserve(actor, size);
-    await recordStart(deps.db, name);
+    await rows.startUpload(deps.db, name);
   });
   if (upload === undefined) return null;
   const { name: storageName, url, expiresAt } = upload;
@@ -55,32 +55,58 @@ export async function startDirectUpload(
   };
 }
 
-/**
- * Records a file that the actor has uploaded to the storage as that of its media. Throws INVALID_INPUT for a ticket of
- * another account and for a file of another size, NOT_FOUND if no file has arrived or the upload was finished before, and
- * as `startDirectUpload`.
- */
-export async function finishDirectUpload(deps: Deps, actor: ActorRef, ticket: string): Promise<Media> {
-  const upload = deps.uploadTickets.verify(actor, ticket);
-  if (upload === undefined) throw invalidInput('ticket', 'The ticket is not one of `startUpload`.');
-  const message = await requireOwnMessage(deps, actor, upload.mediaId);
-  let adoptedName: string | undefined;
-  const adopting = deps.mediaStorage.adopt(upload.storageName, upload.size, async (name) => {
-    await recordStart(deps.db, name);
-    adoptedName = name;
-  });
-  const stored = await adopting.catch(async (error: unknown) => {
-    if (adoptedName !== undefined) await discard(deps, adoptedName).catch(() => undefined);
-    throw error;
-  });
-  const media = await recordStoredFile(deps, actor, message, upload, stored);
-  await discard(deps, upload.storageName).catch(() => undefined);
-  return media;
+/** Progress of an upload in parts. */
+export interface PartUpload extends Omit<PartProgress, 'expiresAt'> {
+  readonly expiresAt: Timestamp;
 }
 
-async function requireOwnMessage(deps: Deps, actor: ActorRef, mediaId: MediaId) {
-  const message = await findMessage(deps.db, mediaId);
-  if (message === undefined) throw notFound('The media');
-  await requireAuthor(deps.db, actor, message, 'The media');
-  return message;
+/**
+ * Starts or resumes an upload of `startDirectUpload` in parts. Throws INVALID_INPUT for a ticket of another account,
+ * NOT_FOUND if the upload was finished before or abandoned, and as `startDirectUpload`.
+ */
+export async function resumeDirectUpload(deps: Deps, actor: ActorRef, ticket: string): Promise<PartUpload> {
+  const { storageName, size } = await requireTicket(deps, actor, ticket);
+  const { partUploads } = deps.mediaStorage;
+  if (partUploads === undefined) throw notFound('The upload');
+  const uploadId = await findOrStartParts(deps, partUploads, storageName);
+  if (uploadId === undefined) throw notFound('The upload');
+  const progress = await partUploads.findProgress(storageName, uploadId, size);
+  if (progress === undefined) throw notFound('The upload');
+  return { ...progress, expiresAt: new Date(progress.expiresAt).toISOString() };
+}
+
+async function findOrStartParts(
+  { db }: Deps,
+  partUploads: PartUploads,
+  storageName: string,
+): Promise<string | undefined> {
+  const before = await rows.findUnfinished(db, storageName);
+  if (before === undefined || before.partUploadId !== null) return before?.partUploadId ?? undefined;
+  const uploadId = await partUploads.start(storageName);
+  if (await rows.setPartUpload(db, storageName, uploadId)) return uploadId;
+  // Another request has started it, or the upload was finished.
+  await partUploads.abort(storageName, uploadId);
+  return (await rows.findUnfinished(db, storageName))?.partUploadId ?? undefined;
+}
+
+/**
+ * Records a file that the actor has uploaded to the storage as that of its media. Throws INVALID_INPUT for a ticket of
+ * another account, for a file of another size and while parts are missing, NOT_FOUND if no file has arrived or the upload
+ * was finished before, and as `startDirectUpload`.
+ */
+export async function finishDirectUpload(deps: Deps, actor: ActorRef, ticket: string): Promise<Media> {
+  const { message, ...upload } = await requireTicket(deps, actor, ticket);
+  const { storageName, size } = upload;
+  const unfinished = await rows.findUnfinished(deps.db, storageName);
+  if (unfinished === undefined) throw notFound('The upload');
+  if (unfinished.partUploadId !== null)
+    await deps.mediaStorage.partUploads?.complete(storageName, unfinished.partUploadId, size);
+  return publishStagedFile(deps, actor, { ...upload, message });
+}
+
+/** Returns what a ticket was signed for, and the message. */
+async function requireTicket(deps: Deps, actor: ActorRef, ticket: string) {
+  const upload = deps.uploadTickets.verify(actor, ticket);
+  if (upload === undefined) throw invalidInput('ticket', 'The ticket is not one of `startUpload`.');
+  return { ...upload, message: await requireOwnMessage(deps, actor, upload.mediaId) };
 }

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { findBlock } from '../db/account-blocks.ts';
+import type { Tx } from '../db/database.ts';
 import * as rows from '../db/media.ts';
 import * as messages from '../db/messages.ts';
 import type { Media, Message } from '../db/tables.ts';
@@ -37,24 +38,36 @@ export interface Upload {
  * the message, FORBIDDEN unless it is the author and still takes part, LIMIT_EXCEEDED, RATE_LIMITED, UNAVAILABLE.
  */
 export async function uploadMedia(deps: Deps, actor: ActorRef, upload: Upload): Promise<Media> {
-  const message = await rows.findMessage(deps.db, upload.mediaId);
-  if (message === undefined) throw notFound('The media');
   // Checked again under the lock: this first check only rejects an upload before its content is read.
+  const message = await requireOwnMessage(deps, actor, upload.mediaId);
+  return recordStoredFile(deps, actor, { ...upload, message }, await store(deps, actor, upload.content));
+}
+
+/** Returns the message of a media. Throws NOT_FOUND unless the actor may read it, FORBIDDEN unless it is the author. */
+export async function requireOwnMessage(deps: Deps, actor: ActorRef, mediaId: MediaId): Promise<Message> {
+  const message = await rows.findMessage(deps.db, mediaId);
+  if (message === undefined) throw notFound('The media');
   await requireAuthor(deps.db, actor, message, 'The media');
-  return recordStoredFile(deps, actor, message, upload, await store(deps, actor, upload.content));
+  return message;
+}
+
+/** The media that a stored file is for. */
+export interface FileTarget extends Pick<Upload, 'mediaId' | 'filename'> {
+  readonly message: Message;
+  /** Called in the transaction that records the file, which is rolled back if it throws. */
+  readonly confirm?: (tx: Tx) => Promise<void>;
 }
 
 /** Records a stored file as that of a media. Removes the file if that fails. */
 export async function recordStoredFile(
   deps: Deps,
   actor: ActorRef,
-  message: Message,
-  upload: Pick<Upload, 'mediaId' | 'filename'>,
+  target: FileTarget,
   { name: storageName, size, contentType }: StoredFile,
 ): Promise<Media> {
   try {
-    const file = { ...splitFilename(upload.filename), size, contentType, storageName };
-    const media = await recordUpload(deps, actor, message, upload.mediaId, file);
+    const file = { ...splitFilename(target.filename), size, contentType, storageName };
+    const media = await recordUpload(deps, actor, target, file);
     await removeUnusedFiles(deps);
     return media;
   } catch (error) {
@@ -93,8 +106,7 @@ async function store(deps: Deps, actor: ActorRef, content: Readable): Promise<St
 async function recordUpload(
   deps: Deps,
   actor: ActorRef,
-  { id, conversationId }: Message,
-  mediaId: MediaId,
+  { message: { id, conversationId }, mediaId, confirm }: FileTarget,
   file: rows.UploadedFile,
 ): Promise<Media> {
   return transact(deps, async (unit) => {
@@ -106,6 +118,7 @@ async function recordUpload(
     const author = await requireAuthor(unit.tx, actor, message, 'The media');
     const before = await rows.findByMessages(unit.tx, [id]);
     const isReplacement = before.some((item) => item.id === mediaId && item.uploadedAt !== null);
+    await confirm?.(unit.tx);
     await rows.setUploaded(unit.tx, mediaId, file);
     await finishUpload(unit.tx, file.storageName);
     const media = await rows.findByMessages(unit.tx, [id]);

@@ -3,6 +3,7 @@ import type { ActorRef, Session } from '../actor.ts';
 import type { Deps } from '../domain/deps.ts';
 import type { OpenedMedia } from '../domain/media-downloads.ts';
 import type { Upload } from '../domain/media.ts';
+import type { ResumableUploads } from '../domain/resumable-uploads.ts';
 import type { LiveSession } from '../domain/sessions.ts';
 import type { MediaId } from '../ids.ts';
 import type { ByteLedgers } from '../lib/byte-ledger.ts';
@@ -37,6 +38,7 @@ export interface Ports {
   /** Opens a session with a new token of the same account. Throws FORBIDDEN for a token of another account. */
   renewSession(former: Session, token: string, address: string): Promise<LiveSession>;
   uploadMedia(actor: ActorRef, upload: Upload): Promise<unknown>;
+  readonly resumableUploads: ResumableUploads;
   openMedia(actor: ActorRef, id: MediaId): Promise<OpenedMedia>;
   /** Returns the account that a signed URL of the file was made for. Throws FORBIDDEN. */
   requireUrlHolder(id: MediaId, signature: string): Promise<ActorRef>;

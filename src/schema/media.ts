@@ -1,5 +1,8 @@
-import { finishDirectUpload, startDirectUpload } from '../domain/direct-uploads.ts';
-import type { DirectUpload as DirectUploadModel } from '../domain/direct-uploads.ts';
+import { finishDirectUpload, resumeDirectUpload, startDirectUpload } from '../domain/direct-uploads.ts';
+import type {
+  DirectUpload as DirectUploadModel,
+  PartUpload as PartUploadModel,
+} from '../domain/direct-uploads.ts';
 import { signMediaUrl } from '../domain/media-downloads.ts';
 import { uploadMedia } from '../domain/media.ts';
 import { requireMessage } from '../domain/messages.ts';
@@ -75,6 +78,38 @@ const DirectUpload = builder.objectRef<DirectUploadModel>('DirectUpload').implem
   }),
 });
 
+const UploadPart = builder.objectRef<PartUploadModel['parts'][number]>('UploadPart').implement({
+  description: 'A part of a file that has not arrived in the storage.',
+  fields: (t) => ({
+    number: t.exposeInt('number', { description: 'Number of the part, from 1.' }),
+    offset: t.exposeFloat('offset', { description: 'Position of its first byte in the file, an integer.' }),
+    size: t.exposeFloat('size', { description: 'Size of the part in bytes, an integer.' }),
+    url: t.exposeString('url', {
+      description:
+        'PUT the bytes of the part to this URL, exactly as many, without a token. Send a part again whose connection was lost.',
+    }),
+  }),
+});
+
+const PartUpload = builder.objectRef<PartUploadModel>('PartUpload').implement({
+  description: 'The progress of an upload in parts.',
+  fields: (t) => ({
+    received: t.exposeFloat('received', {
+      description: 'Bytes of the parts that have arrived, an integer.',
+    }),
+    parts: t.field({
+      type: [UploadPart],
+      description:
+        'The first 20 parts that have not arrived. Upload them, in any order, and repeat `resumeUpload` until there are none.',
+      resolve: ({ parts }) => [...parts],
+    }),
+    expiresAt: t.expose('expiresAt', {
+      type: 'DateTime',
+      description: 'Time at which the URLs expire; `resumeUpload` returns others.',
+    }),
+  }),
+});
+
 builder.mutationFields((t) => ({
   startUpload: t.field({
     type: DirectUpload,
@@ -96,10 +131,19 @@ builder.mutationFields((t) => ({
         ...file,
       }),
   }),
+  resumeUpload: t.field({
+    type: PartUpload,
+    description:
+      'Uploads a file of `startUpload` in parts, for weak networks: returns what has arrived, and URLs for the parts that have not, also after a restart of the client or the server. Then the URL of `startUpload` must not be used. NOT_FOUND if the upload was finished before, or a day has passed. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, UNAVAILABLE.',
+    args: {
+      ticket: t.arg.string({ required: true, description: 'The ticket that `startUpload` returned to you.' }),
+    },
+    resolve: (_root, { ticket }, context) => resumeDirectUpload(context.deps, requireActor(context), ticket),
+  }),
   finishUpload: t.field({
     type: Media,
     description:
-      'Finishes an upload of `startUpload` once the file has arrived, with the effects of `uploadMedia`. INVALID_INPUT if the file has another size than declared, NOT_FOUND if none has arrived or the upload was finished before. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, UNAVAILABLE.',
+      'Finishes an upload of `startUpload` once the file has arrived, with the effects of `uploadMedia`. INVALID_INPUT if the file has another size than declared or parts are missing, NOT_FOUND if none has arrived or the upload was finished before. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, UNAVAILABLE.',
     args: {
       ticket: t.arg.string({ required: true, description: 'The ticket that `startUpload` returned to you.' }),
     },

@@ -1,20 +1,19 @@
 import { createWriteStream } from 'node:fs';
-import { access, constants, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { access, constants, copyFile, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { DomainError, notFound } from '../errors.ts';
+import { invalidInput, notFound } from '../errors.ts';
 import { PendingWork } from '../lib/pending-work.ts';
+import { detectContentType, SNIFFED_BYTES } from './content-type.ts';
+import { isMissing, requireFreeSpace, syncFolder, toStorageError } from './media-folder.ts';
 import { inspectContent, requireStoredName } from './media-storage.ts';
 import type { MediaStorage, StoredFile } from './media-storage.ts';
+import { createPartialFiles } from './partial-files.ts';
 
 const PART_SUFFIX = '.part';
 /** In a shared folder, a partial file untouched for this long belongs to no running process. */
 const ABANDONED_MS = 3_600_000;
-/** Uploads leave this share of the disk free, at most `MAX_RESERVED_BYTES`. */
-const MIN_FREE_SHARE = 0.05;
-const MAX_RESERVED_BYTES = 1024 ** 3;
-const NO_SPACE_CODES: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EROFS'];
 
 /**
  * Opens a storage in a folder, creating it if missing, and removes partial files of earlier processes. With `shared`,
@@ -25,37 +24,44 @@ export async function createFolderStorage(dir: string, shared = false): Promise<
   await access(dir, constants.R_OK | constants.W_OK);
   await removePartialFiles(dir, shared ? (await readStorageClock(dir)) - ABANDONED_MS : Infinity);
   const pathOf = (name: string): string => join(dir, requireStoredName(name));
+  /** Stores what `write` writes to a path, whole or not at all. */
   const store = async (
-    content: Readable,
-    maxBytes: number,
-    onName?: (name: string) => Promise<void>,
+    onName: ((name: string) => Promise<void>) | undefined,
+    write: (path: string) => Promise<Omit<StoredFile, 'name'>>,
   ): Promise<StoredFile> => {
-    // An error before the pipeline starts is thrown by it.
-    content.on('error', () => undefined);
     const name = crypto.randomUUID();
     const partial = pathOf(name) + PART_SUFFIX;
     try {
       await requireFreeSpace(dir);
       await onName?.(name);
-      const inspector = inspectContent(maxBytes);
-      await writeFile(partial, content, inspector.passThrough);
+      const description = await write(partial);
       await rename(partial, pathOf(name));
       await syncFolder(dir);
-      return { name, ...(await inspector.describe()) };
+      return { name, ...description };
     } catch (error) {
       await Promise.all([partial, pathOf(name)].map((path) => rm(path, { force: true })));
-      throw toDomainError(error);
+      throw toStorageError(error);
     }
   };
   const writes = new PendingWork();
   return {
-    write: (content, maxBytes, onName) => writes.run(() => store(content, maxBytes, onName)),
+    write(content, maxBytes, onName) {
+      // An error before the pipeline starts is thrown by it.
+      content.on('error', () => undefined);
+      const inspector = inspectContent(maxBytes);
+      return writes.run(() =>
+        store(onName, async (path) => {
+          await writeFile(path, content, inspector.passThrough);
+          return inspector.describe();
+        }),
+      );
+    },
     async read(name, range) {
       try {
         const file = await open(pathOf(name));
         return file.createReadStream(range === undefined ? {} : { start: range.start, end: range.end });
       } catch (error) {
-        throw codeOf(error) === 'ENOENT' ? notFound('The file') : error;
+        throw isMissing(error) ? notFound('The file') : error;
       }
     },
     async remove(names) {
@@ -64,16 +70,17 @@ export async function createFolderStorage(dir: string, shared = false): Promise<
     // Only this server uses the folder.
     presignDownload: () => Promise.resolve(undefined),
     presignUpload: () => Promise.resolve(undefined),
-    adopt: () => Promise.reject(notFound('The upload')),
+    adopt: (source, size, onName) =>
+      writes.run(async () => {
+        await requireSize(pathOf(source), size);
+        return store(onName, async (path) => {
+          await copyFile(pathOf(source), path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+          return { size, contentType: await syncAndDetectType(path) };
+        });
+      }),
+    partialFiles: createPartialFiles(dir, pathOf, writes),
     [Symbol.asyncDispose]: () => writes.settle(),
   };
-}
-
-/** Throws UNAVAILABLE when uploads have filled the disk up to the share that the database and others need. */
-async function requireFreeSpace(dir: string): Promise<void> {
-  const { bavail, blocks, bsize } = await statfs(dir);
-  if (bavail * bsize < Math.min(blocks * bsize * MIN_FREE_SHARE, MAX_RESERVED_BYTES))
-    throw storageFullError();
 }
 
 async function writeFile(
@@ -90,11 +97,18 @@ async function writeFile(
   }
 }
 
-/** Syncs the directory entry: without it a power cut can lose a file whose upload was acknowledged. */
-async function syncFolder(dir: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  await using folder = await open(dir);
-  await folder.sync();
+async function requireSize(path: string, size: number): Promise<void> {
+  const info = await stat(path).catch((error: unknown) => {
+    throw isMissing(error) ? notFound('The upload') : error;
+  });
+  if (info.size !== size) throw invalidInput('Upload-Length', `The upload does not have ${size} bytes.`);
+}
+
+async function syncAndDetectType(path: string): Promise<string> {
+  await using file = await open(path, 'r+');
+  await file.sync();
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(SNIFFED_BYTES), 0, SNIFFED_BYTES, 0);
+  return await detectContentType(buffer.subarray(0, bytesRead));
 }
 
 /** Returns the time of the clock that dates the files of the folder: that of a file server, for example. */
@@ -117,12 +131,3 @@ async function removePartialFiles(dir: string, untouchedSince: number): Promise<
     if (info !== undefined && info.mtimeMs < untouchedSince) await rm(path, { force: true });
   }
 }
-
-const codeOf = (error: unknown): unknown =>
-  error instanceof Error && 'code' in error ? error.code : undefined;
-
-const toDomainError = (error: unknown): unknown =>
-  NO_SPACE_CODES.includes(codeOf(error)) ? storageFullError() : error;
-
-const storageFullError = (): DomainError =>
-  new DomainError('UNAVAILABLE', 'The media storage is full. Try again later.');

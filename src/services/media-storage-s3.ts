@@ -9,6 +9,7 @@ import { createFolderStorage } from './media-storage-fs.ts';
 import { requireStoredName } from './media-storage.ts';
 import type { MediaStorage, StoredFile } from './media-storage.ts';
 import type { S3Client } from './s3-client.ts';
+import { createPartUploads } from './s3-part-uploads.ts';
 
 export interface S3StorageOptions {
   readonly client: S3Client;
@@ -46,6 +47,7 @@ export async function createS3Storage({ client, spoolDir }: S3StorageOptions): P
       return { name, ...(await client.presignUpload(name, size)) };
     },
     adopt: (source, size, onName) => writes.run(() => adopt(client, requireStoredName(source), size, onName)),
+    partUploads: createPartUploads(client),
     presignDownload: (name, headers) => client.presignDownload(requireStoredName(name), headers),
     async [Symbol.asyncDispose]() {
       await writes.settle();

@@ -1,6 +1,8 @@
 import type { Readable } from 'node:stream';
 import { DomainError } from '../errors.ts';
 import { detectContentType, SNIFFED_BYTES } from './content-type.ts';
+import type { PartUploads } from './part-uploads.ts';
+import type { PartialFiles } from './partial-files.ts';
 
 /** A byte range, both ends inclusive. */
 export interface ByteRange {
@@ -54,11 +56,15 @@ export interface MediaStorage extends AsyncDisposable {
    */
   presignUpload(size: number, onName: (name: string) => Promise<void>): Promise<PresignedUpload | undefined>;
   /**
-   * Stores a file that a client has uploaded itself under a new name, which that client cannot write to: its URL stays
-   * valid for a while. Calls `onName` as `write` does. Throws NOT_FOUND if there is no such file, INVALID_INPUT if it has
+   * Stores a file of `presignUpload` or `partialFiles` under a new name, which its client cannot write to: the URL stays
+   * valid for a while, and a request on another node may still be writing. Calls `onName` as `write` does. Throws NOT_FOUND if there is no such file, INVALID_INPUT if it has
    * another size. The caller removes the original, and the new file if this throws after `onName`.
    */
   adopt(name: string, size: number, onName: (name: string) => Promise<void>): Promise<StoredFile>;
+  /** Undefined if files cannot grow, as in a bucket. */
+  readonly partialFiles?: PartialFiles;
+  /** Undefined if clients do not upload to the storage themselves. */
+  readonly partUploads?: PartUploads;
   /** Returns a URL at which anyone can download the file for a short time; undefined if the driver has none. */
   presignDownload(name: string, headers: DownloadHeaders): Promise<string | undefined>;
 }

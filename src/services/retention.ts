@@ -18,7 +18,13 @@ import * as mediaRows from '../db/media.ts';
 import * as sessions from '../db/sessions.ts';
 import { claimSweep, postponeSweep } from '../db/sweeps.ts';
 import type { Timestamp } from '../db/tables.ts';
-import { abandonUploads, deleteUsageOfEarlierDays } from '../db/uploads.ts';
+import { removeExpiredUploads } from '../db/resumable-uploads.ts';
+import {
+  abandonUploads,
+  clearPartUpload,
+  deleteUsageOfEarlierDays,
+  findAbandonedParts,
+} from '../db/uploads.ts';
 import { labelEvents } from '../events/erasure.ts';
 import type { TransactDeps } from '../events/unit-of-work.ts';
 import type { Logger } from '../log.ts';
@@ -124,13 +130,16 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
   const auditedBefore = await daysBeforeNow(db, AUDIT_RETENTION_DAYS);
   const usedBefore = daysAgo(USAGE_RETENTION_DAYS, await readClock(db));
   await createPartitions(db, config.EVENT_RETENTION_DAYS);
+  const abandonedMs = ABANDONED_MS + config.MAX_UPLOAD_BYTES / MIN_UPLOAD_BYTES_PER_MS;
   const steps = [
     // First, so that no event is labelled that is about to be removed.
     ...((await hasNodesOfOldLog(db)) ? [] : eventSteps(options, before)),
     () => labelEvents(db),
     () => expirePendingFiles(options, BATCH_SIZE),
     () => deleteUsageOfEarlierDays(db, BATCH_SIZE),
-    () => abandonUploads(db, ABANDONED_MS + config.MAX_UPLOAD_BYTES / MIN_UPLOAD_BYTES_PER_MS, BATCH_SIZE),
+    () => removeExpiredUploads(db, BATCH_SIZE),
+    () => abortPartUploads(options, abandonedMs),
+    () => abandonUploads(db, abandonedMs, BATCH_SIZE),
     () => deleteKeysBefore(db, before, BATCH_SIZE),
     () => deleteUsageBefore(db, usedBefore, BATCH_SIZE),
     () => deleteEntriesBefore(db, auditedBefore, BATCH_SIZE),
@@ -160,6 +169,21 @@ const eventSteps = ({ db, config }: RetentionOptions, before: Timestamp) => [
   () => deleteStrayEvents(db, before, EVENT_BATCH_SIZE),
   () => trimTopics(db, config.EVENT_RETENTION_COUNT),
 ];
+
+/** Removes the parts of abandoned uploads. Never throws: the next call retries. Returns the number of uploads. */
+async function abortPartUploads({ db, mediaStorage, log }: RetentionOptions, ageMs: number): Promise<number> {
+  try {
+    const abandoned = await findAbandonedParts(db, ageMs, FILE_BATCH_SIZE);
+    for (const { storageName, partUploadId } of abandoned) {
+      await mediaStorage.partUploads?.abort(storageName, partUploadId);
+      await clearPartUpload(db, storageName);
+    }
+    return abandoned.length;
+  } catch (error) {
+    log.warn({ err: error }, 'removal of abandoned parts failed, retrying later');
+    return 0;
+  }
+}
 
 /**
  * Removes stored files that no media row references any more: their message, conversation or account was deleted, or

@@ -32,6 +32,20 @@ export interface S3ClientOptions extends S3Settings {
   readonly log: Pick<Logger, 'warn'>;
 }
 
+/** A part of a file that has arrived. */
+export interface StoredPart {
+  readonly number: number;
+  readonly size: number;
+  /** As XML. */
+  readonly etag: string;
+}
+
+/** The position of a part in its upload. */
+export interface PartPosition {
+  readonly uploadId: string;
+  readonly number: number;
+}
+
 type RequestOptions = Pick<RequestInit, 'body' | 'headers' | 'signal'>;
 
 /** A client of one bucket, with the bucket in the path. Its methods throw UNAVAILABLE for any unexpected response. */
@@ -58,7 +72,7 @@ export class S3Client {
   async put(key: string, content: Blob): Promise<void> {
     await this.#send('PUT', this.#urlOf(key), [200], {
       body: content,
-      signal: AbortSignal.timeout(Math.ceil(RESPONSE_TIMEOUT_MS + content.size / MIN_BYTES_PER_MS)),
+      signal: timeoutFor(content.size),
     });
   }
 
@@ -91,9 +105,7 @@ export class S3Client {
   async copy(from: string, to: string): Promise<boolean> {
     const headers = { 'x-amz-copy-source': new URL(this.#urlOf(from)).pathname };
     const response = await this.#request('PUT', this.#urlOf(to), [200, 404], { headers });
-    const text = await response.text();
-    // S3 sends the status before it has copied.
-    if (response.ok && text.includes('<Error>')) throw this.#toUnavailable('COPY', new Error(text));
+    await this.#requireNoError(response, 'COPY');
     return response.ok;
   }
 
@@ -102,18 +114,56 @@ export class S3Client {
     await this.#send('DELETE', this.#urlOf(key), [200, 204, 404]);
   }
 
-  /** Returns a URL to which a file of exactly this size can be PUT until it expires. */
+  /** Starts an upload in parts, and returns its id. */
+  async startParts(key: string): Promise<string> {
+    const response = await this.#request('POST', this.#urlOf(key, { uploads: '' }), [200]);
+    const uploadId = textOf(await response.text(), 'UploadId');
+    if (uploadId === undefined) throw this.#toUnavailable('POST', new Error('The response has no UploadId'));
+    return uploadId;
+  }
+
+  /** Returns the parts that have arrived, of at most 1,000; undefined if the upload was completed or aborted. */
+  async listParts(key: string, uploadId: string): Promise<readonly StoredPart[] | undefined> {
+    const response = await this.#request('GET', this.#urlOf(key, { uploadId }), [200, 404]);
+    const text = await response.text();
+    if (!response.ok) return undefined;
+    return Array.from(text.matchAll(/<Part>([^]*?)<\/Part>/g), ([, part = '']) => ({
+      number: Number(textOf(part, 'PartNumber')),
+      size: Number(textOf(part, 'Size')),
+      etag: textOf(part, 'ETag') ?? '',
+    }));
+  }
+
+  /** Joins the parts to the file. Does nothing if the upload was completed or aborted. */
+  async completeParts(key: string, uploadId: string, parts: readonly StoredPart[]): Promise<void> {
+    const size = parts.reduce((sum, part) => sum + part.size, 0);
+    const elements = parts.map(
+      ({ number, etag }) => `<Part><PartNumber>${number}</PartNumber><ETag>${etag}</ETag></Part>`,
+    );
+    const response = await this.#request('POST', this.#urlOf(key, { uploadId }), [200, 404], {
+      body: `<CompleteMultipartUpload>${elements.join('')}</CompleteMultipartUpload>`,
+      headers: { 'content-type': 'application/xml' },
+      signal: timeoutFor(size),
+    });
+    await this.#requireNoError(response, 'COMPLETE');
+  }
+
+  /** Removes the parts of an upload. Ignores one that was completed or aborted. */
+  async abortParts(key: string, uploadId: string): Promise<void> {
+    await this.#send('DELETE', this.#urlOf(key, { uploadId }), [200, 204, 404]);
+  }
+
+  /** Returns a URL to which a file of exactly this size, or a part of it, can be PUT until it expires. */
   async presignUpload(
     key: string,
     size: number,
+    part?: PartPosition & { readonly expiresAt: number },
   ): Promise<{ readonly url: string; readonly expiresAt: number }> {
-    const seconds = Math.min(
-      UPLOAD_SECONDS + Math.ceil(size / MIN_UPLOAD_BYTES_PER_SECOND),
-      MAX_PRESIGN_SECONDS,
+    const expiresAt = part?.expiresAt ?? this.expiryOf(size);
+    const url = new URL(
+      this.#urlOf(key, part && { partNumber: String(part.number), uploadId: part.uploadId }),
     );
-    const expiresAt = this.#now() + seconds * 1000;
-    const url = new URL(this.#urlOf(key));
-    url.searchParams.set('X-Amz-Expires', String(seconds));
+    url.searchParams.set('X-Amz-Expires', String(Math.ceil((expiresAt - this.#now()) / 1000)));
     const signer = new AwsV4Signer({
       ...this.#credentials,
       service: 's3',
@@ -126,6 +176,12 @@ export class S3Client {
       allHeaders: true,
     });
     return { url: (await signer.sign()).url.href, expiresAt };
+  }
+
+  /** Returns when URLs for the upload of so many bytes expire, in milliseconds since 1970. */
+  expiryOf(bytes: number): number {
+    const seconds = UPLOAD_SECONDS + Math.ceil(bytes / MIN_UPLOAD_BYTES_PER_SECOND);
+    return this.#now() + Math.min(seconds, MAX_PRESIGN_SECONDS) * 1000;
   }
 
   /** Returns a URL at which anyone can download the file for one to two minutes. */
@@ -167,15 +223,29 @@ export class S3Client {
     throw this.#toUnavailable(method, new Error(`${response.status} ${text.slice(0, MAX_LOGGED_LENGTH)}`));
   }
 
+  /** S3 sends the status before it has copied the file, or joined its parts. */
+  async #requireNoError(response: Response, method: string): Promise<void> {
+    const text = await response.text();
+    if (response.ok && text.includes('<Error>')) throw this.#toUnavailable(method, new Error(text));
+  }
+
   #toUnavailable(method: string, error: unknown): DomainError {
     this.#log.warn({ err: error, method }, 'request to the bucket failed');
     return new DomainError('UNAVAILABLE', 'The media storage is not available. Try again later.');
   }
 
-  #urlOf(key: string): string {
-    return `${this.#bucketUrl}/${encodeURIComponent(key)}`;
+  #urlOf(key: string, parameters: Readonly<Record<string, string>> = {}): string {
+    const query = new URLSearchParams(parameters).toString();
+    return `${this.#bucketUrl}/${encodeURIComponent(key)}${query === '' ? '' : `?${query}`}`;
   }
 }
+
+const timeoutFor = (bytes: number): AbortSignal =>
+  AbortSignal.timeout(Math.ceil(RESPONSE_TIMEOUT_MS + bytes / MIN_BYTES_PER_MS));
+
+/** Returns the text of the first element of a name, as XML. */
+const textOf = (xml: string, name: string): string | undefined =>
+  new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1];
 
 /** Encodes a time in milliseconds since 1970 as `20261130T120000Z`. */
 const toAmzDate = (time: number): string => new Date(time).toISOString().replaceAll(/[:-]|\.\d{3}/g, '');

@@ -38,6 +38,8 @@ export interface UploadLimits {
     content: Readable,
     store: (content: Readable) => Promise<Result>,
   ): Promise<Result>;
+  /** Throws RATE_LIMITED if an upload of this size would exceed the daily quota. Counts nothing. */
+  requireQuota(account: ActorRef, bytes: number): Promise<void>;
   /** Counts an upload that does not pass this server. Throws RATE_LIMITED if it would exceed the daily quota. */
   reserve(account: ActorRef, bytes: number): Promise<void>;
 }
@@ -107,12 +109,16 @@ export function createUploadLimits({
     }
   };
 
+  const requireQuota = async (account: ActorRef, bytes: number): Promise<void> => {
+    const { bytes: usedBytes, msUntilReset } = await readUsage(db, actorKey(account));
+    if (usedBytes + bytes > quotaBytes) throw refuse('upload quota', account, quotaError(msUntilReset));
+  };
+
   return {
+    requireQuota,
     async reserve(account, bytes) {
-      const key = actorKey(account);
-      const { bytes: usedBytes, msUntilReset } = await readUsage(db, key);
-      if (usedBytes + bytes > quotaBytes) throw refuse('upload quota', account, quotaError(msUntilReset));
-      await addUsage(db, key, bytes);
+      await requireQuota(account, bytes);
+      await addUsage(db, actorKey(account), bytes);
     },
     async run(account, content, store) {
       const key = actorKey(account);

@@ -30,6 +30,8 @@ const PASSWORD = 'correct horse';
 /** The actors with the objects that the rows refer to. */
 export interface Fixture {
   readonly app: TestGateway;
+  /** A gateway of the same database that stores media in a folder. */
+  readonly folderApp: TestGateway;
   tokenOf(actor: ActorName): string | undefined;
   /** The ids that a row refers to, when this actor runs it. */
   idsFor(actor: ActorName): Ids;
@@ -40,7 +42,7 @@ export interface Fixture {
 
 type OwnMessage = Pick<Ids, 'ownMessage' | 'ownMedia'>;
 
-export async function createFixture(app: TestGateway): Promise<Fixture> {
+export async function createFixture(app: TestGateway, folderApp: TestGateway): Promise<Fixture> {
   const createAccount = () =>
     app.createAccount({ password: PASSWORD, firstName: MARKER, lastName: MARKER, birthday: '1995-12-31' });
   const [admin, participant, member, former, invitee, outsider, deleted, blocked] = [
@@ -95,6 +97,7 @@ export async function createFixture(app: TestGateway): Promise<Fixture> {
     admin: await send(admin),
     device: await send(device),
   };
+  const { ownMedia: resumedMedia } = await send(admin);
   await former.graphql.run('mutation ($id: ID!) { leaveCircle(circleId: $id) { id } }', { id: circle.id });
   await deleted.graphql.run('mutation ($password: String!) { deleteAccount(password: $password) { id } }', {
     password: PASSWORD,
@@ -134,9 +137,11 @@ export async function createFixture(app: TestGateway): Promise<Fixture> {
     media: adminMessage.ownMedia,
     call: call.id,
     callParticipant: callParticipant.id,
+    upload: await startResumable(folderApp, admin, resumedMedia),
   };
   return {
     app,
+    folderApp,
     tokenOf: (actor) => tokens[actor],
     idsFor: (actor) => ({
       ...ids,
@@ -174,6 +179,25 @@ async function upload({ url }: TestGateway, { token }: TestAccount, mediaId: str
     body,
   });
   if (!response.ok) throw new Error(`The upload failed: ${await response.text()}`);
+}
+
+/** Starts an upload of one byte. Returns its id. */
+async function startResumable(
+  { url }: TestGateway,
+  { token }: TestAccount,
+  mediaId: string,
+): Promise<string> {
+  const response = await fetch(`${url}/media/resumable`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${token}`,
+      'tus-resumable': '1.0.0',
+      'upload-length': '1',
+      'upload-metadata': `mediaId ${Buffer.from(mediaId).toString('base64')}`,
+    },
+  });
+  if (!response.ok) throw new Error(`The upload did not start: ${await response.text()}`);
+  return response.headers.get('location')?.split('/').at(-1) ?? '';
 }
 
 const signExpiredToken = ({ legacyId }: TestAccount): Promise<string> =>

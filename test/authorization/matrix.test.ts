@@ -20,6 +20,7 @@ import { runCell } from './run.ts';
 let database: Database;
 let s3: S3Server;
 let app: TestGateway;
+let folderApp: TestGateway;
 let fixture: Fixture;
 let adminClient: AsyncDisposable;
 
@@ -27,12 +28,14 @@ beforeAll(async () => {
   database = await openTestDatabase();
   s3 = await startS3();
   app = await startTestApp({ database, env: { AUTH_SECRET, ...s3.env } });
-  fixture = await createFixture(app);
+  folderApp = await startTestApp({ database, env: { AUTH_SECRET } });
+  fixture = await createFixture(app, folderApp);
   adminClient = await fixture.connectAdmin();
 });
 
 afterAll(async () => {
   await adminClient[Symbol.asyncDispose]();
+  await folderApp[Symbol.asyncDispose]();
   await app[Symbol.asyncDispose]();
   await s3[Symbol.asyncDispose]();
 });
@@ -71,7 +74,7 @@ describe.for(Object.values(SECTIONS))('$title', ({ rows }) => {
     await Promise.all(denied.map((actor) => expectOutcome(row, actor)));
     expect(await readDigests(database.db), 'an operation that was denied has changed data').toEqual(digests);
     for (const actor of allowed)
-      await expectOutcome(row, actor, isDestructive(row) ? await createFixture(app) : fixture);
+      await expectOutcome(row, actor, isDestructive(row) ? await createFixture(app, folderApp) : fixture);
   });
 });
 

@@ -54,6 +54,7 @@ test('every route of the server has rows', () => {
     'app/operator-routes.ts',
     'gateway/http/static-files.ts',
     'gateway/http/media.ts',
+    'gateway/http/tus.ts',
     'gateway/http/health.ts',
   ];
   const text = sources.map((name) => readFileSync(join(ROOT, 'src', name), 'utf8')).join('\n');

@@ -26,6 +26,8 @@ export interface Ids {
   /** The message of the caller, and its file that is not uploaded yet; those of the admin for a caller without one. */
   readonly ownMessage: string;
   readonly ownMedia: string;
+  /** A resumable upload of the admin that has not arrived. */
+  readonly upload: string;
   /** The path of the uploaded file, signed for the caller: `Media.url`, whether the caller may query it or not. */
   readonly mediaUrl: string;
 }
@@ -58,6 +60,12 @@ export type Operation =
       readonly method: 'GET' | 'POST';
       readonly path: (ids: Ids) => string;
       readonly isWithoutToken?: boolean;
+    }
+  | {
+      readonly type: 'tus';
+      readonly method: 'POST' | 'HEAD' | 'PATCH' | 'DELETE';
+      /** The media of a new upload, or the id of an upload. */
+      readonly id: (ids: Ids) => string;
     };
 
 export interface Row {
@@ -190,6 +198,13 @@ const http = (title: string, path: (ids: Ids) => string, outcomes: Outcomes, oth
   const method = title.startsWith('POST') ? 'POST' : 'GET';
   return createRow({ type: 'http', method, path }, title, outcomes, otherwise);
 };
+
+const resumable = (
+  method: Extract<Operation, { type: 'tus' }>['method'],
+  variant: string,
+  id: (ids: Ids) => string,
+  outcomes: Outcomes,
+): Row => createRow({ type: 'tus', method, id }, `${method} /media/resumable/: ${variant}`, outcomes);
 
 const node = (type: string, id: keyof Ids, outcomes: Outcomes): Row =>
   query(`node: ${type}`, (ids) => `{ node(id: "${ids[id]}") { id } }`, outcomes, 'absent');
@@ -552,6 +567,12 @@ const mutations: readonly Row[] = [
     { yes: 'admin', FORBIDDEN: 'participant device' },
   ),
   mutation(
+    'resumeUpload: with a ticket of another account',
+    () => 'resumeUpload(ticket: "x.y") { received }',
+    {},
+    'INVALID_INPUT',
+  ),
+  mutation(
     'finishUpload: with a ticket of another account',
     () => 'finishUpload(ticket: "x.y") { id }',
     {},
@@ -677,6 +698,17 @@ const media: readonly Row[] = [
     yes: 'admin',
     FORBIDDEN: 'participant device',
   }),
+  resumable('POST', 'of one’s own message', ({ ownMedia }) => ownMedia, {
+    yes: PARTICIPANTS,
+    FORBIDDEN: 'former',
+  }),
+  resumable('POST', 'of the admin’s message', ({ media: id }) => id, {
+    yes: 'admin',
+    FORBIDDEN: 'participant device',
+  }),
+  ...(['HEAD', 'PATCH', 'DELETE'] as const).map((method) =>
+    resumable(method, 'of an upload of the admin', ({ upload }) => upload, { yes: 'admin' }),
+  ),
 ];
 
 /** The rows of the authorization matrix: the only list of who may do what. */

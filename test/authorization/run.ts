@@ -70,6 +70,8 @@ export async function runCell(
           operation.path(ids),
         ),
       };
+    case 'tus':
+      return { http: await requestResumable(fixture.folderApp.url, token, operation, ids) };
   }
 }
 
@@ -228,4 +230,33 @@ async function request(
   const text = await response.text();
   const outcome = response.ok ? 'yes' : (JSON.parse(text) as { code: string }).code;
   return { outcome, text };
+}
+
+const CODES = new Map<number, Outcome>([
+  [401, 'UNAUTHENTICATED'],
+  [403, 'FORBIDDEN'],
+  [404, 'NOT_FOUND'],
+]);
+
+async function requestResumable(
+  url: string,
+  token: string | undefined,
+  { method, id }: Extract<Operation, { type: 'tus' }>,
+  ids: Ids,
+): Promise<CellResult> {
+  const path = method === 'POST' ? '' : id(ids);
+  const metadata = `mediaId ${Buffer.from(id(ids)).toString('base64')}`;
+  const response = await fetch(`${url}/media/resumable/${path}`, {
+    method,
+    headers: {
+      ...headersOf(token),
+      'tus-resumable': '1.0.0',
+      ...(method === 'POST' && { 'upload-length': '1', 'upload-metadata': metadata }),
+      ...(method === 'PATCH' && { 'upload-offset': '0', 'content-type': 'application/offset+octet-stream' }),
+    },
+    ...(method === 'PATCH' && { body: 'x' }),
+  });
+  // A response to HEAD has no body.
+  const text = await response.text();
+  return { outcome: response.ok ? 'yes' : (CODES.get(response.status) ?? String(response.status)), text };
 }

@@ -109,6 +109,7 @@ const drawTarget = (draw: Draw): string =>
     '//healthz',
     '/media/1',
     '/media/upload/1',
+    '/media/resumable/1',
     '/socket.io/?EIO=4&transport=polling',
     '/socket.io/?EIO=3&transport=polling&j=0',
     '/../healthz',

@@ -101,6 +101,7 @@ test('a preflight and the request after it succeed on every path', async () => {
     ['/graphql', 'POST'],
     ['/media/1', 'GET'],
     ['/media/upload/1', 'POST'],
+    ['/media/resumable/1', 'PATCH'],
     ['/nothing', 'POST'],
   ] as const) {
     const preflight = await request(app, 'https://any.example', path, {

@@ -73,6 +73,7 @@ test('every response of every route has the security headers', async () => {
     ['/graphql', { 'sec-websocket-key': 'x' }],
     ['/media/1'],
     ['/media/upload/1', {}, { method: 'POST' }],
+    ['/media/resumable/1', {}, { method: 'PATCH' }],
     ['/socket.io/?EIO=4&transport=polling'],
     ['/socket.io/?EIO=3&transport=polling&j=0'],
     ['/socket.io/?EIO=4&transport=polling&sid=nothing'],

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { request } from 'node:http';
 import { expect, test } from 'vitest';
 import { createCircle, createConversation } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
@@ -85,6 +87,67 @@ test('a file that its sender uploads to the bucket is published like any other',
   const file = await fetch(await readMediaUrl(app, bob, id));
   expect(Buffer.from(await file.arrayBuffer())).toEqual(PNG);
 });
+
+const RESUME =
+  'mutation ($ticket: String!) { resumeUpload(ticket: $ticket) { received expiresAt parts { number offset size url } } }';
+type Resumed = {
+  resumeUpload: {
+    received: number;
+    expiresAt: string;
+    parts: { number: number; offset: number; size: number; url: string }[];
+  };
+};
+const PART_BYTES = 5 * 1024 ** 2;
+
+test('a file is uploaded to the bucket in parts, and those whose connection was lost are sent again', async () => {
+  await using server = await startS3();
+  await using app = await startTestApp({ env: server.env });
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  const { sendMessage: sent } = await sendMessage(ann, conversation, '', ['film']);
+  const id = sent.media[0]?.id ?? '';
+  const content = Buffer.from(
+    Uint8Array.from({ length: 2 * PART_BYTES + 1_000 }, (_byte, index) => index % 251),
+  );
+  const { startUpload: started } = await ann.graphql.run<Started>(START, { id, size: content.length });
+  const ticket = started?.ticket ?? '';
+  const resume = async () => (await ann.graphql.run<Resumed>(RESUME, { ticket })).resumeUpload;
+  const put = async ({ url, offset, size }: Resumed['resumeUpload']['parts'][number]) =>
+    (await fetch(url, { method: 'PUT', body: content.subarray(offset, offset + size) })).status;
+
+  const { received, parts, expiresAt } = await resume();
+  expect(received).toBe(0);
+  expect(parts.map(({ number, offset, size }) => [number, offset, size])).toEqual([
+    [1, 0, PART_BYTES],
+    [2, PART_BYTES, PART_BYTES],
+    [3, 2 * PART_BYTES, 1_000],
+  ]);
+  expect(Date.parse(expiresAt)).toBeGreaterThan(Date.now());
+  const [one, two, three] = parts;
+  if (one === undefined || two === undefined || three === undefined) throw new Error('Parts are missing');
+  expect(await put(three)).toBe(200);
+  await cutPut(one.url, content.subarray(0, PART_BYTES));
+  expect((await fetch(two.url, { method: 'PUT', body: content.subarray(0, 10) })).status).toBe(403);
+  expect(await ann.graphql.expectError(FINISH, { ticket })).toBe('INVALID_INPUT');
+  expect(await bob.graphql.expectError(RESUME, { ticket })).toBe('INVALID_INPUT');
+
+  const rest = await resume();
+  expect([rest.received, rest.parts.map(({ number }) => number)]).toEqual([1_000, [1, 2]]);
+  for (const part of rest.parts) expect(await put(part)).toBe(200);
+  expect(await resume()).toMatchObject({ received: content.length, parts: [] });
+  await ann.graphql.run(FINISH, { ticket });
+  expect(await ann.graphql.expectError(FINISH, { ticket })).toBe('NOT_FOUND');
+  expect(await ann.graphql.expectError(RESUME, { ticket })).toBe('NOT_FOUND');
+  const file = await fetch(await readMediaUrl(app, bob, id));
+  expect(Buffer.from(await file.arrayBuffer()).equals(content)).toBe(true);
+  expect([await server.listPartUploads(), await server.listObjects()]).toEqual([[], [expect.any(String)]]);
+});
+
+/** Sends half of a body, and closes the connection. */
+async function cutPut(url: string, content: Uint8Array): Promise<void> {
+  const sent = request(url, { method: 'PUT', headers: { 'content-length': content.length } });
+  sent.write(content.subarray(0, content.length / 2), () => sent.destroy());
+  await expect(once(sent, 'response')).rejects.toThrow('socket hang up');
+}
 
 test('uploads to the bucket are bounded when they start', async () => {
   await using server = await startS3();

@@ -1,7 +1,9 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import S3rver from '@20minutes/s3rver';
+import type { Context, Middleware } from '@20minutes/s3rver';
+import createAuthentication from '@20minutes/s3rver/lib/middleware/authentication.js';
 import AwsAccount from '@20minutes/s3rver/lib/models/account.js';
 import type { S3Settings } from '../../src/services/s3-client.ts';
 
@@ -20,6 +22,8 @@ export interface S3Server extends AsyncDisposable {
   addKey(id: string, secret: string): Disposable;
   /** Refuses the access key of the settings, until it is disposed of. */
   suspendFirstKey(): Disposable;
+  /** Returns the ids of uploads in parts that are neither completed nor aborted. */
+  listPartUploads(): Promise<string[]>;
 }
 
 export async function startS3(): Promise<S3Server> {
@@ -32,6 +36,8 @@ export async function startS3(): Promise<S3Server> {
     vhostBuckets: false,
     configureBuckets: [{ name: BUCKET }],
   });
+  const partsDir = join(directory, BUCKET, '._S3rver_uploads');
+  server.middleware.splice(-1, 0, createPartMethods(partsDir));
   const { port } = await server.run();
   const settings: S3Settings = {
     endpoint: `http://127.0.0.1:${port}`,
@@ -62,10 +68,50 @@ export async function startS3(): Promise<S3Server> {
         [Symbol.dispose]: () => account.createKeyPair(settings.accessKeyId, settings.secretAccessKey),
       };
     },
+    listPartUploads: () => readdir(partsDir).catch(() => []),
     async [Symbol.asyncDispose]() {
       server.httpServer.closeAllConnections();
       await server.close();
       await rm(directory, { recursive: true });
     },
   };
+}
+
+const NO_SUCH_UPLOAD = '<Error><Code>NoSuchUpload</Code></Error>';
+
+/** Adds what s3rver lacks of uploads in parts: their list, their removal, and the refusal of what is about an unknown one. */
+function createPartMethods(partsDir: string): Middleware {
+  const authenticate = createAuthentication();
+  return async (context, next) => {
+    const { uploadId } = context.query;
+    if (uploadId === undefined) return next();
+    const [, bucket, key] = context.path.split('/');
+    context.params = { bucket, key };
+    const dir = join(partsDir, uploadId);
+    const names = await readdir(dir).catch(() => undefined);
+    if (names === undefined) return authenticate(context, () => respond(context, 404, NO_SUCH_UPLOAD));
+    if (context.method === 'DELETE')
+      return authenticate(context, async () => {
+        await rm(dir, { recursive: true });
+        await respond(context, 204, null);
+      });
+    if (context.method !== 'GET') return next();
+    return authenticate(context, async () => respond(context, 200, await listParts(dir, names)));
+  };
+}
+
+async function respond(context: Context, status: number, body: string | null): Promise<void> {
+  context.body = body;
+  context.status = status;
+}
+
+async function listParts(dir: string, names: readonly string[]): Promise<string> {
+  const parts = names
+    .filter((name) => /^\d+$/.test(name) && names.includes(`${name}.md5`))
+    .map(async (name) => {
+      const { size } = await stat(join(dir, name));
+      const md5 = await readFile(join(dir, `${name}.md5`), 'utf8');
+      return `<Part><PartNumber>${name}</PartNumber><ETag>&quot;${md5}&quot;</ETag><Size>${size}</Size></Part>`;
+    });
+  return `<ListPartsResult>${(await Promise.all(parts)).join('')}</ListPartsResult>`;
 }

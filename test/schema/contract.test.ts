@@ -73,6 +73,7 @@ test('the mutation fields are unchanged', () => {
       'deleteMessage(messageId: ID!): Message!',
       'uploadMedia(mediaId: ID!, file: Upload!): Media!',
       'startUpload(mediaId: ID!, filename: String!, size: Float!): DirectUpload',
+      'resumeUpload(ticket: String!): PartUpload!',
       'finishUpload(ticket: String!): Media!',
       'markRead(conversationId: ID!, messageId: ID!): Conversation!',
       'setTyping(conversationId: ID!, isTyping: Boolean!): Boolean!',

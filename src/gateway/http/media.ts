@@ -20,6 +20,7 @@ import { NoFileError, receiveFile } from './multipart.ts';
 import { drainRequest, sendJson, setRetryAfter } from './respond.ts';
 import { sendContent } from './send-content.ts';
 import type { FileContent } from './send-content.ts';
+import { tusRoute } from './tus.ts';
 
 const UPLOADS = '/media/upload/';
 const DOWNLOADS = '/media/';
@@ -46,7 +47,7 @@ const MAX_CONCURRENT_DOWNLOADS = 64;
 
 const NO_FILE_MESSAGE = 'Le media est introuvable dans la requête';
 
-/** Returns the routes for multipart uploads, as legacy apps send them, and downloads with ranges. */
+/** Returns the routes for multipart uploads, as legacy apps send them, for resumable ones, and downloads with ranges. */
 export function mediaRoutes(ports: Ports): Route[] {
   const downloads = new KeyedSemaphore(MAX_CONCURRENT_DOWNLOADS);
   return [
@@ -56,6 +57,7 @@ export function mediaRoutes(ports: Ports): Route[] {
       isUpload: () => true,
       handle: (request, response) => upload(ports, request, response),
     },
+    tusRoute(ports),
     {
       path: DOWNLOADS,
       methods: ['GET', 'HEAD'],

@@ -19,6 +19,8 @@ export interface Route {
   isUpload?(request: IncomingMessage): boolean;
   /** Whether the request belongs to a session of this node, on which its client depends. */
   isOfSession?(request: IncomingMessage): boolean;
+  /** Headers of the response to OPTIONS. */
+  readonly optionsHeaders?: Readonly<Record<string, string>>;
   /** Whether the handler sets the CORS headers itself. */
   readonly ownCors?: boolean;
   /**
@@ -105,6 +107,7 @@ export function createRouter(
       if (route?.ownCors === true) return route.handle?.(request, response);
       if (!cors.isAllowed(request)) return sendHttpError(response, ORIGIN_NOT_ALLOWED);
       if (request.method === 'OPTIONS') {
+        setHeaders(response, route?.optionsHeaders ?? {});
         response.writeHead(204, { allow: [...methods, 'OPTIONS'].join(', ') }).end();
         return;
       }

@@ -1,0 +1,31 @@
+import type { ActorRef } from '../actor.ts';
+import type { Media } from '../db/tables.ts';
+import { startUpload as recordStart } from '../db/uploads.ts';
+import type { Deps } from './deps.ts';
+import { discard, recordStoredFile } from './media.ts';
+import type { FileTarget } from './media.ts';
+
+/** A file whose bytes are all in the storage, where its client can still change them. */
+export interface StagedFile extends FileTarget {
+  readonly size: number;
+  readonly storageName: string;
+}
+
+/**
+ * Records a staged file as that of its media, under a new name. Throws NOT_FOUND if there is no such file, INVALID_INPUT if
+ * it has another size, and as `recordStoredFile`; then the staged file stays.
+ */
+export async function publishStagedFile(deps: Deps, actor: ActorRef, staged: StagedFile): Promise<Media> {
+  let adoptedName: string | undefined;
+  const adopting = deps.mediaStorage.adopt(staged.storageName, staged.size, async (name) => {
+    await recordStart(deps.db, name);
+    adoptedName = name;
+  });
+  const stored = await adopting.catch(async (error: unknown) => {
+    if (adoptedName !== undefined) await discard(deps, adoptedName).catch(() => undefined);
+    throw error;
+  });
+  const media = await recordStoredFile(deps, actor, staged, stored);
+  await discard(deps, staged.storageName).catch(() => undefined);
+  return media;
+}
