@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { request } from 'node:http';
 import { chmod, mkdtemp, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, inject, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlClient } from '../../src/testing/index.ts';
@@ -12,6 +12,7 @@ import { createDataFolder } from '../harness/data-folder.ts';
 import { PROGRAM_ENV, SERVER_COMMAND, startProgram, waitUntilListening } from '../harness/program.ts';
 import type { Command, Program } from '../harness/program.ts';
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
+import { sendPiece, startResumable } from '../harness/tus.ts';
 
 const SEND_MESSAGE =
   'mutation ($text: String!) { sendMessage(conversationId: "Conversation:1", text: $text) { message { id } } }';
@@ -177,9 +178,12 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
       const { sendMessage } = await ann.run<{ sendMessage: { media: { legacyId: number }[] } }>(SEND_FILE);
       const mediaId = sendMessage.media[0]?.legacyId;
 
+      const sender = { url, token };
+      const upload = await startResumable(sender, String(mediaId), 1_000_000);
       await fillDisk(program.disk);
       expect(await uploadFile(url, token, mediaId, 1_000_000)).toBe(503);
-      expect(await readdir(join(program.disk, 'media'))).toEqual([]);
+      expect((await sendPiece(sender, upload, 0, Buffer.alloc(1_000_000))).status).toBe(503);
+      expect(await readdir(join(program.disk, 'media'))).toEqual([basename(upload)]);
       const texts = await readLastTexts(ann);
       let code: unknown;
       while (code === undefined && texts.length < 100) {
@@ -195,6 +199,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
       await rm(join(program.disk, 'filler'));
       await ann.run(SEND_MESSAGE, { text: 'space again' });
       expect(await readLastTexts(ann)).toEqual([...texts, 'space again']);
+      expect((await sendPiece(sender, upload, 0, Buffer.alloc(1_000_000))).status).toBe(204);
       expect(await uploadFile(url, token, mediaId, 1_000_000)).toBe(200);
     },
     60_000,

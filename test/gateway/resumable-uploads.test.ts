@@ -5,8 +5,7 @@ import { startTestApp } from '../harness/app.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
 import { openTestDatabase } from '../harness/database.ts';
 import { PNG } from '../harness/media.ts';
-import { createContent, createFolder, startFixture } from '../harness/resumable-uploads.ts';
-import { openTcpProxy } from '../harness/tcp-proxy.ts';
+import { createContent, createFolder, openLossyProxy, startFixture } from '../harness/resumable-uploads.ts';
 import {
   encodeMetadata,
   openPiece,
@@ -17,46 +16,15 @@ import {
   uploadWithClient,
 } from '../harness/tus.ts';
 
-/** Opens a proxy that loses two connections, each once it has forwarded a million bytes and the server has written them. */
-async function openLossyProxy(port: number, { size }: Awaited<ReturnType<typeof createFolder>>) {
-  /** Bytes that the server had written at each loss. */
-  const written: number[] = [];
-  let losses = 0;
-  const lose = async (): Promise<void> => {
-    losses += 1;
-    proxy.mute();
-    // All but the heads of requests is content.
-    await expect.poll(size).toBeGreaterThan(losses * 1_000_000 - 10_000);
-    written.push(await size());
-    proxy.unmute();
-    proxy.disconnectAll();
-  };
-  const proxy = await openTcpProxy(port, () => {
-    let forwarded = 0;
-    return {
-      onRequest(chunk) {
-        const isLost = losses < 2 && forwarded < 1_000_000 && forwarded + chunk.length >= 1_000_000;
-        forwarded += chunk.length;
-        if (isLost) void lose();
-        return true;
-      },
-      onResponse: (data) => ({ data, isLast: false }),
-    };
-  });
-  return { port: proxy.port, written, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() };
-}
-
-const portOf = (url: string): number => Number(new URL(url).port);
-
 test('an upload by tus-js-client whose connection is lost continues where it was', async () => {
   await using folder = await createFolder();
   await using fixture = await startFixture({ env: { MEDIA_DIR: folder.path } });
   const { app, ann, bob, conversation, mediaId, download } = fixture;
   await using events = await bob.subscribeToConversation(conversation.id);
   const content = createContent(3_000_000);
-  await using proxy = await openLossyProxy(portOf(app.url), folder);
+  await using proxy = await openLossyProxy(app.url, folder, 2);
   const offsets: number[] = [];
-  await uploadWithClient({ url: `http://127.0.0.1:${proxy.port}`, token: ann.token }, content, {
+  await uploadWithClient({ url: proxy.url, token: ann.token }, content, {
     metadata: { mediaId, filename: 'holiday.mp4' },
     onAfterResponse: (request, response) => {
       if (request.getMethod() === 'HEAD') offsets.push(Number(response.getHeader('upload-offset')));

@@ -1,7 +1,15 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { PNG } from '../harness/media.ts';
-import { startFixture } from '../harness/resumable-uploads.ts';
-import { encodeMetadata, PIECE_TYPE, sendPiece, sendTus, startResumable } from '../harness/tus.ts';
+import { createFolder, startFixture } from '../harness/resumable-uploads.ts';
+import {
+  encodeMetadata,
+  openPiece,
+  PIECE_TYPE,
+  readOffset,
+  sendPiece,
+  sendTus,
+  startResumable,
+} from '../harness/tus.ts';
 
 test('a file can be sent with the request that starts its upload, and may be empty', async () => {
   await using fixture = await startFixture();
@@ -77,4 +85,20 @@ test('what arrives counts for the quota of its account, again if it is sent agai
   const path = await startResumable(sender, mediaId, 600);
   expect((await sendPiece(sender, path, 0, Buffer.alloc(600))).status).toBe(204);
   await expect(startResumable(sender, mediaId, 1)).rejects.toThrow('RATE_LIMITED');
+});
+
+test('a request that sends too slowly is disconnected, so that its client resumes', async () => {
+  await using folder = await createFolder();
+  await using fixture = await startFixture({ env: { MEDIA_DIR: folder.path } });
+  const { mediaId, sender, download } = fixture;
+  const path = await startResumable(sender, mediaId, PNG.length);
+  using startTimer = vi.spyOn(globalThis, 'setTimeout');
+  const piece = openPiece(sender, path, 0, PNG.length);
+  await piece.write(PNG.subarray(0, 10));
+  await expect.poll(folder.size).toBe(10);
+  for (const [callback, ms] of startTimer.mock.calls) if (ms === 30_000) callback();
+  await expect(piece.response).rejects.toThrow('socket hang up');
+  expect(await readOffset(sender, path)).toBe(10);
+  expect((await sendPiece(sender, path, 10, PNG.subarray(10))).status).toBe(204);
+  expect(await download()).toEqual(PNG);
 });
