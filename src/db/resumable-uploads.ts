@@ -39,24 +39,19 @@ export interface NewUpload extends Pick<ResumableUpload, 'storageName' | 'mediaI
 }
 
 /**
- * Adds an upload in place of the former one of its media. Returns the storage name of that. Adds nothing if the media is being
- * deleted.
+ * Adds an upload in place of the former one of its media, whose file becomes unused (trigger `resumable_upload_ended`). Adds
+ * nothing if the media was deleted.
  */
-export async function addUpload(db: Db, upload: NewUpload): Promise<string | undefined> {
+export async function addUpload(db: Db, upload: NewUpload): Promise<void> {
   const { storageName, mediaId, metadata, size, account } = upload;
-  const { rows } = await sql<{ storageName: string }>`
-    with former as (select storage_name from resumable_uploads where media_id = ${mediaId}),
-    added as (
-      insert into resumable_uploads (media_id, storage_name, account, metadata, size, expires_at)
-      select id, ${storageName}, ${account}, ${metadata}, ${size}::bigint, clock_timestamp() + ${LIFETIME}
-      from media where id = ${mediaId} for key share
-      on conflict (media_id) do update set
-        storage_name = excluded.storage_name, account = excluded.account, metadata = excluded.metadata,
-        size = excluded.size, received = 0, writer = null, is_finished = false, expires_at = excluded.expires_at
-    )
-    select storage_name from former
+  await sql`
+    insert into resumable_uploads (media_id, storage_name, account, metadata, size, expires_at)
+    select id, ${storageName}, ${account}, ${metadata}, ${size}::bigint, clock_timestamp() + ${LIFETIME}
+    from media where id = ${mediaId} for key share
+    on conflict (media_id) do update set
+      storage_name = excluded.storage_name, account = excluded.account, metadata = excluded.metadata,
+      size = excluded.size, received = 0, writer = null, is_finished = false, expires_at = excluded.expires_at
   `.execute(db);
-  return rows[0]?.storageName;
 }
 
 /** Finds an upload of the account that has not expired. */
@@ -105,7 +100,7 @@ export async function advanceUpload(
   return numUpdatedRows > 0n;
 }
 
-/** Returns false if the upload was finished before, or removed. */
+/** Records that the file was published. Its bytes become unused. Returns false if it was before, or the upload was removed. */
 export async function setFinished(tx: Tx, storageName: string): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable('resumableUploads')
@@ -116,20 +111,21 @@ export async function setFinished(tx: Tx, storageName: string): Promise<boolean>
   return numUpdatedRows > 0n;
 }
 
+/** Removes an upload. Its file becomes unused (trigger `resumable_upload_removed`). */
 export async function removeUpload(db: Db, storageName: string): Promise<void> {
   await db.deleteFrom('resumableUploads').where('storageName', '=', storageName).execute();
 }
 
-/** Removes the uploads of an account, whose names may be personal. Their files are removed as those of a crash. */
+/** Removes the uploads of an account, as `removeUpload` does. */
 export async function removeUploadsOf(tx: Tx, account: ActorKey): Promise<void> {
   await tx.deleteFrom('resumableUploads').where('account', '=', account).execute();
 }
 
-/** Removes expired uploads. Returns their number, at most `limit`. */
+/** Removes expired uploads, as `removeUpload` does. Returns their number, at most `limit`. */
 export async function removeExpiredUploads(db: Db, limit: number): Promise<number> {
   const { numAffectedRows } = await sql`
-    delete from resumable_uploads where media_id in (
-      select media_id from resumable_uploads where expires_at < clock_timestamp() limit ${limit}
+    delete from resumable_uploads where storage_name in (
+      select storage_name from resumable_uploads where expires_at < clock_timestamp() limit ${limit}
     )
   `.execute(db);
   return Number(numAffectedRows ?? 0);

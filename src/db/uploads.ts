@@ -57,6 +57,19 @@ export async function finishUpload(db: Db, storageName: string): Promise<void> {
   await db.deleteFrom('unfinishedUploads').where('storageName', '=', storageName).execute();
 }
 
+/** Marks the file of an upload as unused. Returns false if the upload was finished or abandoned before. */
+export async function retireUpload(tx: Tx, storageName: string): Promise<boolean> {
+  const { rows } = await sql`
+    with retired as (
+      delete from unfinished_uploads where storage_name = ${storageName} returning storage_name
+    ), unused as (
+      insert into unused_files (storage_name) select storage_name from retired on conflict do nothing
+    )
+    select from retired
+  `.execute(tx);
+  return rows.length > 0;
+}
+
 /** Finds an upload that is neither finished nor abandoned. */
 export async function findUnfinished(
   db: Db,

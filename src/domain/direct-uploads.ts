@@ -1,4 +1,5 @@
 import type { ActorRef } from '../actor.ts';
+import type { Tx } from '../db/database.ts';
 import type { Media, Timestamp } from '../db/tables.ts';
 import * as rows from '../db/uploads.ts';
 import { invalidInput, notFound } from '../errors.ts';
@@ -71,7 +72,6 @@ export async function resumeDirectUpload(deps: Deps, actor: ActorRef, ticket: st
   const uploadId = await findOrStartParts(deps, partUploads, storageName);
   if (uploadId === undefined) throw notFound('The upload');
   const progress = await partUploads.findProgress(storageName, uploadId, size);
-  if (progress === undefined) throw notFound('The upload');
   return { ...progress, expiresAt: new Date(progress.expiresAt).toISOString() };
 }
 
@@ -101,7 +101,10 @@ export async function finishDirectUpload(deps: Deps, actor: ActorRef, ticket: st
   if (unfinished === undefined) throw notFound('The upload');
   if (unfinished.partUploadId !== null)
     await deps.mediaStorage.partUploads?.complete(storageName, unfinished.partUploadId, size);
-  return publishStagedFile(deps, actor, { ...upload, message });
+  const confirm = async (tx: Tx): Promise<void> => {
+    if (!(await rows.retireUpload(tx, storageName))) throw notFound('The upload');
+  };
+  return publishStagedFile(deps, actor, { ...upload, message, confirm });
 }
 
 /** Returns what a ticket was signed for, and the message. */

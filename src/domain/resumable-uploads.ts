@@ -8,8 +8,9 @@ import { startUpload as recordStart } from '../db/uploads.ts';
 import { conflict, DomainError, notFound } from '../errors.ts';
 import { FileTooLargeError } from '../services/media-storage.ts';
 import type { PartialFiles } from '../services/partial-files.ts';
+import { removeUnusedFiles } from '../services/retention.ts';
 import type { Deps } from './deps.ts';
-import { discard, requireOwnMessage } from './media.ts';
+import { requireOwnMessage } from './media.ts';
 import { publishStagedFile } from './staged-files.ts';
 import { parseUploadMetadata } from './upload-metadata.ts';
 
@@ -101,8 +102,8 @@ export function createResumableUploads(deps: Deps): ResumableUploads {
       await deps.uploadLimits.requireQuota(actor, size);
       const storageName = await partialFiles.create((name) => recordStart(deps.db, name));
       const upload = { storageName, mediaId, metadata, size, account: actorKey(actor) };
-      const former = await rows.addUpload(deps.db, upload);
-      if (former !== undefined) await discard(deps, former).catch(() => undefined);
+      await rows.addUpload(deps.db, upload);
+      await removeUnusedFiles(deps);
       return completeIfWhole(deps, actor, await requireUpload(actor, storageName));
     },
     async find(actor, id) {
@@ -123,7 +124,7 @@ export function createResumableUploads(deps: Deps): ResumableUploads {
       const { mediaId } = await requireUpload(actor, id);
       await requireOwnMessage(deps, actor, mediaId);
       await rows.removeUpload(deps.db, id);
-      await discard(deps, id).catch(() => undefined);
+      await removeUnusedFiles(deps);
     },
   };
 }

@@ -6,14 +6,14 @@ import { discard, recordStoredFile } from './media.ts';
 import type { FileTarget } from './media.ts';
 
 /** A file whose bytes are all in the storage, where its client can still change them. */
-export interface StagedFile extends FileTarget {
+export interface StagedFile extends Required<FileTarget> {
   readonly size: number;
   readonly storageName: string;
 }
 
 /**
- * Records a staged file as that of its media, under a new name. Throws NOT_FOUND if there is no such file, INVALID_INPUT if
- * it has another size, and as `recordStoredFile`; then the staged file stays.
+ * Records a staged file as that of its media, under a new name. `confirm` marks the staged file as unused. Throws NOT_FOUND
+ * if there is no such file, INVALID_INPUT if it has another size, and as `recordStoredFile`; then the staged file stays.
  */
 export async function publishStagedFile(deps: Deps, actor: ActorRef, staged: StagedFile): Promise<Media> {
   let adoptedName: string | undefined;
@@ -25,7 +25,5 @@ export async function publishStagedFile(deps: Deps, actor: ActorRef, staged: Sta
     if (adoptedName !== undefined) await discard(deps, adoptedName).catch(() => undefined);
     throw error;
   });
-  const media = await recordStoredFile(deps, actor, staged, stored);
-  await discard(deps, staged.storageName).catch(() => undefined);
-  return media;
+  return recordStoredFile(deps, actor, staged, stored);
 }

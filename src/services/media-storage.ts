@@ -57,8 +57,9 @@ export interface MediaStorage extends AsyncDisposable {
   presignUpload(size: number, onName: (name: string) => Promise<void>): Promise<PresignedUpload | undefined>;
   /**
    * Stores a file of `presignUpload` or `partialFiles` under a new name, which its client cannot write to: the URL stays
-   * valid for a while, and a request on another node may still be writing. Calls `onName` as `write` does. Throws NOT_FOUND if there is no such file, INVALID_INPUT if it has
-   * another size. The caller removes the original, and the new file if this throws after `onName`.
+   * valid for a while, and a request on another node may still be writing. Calls `onName` as `write` does. Throws NOT_FOUND
+   * if there is no such file, INVALID_INPUT if it has another size. The caller removes the original, and the new file if
+   * this throws after `onName`.
    */
   adopt(name: string, size: number, onName: (name: string) => Promise<void>): Promise<StoredFile>;
   /** Undefined if files cannot grow, as in a bucket. */

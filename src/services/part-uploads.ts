@@ -20,8 +20,8 @@ export interface PartProgress {
 export interface PartUploads {
   /** Starts an upload in parts of a file of `presignUpload`. Returns its id. */
   start(name: string): Promise<string>;
-  /** Returns what has arrived, and URLs for what has not; undefined if the upload was completed or aborted. */
-  findProgress(name: string, uploadId: string, size: number): Promise<PartProgress | undefined>;
+  /** Returns what has arrived, and URLs for what has not; none if the upload was completed, or aborted. */
+  findProgress(name: string, uploadId: string, size: number): Promise<PartProgress>;
   /** Joins the parts to the file, unless it has been done. Throws INVALID_INPUT while parts are missing. */
   complete(name: string, uploadId: string, size: number): Promise<void>;
   /** Removes what has arrived. Ignores an upload that was completed or aborted. */

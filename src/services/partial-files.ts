@@ -68,7 +68,11 @@ async function appendPiece(
     await using file = await open(path, 'r+');
     const save = async (): Promise<void> => {
       if (end === durableEnd) return;
-      await file.datasync();
+      await file.datasync().catch((error: unknown) => {
+        // The next one would succeed, although these bytes may be lost.
+        end = durableEnd;
+        throw error;
+      });
       await onDurable(end);
       durableEnd = end;
       savedAt = performance.now();
@@ -89,7 +93,6 @@ async function appendPiece(
       throw error;
     }
   } catch (error) {
-    content.destroy();
     throw isMissing(error) ? notFound('The upload') : toStorageError(error);
   }
 }

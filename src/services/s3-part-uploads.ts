@@ -18,7 +18,7 @@ export function createPartUploads(client: S3Client): PartUploads {
     start: (name) => client.startParts(requireStoredName(name)),
     async findProgress(name, uploadId, size) {
       const stored = await client.listParts(requireStoredName(name), uploadId);
-      if (stored === undefined) return undefined;
+      if (stored === undefined) return { received: size, parts: [], expiresAt: client.expiryOf(0) };
       const { missing, received } = compare(size, stored);
       const next = missing.slice(0, MAX_URLS);
       const expiresAt = client.expiryOf(next.reduce((sum, part) => sum + part.size, 0));

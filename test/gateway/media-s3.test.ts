@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { expect, test } from 'vitest';
+import { createLogger } from '../../src/log.ts';
+import { S3Client } from '../../src/services/s3-client.ts';
 import { createCircle, createConversation } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
@@ -140,6 +142,37 @@ test('a file is uploaded to the bucket in parts, and those whose connection was 
   const file = await fetch(await readMediaUrl(app, bob, id));
   expect(Buffer.from(await file.arrayBuffer()).equals(content)).toBe(true);
   expect([await server.listPartUploads(), await server.listObjects()]).toEqual([[], [expect.any(String)]]);
+});
+
+test('a file in the bucket is published once, and also if its parts were joined before', async () => {
+  await using server = await startS3();
+  await using app = await startTestApp({ env: server.env });
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  const { sendMessage: sent } = await sendMessage(ann, conversation, '', ['file']);
+  await using events = await bob.subscribeToConversation(conversation.id);
+  const id = sent.media[0]?.id ?? '';
+  const { startUpload: started } = await ann.graphql.run<Started>(START, { id, size: PNG.length });
+  const ticket = started?.ticket ?? '';
+  const { resumeUpload: before } = await ann.graphql.run<Resumed>(RESUME, { ticket });
+  const url = new URL(before.parts[0]?.url ?? '');
+  const { headers } = await fetch(url, { method: 'PUT', body: PNG });
+  // As by a node that crashed afterwards.
+  const client = new S3Client({ ...server.settings, now: () => Date.now(), log: createLogger('silent') });
+  await client.completeParts(url.pathname.split('/').at(-1) ?? '', url.searchParams.get('uploadId') ?? '', [
+    { number: 1, size: PNG.length, etag: headers.get('etag') ?? '' },
+  ]);
+  const { resumeUpload: after } = await ann.graphql.run<Resumed>(RESUME, { ticket });
+  expect(after).toMatchObject({ received: PNG.length, parts: [] });
+  const finished = await Promise.all([1, 2, 3].map(() => ann.graphql.send(FINISH, { ticket })));
+  const codes = finished.map(({ errors }) => errors?.[0]?.extensions?.['code']);
+  expect(Object.groupBy(codes, String)).toEqual({
+    undefined: [undefined],
+    NOT_FOUND: ['NOT_FOUND', 'NOT_FOUND'],
+  });
+  await events.nextOf('MediaUploaded');
+  await sendMessage(bob, conversation, 'after');
+  expect(await events.next()).toMatchObject({ __typename: 'MessageSent', message: { text: 'after' } });
+  expect(await server.listObjects()).toHaveLength(1);
 });
 
 /** Sends half of a body, and closes the connection. */

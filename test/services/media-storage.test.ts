@@ -166,59 +166,6 @@ test('a client uploads a file to a bucket itself, of the declared size only', as
   expect(await buffer(await storage.read(stored.name))).toEqual(PNG);
 });
 
-test('a folder stores a file that arrives in pieces, of which failed ones count as far as they came', async () => {
-  await using opened = await openFolder();
-  const { storage, listFiles } = opened;
-  const { partialFiles } = storage;
-  if (partialFiles === undefined) throw new Error('The folder takes no pieces');
-  const names: string[] = [];
-  const recordName = async (name: string) => void names.push(name);
-  const name = await partialFiles.create(recordName);
-  expect(names).toEqual([name]);
-  const ends: number[] = [];
-  const append = (offset: number, content: Readable) =>
-    partialFiles.append(name, {
-      offset,
-      content,
-      size: PNG.length,
-      onDurable: async (end) => void ends.push(end),
-    });
-  await append(0, Readable.from([PNG.subarray(0, 10)]));
-  const failing = new Readable({ read() {} });
-  failing.push(PNG.subarray(10, 20));
-  const failed = append(10, failing);
-  await expect.poll(() => failing.readableLength).toBe(0);
-  failing.destroy(new Error('The client aborted the request'));
-  await expect(failed).rejects.toThrow('The client aborted the request');
-  expect(ends).toEqual([10, 20]);
-  await expect(storage.adopt(name, PNG.length, recordName)).rejects.toThrow(errorWithCode('INVALID_INPUT'));
-  await expect(append(20, Readable.from([PNG]))).rejects.toThrow(errorWithCode('INVALID_INPUT'));
-  await append(20, Readable.from([PNG.subarray(20)]));
-  expect(ends).toEqual([10, 20, PNG.length]);
-  const stored = await storage.adopt(name, PNG.length, recordName);
-  expect(stored).toEqual({ name: names.at(-1), size: PNG.length, contentType: 'image/png' });
-  expect(await buffer(await storage.read(stored.name))).toEqual(PNG);
-  await storage.remove([name]);
-  expect(await listFiles()).toEqual([stored.name]);
-  await expect(append(0, Readable.from([]))).rejects.toThrow(errorWithCode('NOT_FOUND'));
-  await expect(storage.adopt(name, 1, recordName)).rejects.toThrow(errorWithCode('NOT_FOUND'));
-});
-
-test('a piece whose progress cannot be recorded is not written further', async () => {
-  await using opened = await openFolder();
-  const { storage } = opened;
-  const name = (await storage.partialFiles?.create(async () => undefined)) ?? '';
-  const content = Readable.from([PNG]);
-  const append = storage.partialFiles?.append(name, {
-    offset: 0,
-    content,
-    size: PNG.length,
-    onDurable: () => Promise.reject(new Error('Another request continues the upload')),
-  });
-  await expect(append).rejects.toThrow('Another request continues the upload');
-  expect(content.destroyed).toBe(true);
-});
-
 test('a folder takes no uploads of clients', async () => {
   await using opened = await openFolder();
   const { storage } = opened;
