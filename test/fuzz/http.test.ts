@@ -76,6 +76,7 @@ const STATUSES: ReadonlySet<number> = new Set([
   405,
   406,
   408,
+  412,
   413,
   415,
   417,
