@@ -130,7 +130,7 @@ test('a media path with extra segments or an extension is 404', async () => {
 
 test('static files with a current ETag are 304', async () => {
   await using app = await startTestApp();
-  for (const path of ['/', '/channels', '/asyncapi.yaml', '/page/style.css', '/page/page.js']) {
+  for (const path of ['/', '/channels', '/asyncapi.yaml', '/page/style.css', '/page/element.js']) {
     const first = await fetch(app.url + path);
     await first.text();
     const cached = await fetch(app.url + path, {
