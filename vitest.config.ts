@@ -13,6 +13,7 @@ const once = [
   'test/gateway/{bearer-token,client-address,cors,graphiql,graphql-ws-internals,keep-alive,large-operations,logs,operation-ids,persisted-operations}.test.ts',
   'test/gateway/{program,refresh,request-forms,several-gateways,sse-proxies,subscription-key,transport-limits,upload-names,ws-internals}.test.ts',
   'test/schema/{contract,descriptions,pagination,scalars}.test.ts',
+  'test/services/inspection/*.test.ts',
   'test/services/{host-authentication,partial-files,passwords,security-log,tokens}.test.ts',
 ];
 const notTests = ['**/node_modules/**', 'test/clients/**'];

@@ -131,12 +131,13 @@ async function copyImage(folder: string): Promise<void> {
       });
     }
   }
-  // `npm ci --omit=dev --omit=optional`, without the network.
+  // `npm ci --omit=dev` and `rm`, without the network. Optional packages are installed for the platform alone.
   const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
-    packages: Record<string, { dev?: boolean; devOptional?: boolean; optional?: boolean; link?: boolean }>;
+    packages: Record<string, { dev?: boolean; devOptional?: boolean; link?: boolean }>;
   };
-  for (const [path, { dev, devOptional, optional, link }] of Object.entries(packages)) {
-    if (!path.startsWith('node_modules/') || [dev, devOptional, optional, link].includes(true)) continue;
+  for (const [path, { dev, devOptional, link }] of Object.entries(packages)) {
+    if (!path.startsWith('node_modules/') || [dev, devOptional, link].includes(true)) continue;
+    if (path.startsWith('node_modules/node-linux-') || !existsSync(join(ROOT, path))) continue;
     await cp(join(ROOT, path), join(folder, path), {
       recursive: true,
       filter: (file) =>

@@ -1,0 +1,51 @@
+// Inspects one file: run by `inspectFile`, with the media type, the size and the limit of memory as arguments. What is found is
+// written as soon as it is: the process may be ended for exceeding a limit.
+import { writeFileSync, writeSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { ByteReader } from './byte-reader.ts';
+import type { Inspect } from './inspect.ts';
+
+const MEMORY_CHECK_MS = 20;
+const LOWEST_PRIORITY = 19;
+/** In case the server was killed, which ends this process otherwise. */
+const MAX_LIFE_MS = 60_000;
+const STDOUT = 1;
+
+const write = (line: object): void => void writeSync(STDOUT, `${JSON.stringify(line)}\n`);
+
+async function main(): Promise<void> {
+  const [contentType = '', size = '', memoryBytes = ''] = process.argv.slice(2);
+  limitResources(Number(memoryBytes));
+  const inspect = await loadParser(contentType);
+  const reader = new ByteReader(process.stdin, (start, end) => write({ read: [start, end] }));
+  // Whatever is thrown, the file is not one that the parser can read.
+  await inspect({ size: Number(size), reader }, (found) => write({ found })).catch(() => undefined);
+  // A parser may have left work behind.
+  process.exit();
+}
+
+/** Loads what the type needs alone: the other parser takes as long to load as most files to inspect. */
+async function loadParser(contentType: string): Promise<Inspect> {
+  if (contentType.startsWith('image/')) return (await import('./image.ts')).inspectImage;
+  return (await import('./audio-video.ts')).inspectAudioOrVideo;
+}
+
+function limitResources(memoryBytes: number): void {
+  setPriority(LOWEST_PRIORITY);
+  preferForOutOfMemory();
+  setInterval(() => {
+    if (process.memoryUsage.rss() > memoryBytes) process.kill(process.pid, 'SIGKILL');
+  }, MEMORY_CHECK_MS).unref();
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), MAX_LIFE_MS).unref();
+}
+
+/** Should the system run out of memory, it ends this process before the server. */
+function preferForOutOfMemory(): void {
+  try {
+    writeFileSync('/proc/self/oom_score_adj', '1000');
+  } catch {
+    // Only Linux has the file.
+  }
+}
+
+await main();

@@ -1,0 +1,156 @@
+import { Readable } from 'node:stream';
+import { deflateSync } from 'node:zlib';
+import sharp from 'sharp';
+import { expect, test } from 'vitest';
+import { detectContentType } from '../../../src/services/content-type.ts';
+import { inspectFile, INSPECTION_LIMITS } from '../../../src/services/inspection/inspector.ts';
+import type { InspectionLimits } from '../../../src/services/inspection/inspector.ts';
+import {
+  createGif,
+  createMp3,
+  createMp4,
+  createPng,
+  createWav,
+  pngChunk,
+} from '../../harness/media-files.ts';
+
+const never = new AbortController().signal;
+
+async function inspect(content: Buffer, limits: Partial<InspectionLimits> = {}, signal = never) {
+  const file = {
+    contentType: await detectContentType(content.subarray(0, 4100)),
+    size: content.length,
+    read: async ({ start, end }: { start: number; end: number }) =>
+      Readable.from([content.subarray(start, end + 1)]),
+  };
+  return inspectFile(file, signal, { ...INSPECTION_LIMITS, ...limits });
+}
+
+/** Creates an image with detail, so that previews are large. */
+const photo = (width: number, height: number) =>
+  sharp({
+    create: {
+      width,
+      height,
+      channels: 3,
+      background: 'black',
+      noise: { type: 'gaussian', mean: 128, sigma: 30 },
+    },
+  });
+
+const plain = (background: string, width: number, height: number) =>
+  sharp({ create: { width, height, channels: 3, background } });
+
+const PLACE = { IFD3: { GPSLatitude: '48/1 51/1 24/1', GPSLatitudeRef: 'N' } };
+
+test.each([
+  ['JPEG', () => photo(1200, 900).jpeg().toBuffer()],
+  ['progressive JPEG', () => photo(1200, 900).jpeg({ progressive: true }).toBuffer()],
+  ['PNG', () => photo(1200, 900).png().toBuffer()],
+  ['WebP', () => photo(1200, 900).webp().toBuffer()],
+  ['GIF', () => plain('red', 1200, 900).gif().toBuffer()],
+  ['AVIF', () => photo(1200, 900).avif({ effort: 0 }).toBuffer()],
+])('a %s image has dimensions and a preview', async (_name, create) => {
+  const { found, failure } = await inspect(await create());
+  expect([found.width, found.height, found.duration, failure]).toEqual([1200, 900, undefined, undefined]);
+  const preview = found.preview ?? Buffer.alloc(0);
+  expect(preview.length).toBeLessThanOrEqual(4_096);
+  expect(await sharp(preview).metadata()).toMatchObject({ format: 'webp', width: 128, height: 96 });
+});
+
+test('a preview is upright, and has no metadata', async () => {
+  const blue = { input: await plain('blue', 400, 400).png().toBuffer(), gravity: 'south' };
+  const upright = await plain('red', 400, 800).composite([blue]).png().toBuffer();
+  // Stored on its side, as phones do.
+  const content = await sharp(upright)
+    .rotate(270)
+    .withExif(PLACE)
+    .withMetadata({ orientation: 6 })
+    .jpeg()
+    .toBuffer();
+  expect((await sharp(content).metadata()).exif).toBeDefined();
+  const { found } = await inspect(content);
+  expect([found.width, found.height]).toEqual([400, 800]);
+  const metadata = await sharp(found.preview).metadata();
+  expect(metadata).toMatchObject({ format: 'webp', width: 64, height: 128 });
+  for (const kind of ['exif', 'xmp', 'iptc', 'icc', 'orientation']) expect(metadata).not.toHaveProperty(kind);
+  const pixels = await sharp(found.preview).raw().toBuffer();
+  const [[red = 0], blueOfLast = 0] = [pixels, pixels.at(-1)];
+  expect([red > 200, blueOfLast > 200]).toEqual([true, true]);
+});
+
+test('a small image is not enlarged, and keeps its transparency', async () => {
+  const content = await sharp({ create: { width: 5, height: 7, channels: 4, background: '#ff000080' } })
+    .png()
+    .toBuffer();
+  const { found } = await inspect(content);
+  expect(await sharp(found.preview).metadata()).toMatchObject({ width: 5, height: 7, hasAlpha: true });
+});
+
+test('an image of 16 bits keeps its colours', async () => {
+  const grey = sharp({ create: { width: 5, height: 5, channels: 3, background: '#808080' } });
+  const { found } = await inspect(await grey.toColourspace('rgb16').png().toBuffer());
+  const [pixel = 0] = await sharp(found.preview).raw().toBuffer();
+  expect(Math.abs(pixel - 128)).toBeLessThan(4);
+});
+
+test('audio and video have their duration, and video its dimensions as displayed', async () => {
+  expect((await inspect(await createMp4(640, 360))).found).toEqual({ width: 640, height: 360, duration: 2 });
+  expect((await inspect(await createMp4(640, 360, { rotation: 90 }))).found).toMatchObject({
+    width: 360,
+    height: 640,
+  });
+  expect((await inspect(createMp3(100))).found.duration).toBeCloseTo(2.6, 1);
+  expect((await inspect(createWav(3))).found).toEqual({ duration: 3 });
+});
+
+test.each([
+  ['more pixels than the limit', () => createPng(8_000, 7_000), { width: 8_000, height: 7_000 }],
+  ['more pixels than any image may have', () => createPng(2_000_000_000, 2_000_000_000, { rows: 0 }), {}],
+  ['rows that are missing', () => createPng(1_000, 1_000, { rows: 10 }), { width: 1_000, height: 1_000 }],
+  ['markup', () => Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'), {}],
+  ['nothing behind its first bytes', () => Buffer.from('ffd8ffe000104a4649460001', 'hex'), {}],
+])('an image with %s has no preview', async (_name, create, found) => {
+  expect(await inspect(create())).toEqual({ found });
+});
+
+test('an image of many frames, or with a text that expands, is decoded within the memory of its first frame', async () => {
+  const memoryBytes = 250 * 1024 ** 2;
+  expect((await inspect(createGif(20_000), { memoryBytes })).found).toMatchObject({ width: 1, height: 1 });
+  const text = Buffer.concat([Buffer.from('a\0\0'), deflateSync(Buffer.alloc(300_000_000))]);
+  const { found } = await inspect(createPng(8, 8, { chunks: [pngChunk('zTXt', text)] }), { memoryBytes });
+  expect([{}, { width: 8, height: 8 }]).toContainEqual({ ...found, preview: undefined });
+});
+
+test('an inspection that exceeds a limit ends', async () => {
+  const content = await photo(2_000, 1_500).png().toBuffer();
+  const killed = await inspect(content, { memoryBytes: 1 });
+  expect([killed.failure, killed.found.preview]).toEqual(['process', undefined]);
+  expect(await inspect(content, { ms: 1 })).toEqual({ found: {}, failure: 'time' });
+  expect(await inspect(content, { bytes: 1_000 })).toEqual({ found: {}, failure: 'reads' });
+  expect(await inspect(await createMp4(640, 360), { reads: 0 })).toMatchObject({ failure: 'reads' });
+});
+
+test('errors of the storage, and the end of the server, are thrown', async () => {
+  const file = { contentType: 'image/png', size: 100 };
+  const failing = { ...file, read: () => Promise.reject(new Error('The storage is unavailable')) };
+  await expect(inspectFile(failing, never)).rejects.toThrow('The storage is unavailable');
+  const broken = () =>
+    new Readable({
+      read() {
+        this.destroy(new Error('The connection broke'));
+      },
+    });
+  await expect(inspectFile({ ...file, read: async () => broken() }, never)).rejects.toThrow(
+    'The connection broke',
+  );
+  const controller = new AbortController();
+  const stalling = {
+    ...file,
+    read: async () => {
+      controller.abort(new Error('stopped'));
+      return new Readable({ read() {} });
+    },
+  };
+  await expect(inspectFile(stalling, controller.signal)).rejects.toThrow('stopped');
+});
