@@ -144,6 +144,12 @@ export const VARIABLES = {
     default: 'none',
     description: 'Secret of the access key.',
   },
+  MEDIA_INSPECTION: {
+    schema: onOff.default('on'),
+    default: 'on',
+    description:
+      'Whether uploaded images, audio and video are inspected for their dimensions, duration and preview, each in a process of its own: `on` or `off`.',
+  },
   MEDIA_URL_TTL: {
     schema: wholeNumber(1, 604_800).default(3_600),
     default: '3600',

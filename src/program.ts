@@ -84,6 +84,7 @@ async function serve(config: Config, nodeId: string, output: Output): Promise<vo
   output.listening({ version: VERSION, nodeId, database, url, address, port }, formatBanner(app, config));
   if (!hasTurnServer(config) && !process.stdout.isTTY) output.log.info(NO_TURN_SERVER);
   if (!app.demo.isLoginAllowed || !process.stdout.isTTY) logDemo(app.demo, output.log);
+  await app.deps.mediaInspections?.check();
 }
 
 /** Logs warnings and uncaught exceptions, which Node would write to standard error as text. */

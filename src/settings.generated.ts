@@ -138,6 +138,12 @@ export interface Settings {
    */
   readonly MEDIA_S3_SECRET_ACCESS_KEY?: SettingValue;
   /**
+   * Whether uploaded images, audio and video are inspected for their dimensions, duration and preview, each in a process of its own: `on` or `off`.
+   *
+   * Default: on
+   */
+  readonly MEDIA_INSPECTION?: SettingValue;
+  /**
    * Longest lifetime of a `Media.url`, in seconds; at least three quarters of it, unless the token of its query expires earlier.
    *
    * Default: 3600

@@ -32,6 +32,7 @@ import type { ChannelUsage } from '../services/channel-usage.ts';
 import type { Authenticate } from '../services/authenticate.ts';
 import { createMailer } from '../services/mailer.ts';
 import { createLoginAttempts } from '../services/login-attempts.ts';
+import { MediaInspections } from '../services/media-inspections.ts';
 import { createMediaUrls } from '../services/media-urls.ts';
 import { createPasswords } from '../services/passwords.ts';
 import { createPresence } from '../services/presence.ts';
@@ -136,6 +137,17 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const secrets = await openSecrets(config, dataDir);
   const tokens = createConfiguredTokens({ ...options, secrets, clock, log });
   const mediaStorage = await openMediaStorage({ config, dataDir, databaseKind: kind, clock, log, stack });
+  const mediaInspections =
+    config.MEDIA_INSPECTION === 'off'
+      ? undefined
+      : stack.use(
+          new MediaInspections({
+            db,
+            mediaStorage,
+            log,
+            count: (outcome) => metrics.mediaInspections.inc({ outcome }),
+          }),
+        );
   const operationLimits = createOperationLimits({
     enabled: config.RATE_LIMITS === 'on',
     budgets: options.operationBudgets,
@@ -199,6 +211,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       presence,
       callLeases,
       mediaStorage,
+      mediaInspections,
       mediaUrls: createMediaUrls({ secrets, ttlSeconds: config.MEDIA_URL_TTL, now: () => clock.now() }),
       uploadTickets: createUploadTickets(secrets),
       uploadLimits: createUploadLimits({

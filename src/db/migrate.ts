@@ -22,6 +22,7 @@ import { auditNodeNames } from './migrations/0014-audit-node-names.ts';
 import { calls } from './migrations/0015-calls.ts';
 import { readState } from './migrations/0016-read-state.ts';
 import { resumableUploads } from './migrations/0017-resumable-uploads.ts';
+import { mediaDetails } from './migrations/0018-media-details.ts';
 import type { Tables } from './tables.ts';
 
 export interface Migration extends KyselyMigration {
@@ -51,6 +52,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0015-calls': calls,
   '0016-read-state': readState,
   '0017-resumable-uploads': resumableUploads,
+  '0018-media-details': mediaDetails,
 };
 
 /** The lock that Kysely's migrator takes, with which earlier releases migrated. */

@@ -178,6 +178,31 @@ export interface MediaTable {
   uploadedAt: Timestamp | null;
 }
 
+/** Stored images, audio and video: to be inspected, or what the inspection found. Filled by a trigger on `media`. */
+export interface MediaDetailsTable {
+  storageName: string;
+  /** May refer to another file by now, or no longer exist. */
+  mediaId: MediaId;
+  /** Its author, until it is inspected. */
+  account: string;
+  /** How often a node has claimed the file. */
+  attempts: number;
+  claimedUntil: Timestamp | null;
+  inspectedAt: Timestamp | null;
+  /** Pixels, as displayed. */
+  width: number | null;
+  height: number | null;
+  /** Seconds. */
+  duration: number | null;
+  /** A WebP image. */
+  preview: Buffer | null;
+}
+
+/** Removed files whose details were locked then, and remain to be deleted. Filled by a trigger on `unused_files`. */
+export interface UnusedDetailsTable {
+  storageName: string;
+}
+
 /** Stored files without a media row, to be deleted. Filled by a trigger on `media`. */
 export interface UnusedFilesTable {
   storageName: string;
@@ -408,6 +433,8 @@ export interface Tables {
   participants: ParticipantsTable;
   messages: MessagesTable;
   media: MediaTable;
+  mediaDetails: MediaDetailsTable;
+  unusedDetails: UnusedDetailsTable;
   unusedFiles: UnusedFilesTable;
   uploadUsage: UploadUsageTable;
   unfinishedUploads: UnfinishedUploadsTable;

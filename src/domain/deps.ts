@@ -23,6 +23,7 @@ import type { Presence } from '../services/presence.ts';
 import type { CallLeases } from '../services/call-leases.ts';
 import type { ReadMarker } from './read-marker.ts';
 import type { SendBatcher } from './send-batch.ts';
+import type { MediaInspections } from '../services/media-inspections.ts';
 import type { MediaStorage } from '../services/media-storage.ts';
 import type { MediaUrls } from '../services/media-urls.ts';
 import type { Tokens } from '../services/tokens.ts';
@@ -48,6 +49,8 @@ export interface Deps {
   readonly presence: Presence;
   readonly callLeases: CallLeases;
   readonly mediaStorage: MediaStorage;
+  /** Undefined with MEDIA_INSPECTION=off. */
+  readonly mediaInspections: Pick<MediaInspections, 'wake' | 'check'> | undefined;
   readonly mediaUrls: MediaUrls;
   readonly uploadLimits: UploadLimits;
   readonly uploadTickets: UploadTickets;

@@ -2,6 +2,8 @@ import type { Readable } from 'node:stream';
 import { findBlock } from '../db/account-blocks.ts';
 import type { Tx } from '../db/database.ts';
 import * as rows from '../db/media.ts';
+import * as details from '../db/media-details.ts';
+import type { MediaDetails } from '../db/media-details.ts';
 import * as messages from '../db/messages.ts';
 import type { Media, Message } from '../db/tables.ts';
 import { finishUpload, startUpload } from '../db/uploads.ts';
@@ -24,6 +26,24 @@ export async function findMediaByMessages(
   ids: readonly MessageId[],
 ): Promise<ReadonlyMap<MessageId, readonly Media[]>> {
   return Map.groupBy(await rows.findByMessages(deps.db, ids), (media) => media.messageId);
+}
+
+/** Finds what the bytes of inspected files tell, without an access check. */
+export async function findMediaDetails(
+  deps: Deps,
+  ids: readonly MediaId[],
+): Promise<ReadonlyMap<MediaId, MediaDetails>> {
+  return new Map((await details.findDetails(deps.db, ids)).map((found) => [found.mediaId, found]));
+}
+
+/** Finds the previews of images, in WebP, without an access check. */
+export async function findPreviews(
+  deps: Deps,
+  ids: readonly MediaId[],
+): Promise<ReadonlyMap<MediaId, Buffer>> {
+  return new Map(
+    (await details.findPreviews(deps.db, ids)).map(({ mediaId, preview }) => [mediaId, preview]),
+  );
 }
 
 export interface Upload {
@@ -69,6 +89,7 @@ export async function recordStoredFile(
     const file = { ...splitFilename(target.filename), size, contentType, storageName };
     const media = await recordUpload(deps, actor, target, file);
     await removeUnusedFiles(deps);
+    deps.mediaInspections?.wake();
     return media;
   } catch (error) {
     // If the connection was lost during the commit, it may have succeeded: then the file is in use.

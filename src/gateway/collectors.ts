@@ -106,6 +106,11 @@ export function createCollectors(registry: Registry) {
       'channel',
     ),
 
+    mediaInspections: counter(
+      'parley_media_inspections_total',
+      'Inspections of uploaded images, audio and video that ended, by outcome.',
+      'outcome',
+    ),
     sendBatchSize: histogram('parley_send_batch_size', 'Sends that share a transaction.', BATCH_BUCKETS),
     deliveryDelay: histogram(
       'parley_delivery_delay_seconds',

@@ -18,7 +18,7 @@ export const MAX_DEPTH = 16;
 export const DEFAULT_LIST_SIZE = 4;
 /** Cost of a message text, in fields: it may have thousands of characters. */
 export const LONG_TEXT_COST = 25;
-/** Maximum total length of the message texts in one response, in UTF-16 code units. */
+/** Maximum total length of the message texts and previews in one response, in UTF-16 code units. */
 export const MAX_TEXT_LENGTH = 4_000_000;
 /** Cost of an SQL statement, in fields, where one field runs several: statements of other operations queue behind them. */
 export const STATEMENT_COST = 1_000;

@@ -2,8 +2,9 @@ import type { Client } from '../domain/authentication.ts';
 import type { Deps } from '../domain/deps.ts';
 import { openSnapshot } from '../domain/deps.ts';
 import type { Snapshot } from '../domain/deps.ts';
-import { unauthenticated } from '../errors.ts';
+import { DomainError, unauthenticated } from '../errors.ts';
 import type { BufferBudget } from '../lib/buffer-budget.ts';
+import { MAX_TEXT_LENGTH } from './complexity.ts';
 import { Loaders } from './loaders.ts';
 import type { ActorRef, Session } from '../actor.ts';
 
@@ -33,7 +34,7 @@ export interface Context {
   readonly loaders: Loaders;
   /** Rows that the loaders have read so far. */
   readonly loadedRows: number;
-  /** Total length of the message texts returned so far. */
+  /** Total length of the message texts and previews returned so far. */
   textLength: number;
   /** Whether the operation selects an `eventCursor`, which must be consistent with the data beside it. */
   usesSnapshot: boolean;
@@ -219,3 +220,14 @@ export const clientOf = ({ address = 'unknown', presentedToken, session }: Conte
   presentedToken,
   session,
 });
+
+/** Returns a text of the response. Throws LIMIT_EXCEEDED if the response has too many characters of them. */
+export function countText(context: Context, text: string): string {
+  context.textLength += text.length;
+  if (context.textLength <= MAX_TEXT_LENGTH) return text;
+  throw new DomainError(
+    'LIMIT_EXCEEDED',
+    `A response may have at most ${MAX_TEXT_LENGTH} characters of message text and previews.`,
+    { limit: `text ${MAX_TEXT_LENGTH}` },
+  );
+}

@@ -18,7 +18,7 @@ import { findVerifiedEmails } from '../domain/email-verification.ts';
 import { findInvitationBlocks } from '../domain/invitation-blocks.ts';
 import { findDevicesById, findDevicesByCircles } from '../domain/devices.ts';
 import { eventCursors } from '../events/cursor.ts';
-import { findMediaByMessages } from '../domain/media.ts';
+import { findMediaByMessages, findMediaDetails, findPreviews } from '../domain/media.ts';
 import { findMessagePages, findReadableMessages } from '../domain/messages.ts';
 import {
   countUnreadMessages,
@@ -123,6 +123,12 @@ export class Loaders {
   }
   get mediaOf() {
     return this.#load(findMediaByMessages);
+  }
+  get mediaDetails() {
+    return this.#load(findMediaDetails);
+  }
+  get preview() {
+    return this.#load(findPreviews);
   }
   get eventCursor() {
     return this.#load(eventCursors);

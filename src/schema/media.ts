@@ -8,9 +8,12 @@ import { uploadMedia } from '../domain/media.ts';
 import { requireMessage } from '../domain/messages.ts';
 import { invalidInput } from '../errors.ts';
 import { builder, perActor } from './builder.ts';
-import { requireActor, requireSession } from './context.ts';
+import { LONG_TEXT_COST } from './complexity.ts';
+import { countText, requireActor, requireSession } from './context.ts';
+import type { Context } from './context.ts';
 import { requireId } from './global-id.ts';
 import { Media, Message } from './refs.ts';
+import type { MediaSource } from './refs.ts';
 
 Media.implement({
   description: 'A file of a message: declared when the message is sent, and uploaded afterwards.',
@@ -46,6 +49,33 @@ Media.implement({
       nullable: true,
       description: 'Time of the upload; null until then.',
     }),
+    width: t.int({
+      nullable: true,
+      description:
+        'Width of an image or video in pixels, as displayed; null until the file is inspected, shortly after the upload, and if it does not tell.',
+      resolve: async (media, _args, context) => (await detailsOf(media, context))?.width,
+    }),
+    height: t.int({
+      nullable: true,
+      description: 'Height of an image or video in pixels; null like `width`.',
+      resolve: async (media, _args, context) => (await detailsOf(media, context))?.height,
+    }),
+    duration: t.float({
+      nullable: true,
+      description: 'Duration of audio or video in seconds; null like `width`.',
+      resolve: async (media, _args, context) => (await detailsOf(media, context))?.duration,
+    }),
+    preview: t.string({
+      nullable: true,
+      complexity: LONG_TEXT_COST,
+      description:
+        'Preview of an image, to show before the file is loaded: a `data:` URL of a WebP image, at most 128 pixels wide and high and 4 KB large, turned upright and without metadata; of the first image of an animation. Null like `width`, and for images that no preview can be made of. Counts for the limit of texts in one response.',
+      async resolve({ id, uploadedAt }, _args, context) {
+        const preview = uploadedAt === null ? undefined : await context.loaders.preview(id);
+        if (preview === undefined) return null;
+        return countText(context, `data:image/webp;base64,${preview.toString('base64')}`);
+      },
+    }),
     url: t.string({
       nullable: true,
       ...perActor,
@@ -63,6 +93,9 @@ Media.implement({
     }),
   }),
 });
+
+const detailsOf = ({ id, uploadedAt }: MediaSource, { loaders }: Context) =>
+  uploadedAt === null ? undefined : loaders.mediaDetails(id);
 
 const DirectUpload = builder.objectRef<DirectUploadModel>('DirectUpload').implement({
   description: 'An upload to the storage of the server, past the server.',

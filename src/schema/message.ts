@@ -1,11 +1,10 @@
 import * as messages from '../domain/messages.ts';
 import { setTyping } from '../domain/typing.ts';
-import { DomainError } from '../errors.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
-import { requireActor, requireSession } from './context.ts';
+import { countText, requireActor, requireSession } from './context.ts';
 import { requireId } from './global-id.ts';
-import { LONG_TEXT_COST, MAX_TEXT_LENGTH } from './complexity.ts';
+import { LONG_TEXT_COST } from './complexity.ts';
 import { loadAuthor } from './loaders.ts';
 import { Actor, Conversation, Media, Message, MessageStatus, Participant, actorSource } from './refs.ts';
 import type { MediaSource, MessageSource } from './refs.ts';
@@ -38,17 +37,7 @@ Message.implement({
       complexity: LONG_TEXT_COST,
       description:
         'The message’s text; empty for a message with files only. LIMIT_EXCEEDED if the texts of one response exceed 4,000,000 characters.',
-      resolve({ text }, _args, context) {
-        context.textLength += text.length;
-        if (context.textLength <= MAX_TEXT_LENGTH) return text;
-        throw new DomainError(
-          'LIMIT_EXCEEDED',
-          `A response may have at most ${MAX_TEXT_LENGTH} characters of message text.`,
-          {
-            limit: `text ${MAX_TEXT_LENGTH}`,
-          },
-        );
-      },
+      resolve: ({ text }, _args, context) => countText(context, text),
     }),
     status: t.expose('status', {
       type: MessageStatus,

@@ -15,6 +15,7 @@ import { hasNodesOfOldLog } from '../db/nodes.ts';
 import { trimTopics } from '../db/log-trims.ts';
 import { deleteExpiredAttempts } from '../db/login-attempts.ts';
 import * as mediaRows from '../db/media.ts';
+import { deleteUnusedDetails } from '../db/media-details.ts';
 import * as sessions from '../db/sessions.ts';
 import { claimSweep, postponeSweep } from '../db/sweeps.ts';
 import type { Timestamp } from '../db/tables.ts';
@@ -143,6 +144,7 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
     () => deleteKeysBefore(db, before, BATCH_SIZE),
     () => deleteUsageBefore(db, usedBefore, BATCH_SIZE),
     () => deleteEntriesBefore(db, auditedBefore, BATCH_SIZE),
+    () => deleteUnusedDetails(db, BATCH_SIZE),
   ];
   let removed = 0;
   for (const step of steps) {

@@ -23,6 +23,7 @@ import {
 } from '../harness/domain-fixtures.ts';
 import type { TestUser } from '../harness/domain-fixtures.ts';
 import { errorWithCode } from '../harness/matchers.ts';
+import { PNG } from '../harness/media.ts';
 
 /** Reads every row of every table as text. */
 async function readRows(deps: Deps): Promise<string[]> {
@@ -78,7 +79,7 @@ async function createFamily(deps: Deps) {
     async upload(actor: ActorRef, { media }: messages.SentMessage, filename: string) {
       const [first] = media;
       if (first === undefined) throw new Error('The message has no media');
-      const content = Readable.from([Buffer.from('content')]);
+      const content = Readable.from([PNG]);
       await uploadMedia(deps, actor, { mediaId: first.id, filename, content });
     },
   };
@@ -267,6 +268,8 @@ test.each(['message', 'conversation', 'circle', 'account'])(
     await upload(ann.actor, sent, 'file.png');
     const { storageName } = await deps.db.selectFrom('media').select('storageName').executeTakeFirstOrThrow();
     (await deps.mediaStorage.read(storageName ?? '')).destroy();
+    // In `media` and `media_details`.
+    expect(await findRows(deps, storageName ?? '')).toHaveLength(2);
     if (kind === 'message') await messages.deleteMessage(deps, ann.actor, { messageId: sent.message.id });
     if (kind === 'conversation') {
       await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: false });
@@ -279,6 +282,7 @@ test.each(['message', 'conversation', 'circle', 'account'])(
     }
     await expect(deps.mediaStorage.read(storageName ?? '')).rejects.toThrow(errorWithCode('NOT_FOUND'));
     expect(await findRows(deps, 'unused_files')).toEqual([]);
+    expect(await findRows(deps, storageName ?? '')).toEqual([]);
   },
 );
 

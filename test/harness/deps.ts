@@ -109,6 +109,7 @@ export async function createTestDeps({
     presence,
     callLeases,
     mediaStorage: await createFolderStorage(folder),
+    mediaInspections: undefined,
     mediaUrls: createMediaUrls({
       secrets: [SECRET],
       ttlSeconds: config.MEDIA_URL_TTL,

@@ -13,17 +13,28 @@ export function pngChunk(type: string, data: Uint8Array): Buffer {
   return Buffer.concat([length, content, checksum]);
 }
 
-/** Creates a black and white PNG image, of which the rows are given: with fewer than its height, it is truncated. */
+interface PngOptions {
+  readonly rows?: number;
+  readonly chunks?: readonly Buffer[];
+  readonly interlaced?: boolean;
+}
+
+/**
+ * Creates a black PNG image, of which the rows are given: with fewer than its height, it is truncated. An interlaced one has four
+ * channels of 16 bits, which a decoder holds all at a time.
+ */
 export function createPng(
   width: number,
   height: number,
-  { rows = height, chunks = [] }: { readonly rows?: number; readonly chunks?: readonly Buffer[] } = {},
+  { rows = height, chunks = [], interlaced = false }: PngOptions = {},
 ): Buffer<ArrayBuffer> {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
-  header[8] = 1;
-  const data = deflateSync(Buffer.alloc(rows * (1 + Math.ceil(width / 8))));
+  header.set(interlaced ? [16, 6, 0, 0, 1] : [1], 8);
+  // Each of the seven passes has filter bytes of its own.
+  const bytes = interlaced ? height * (8 * width + 7) : rows * (1 + Math.ceil(width / 8));
+  const data = deflateSync(Buffer.alloc(bytes), { level: 1 });
   return Buffer.concat([
     PNG_SIGNATURE,
     pngChunk('IHDR', header),

@@ -10,6 +10,7 @@ const OTHER_TABLES: ReadonlySet<string> = new Set([
   'leases',
   'log_trims',
   'login_failures',
+  'media_details',
   'nodes',
   'presence',
   'settings',

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
+import { MAX_PREVIEW_BYTES, PREVIEW_PIXELS } from './inspect.ts';
 import type { Inspect } from './inspect.ts';
-import { MAX_PREVIEW_BYTES, PREVIEW_PIXELS } from './protocol.ts';
 
 /** A larger image has neither dimensions nor a preview: it is read whole. */
 const MAX_IMAGE_BYTES = 32 * 1024 ** 2;

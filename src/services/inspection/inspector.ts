@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { extname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -36,6 +36,8 @@ export const INSPECTION_LIMITS: InspectionLimits = {
 
 /** Memory of JavaScript in the inspecting process, in MB. */
 const MAX_HEAP_MB = 128;
+/** Most reports of one file: dimensions, and a preview or a duration. */
+const MAX_REPORTS = 4;
 
 /** Why an inspection ended early. What it had found until then is kept. */
 export type InspectionFailure = 'time' | 'reads' | 'protocol' | 'process';
@@ -45,12 +47,24 @@ export interface Inspection {
   readonly failure?: InspectionFailure;
 }
 
+/** A package of the parser is not installed, or not for this platform. */
+export class MissingParserError extends Error {
+  override readonly name = 'MissingParserError';
+}
+
+/** What the process is doing, to tell its failures from those of the server. */
+interface Progress {
+  /** Whether it has asked for bytes of the file. */
+  hasRead: boolean;
+  isWaitingForStorage: boolean;
+}
+
 const PROGRAM = fileURLToPath(new URL(`./program${extname(import.meta.filename)}`, import.meta.url));
 
 /**
- * Inspects a file in a process of its own, which a malformed file may crash, exhaust or take over: it has no secrets in its
- * environment and memory, ends with the file, and sees the bytes of no other. Throws what `read` throws, and the reason of
- * `signal`.
+ * Inspects a file in a process of its own, which a malformed file may crash or exhaust: it has no secrets in its environment and
+ * memory, and ends with the file. Throws what `read` throws, the reason of `signal`, MissingParserError, and if the process does
+ * not start or the storage does not respond in time.
  */
 export async function inspectFile(
   file: InspectedFile,
@@ -58,50 +72,50 @@ export async function inspectFile(
   limits = INSPECTION_LIMITS,
 ): Promise<Inspection> {
   signal.throwIfAborted();
-  const child = spawn(
-    process.execPath,
-    [
-      `--max-old-space-size=${MAX_HEAP_MB}`,
-      PROGRAM,
-      file.contentType,
-      `${file.size}`,
-      `${limits.memoryBytes}`,
-    ],
-    { env: {}, stdio: ['pipe', 'pipe', 'ignore'] },
-  );
-  const ended = endOf(child);
+  const child = await startProcess(file, limits);
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   const kill = (): void => void child.kill('SIGKILL');
-  let failure: InspectionFailure | undefined;
+  const interrupted = Promise.withResolvers<never>();
+  interrupted.promise.catch(() => undefined);
+  const progress: Progress = { hasRead: false, isWaitingForStorage: false };
+  let isLate = false;
   const timer = setTimeout(() => {
-    failure = 'time';
+    isLate = true;
+    if (progress.isWaitingForStorage) interrupted.reject(new Error('The storage did not respond in time'));
     kill();
   }, limits.ms);
-  signal.addEventListener('abort', kill);
+  const stop = (): void => interrupted.reject(signal.reason);
+  signal.addEventListener('abort', stop);
+  if (signal.aborted) stop();
   try {
-    const conversation = await converse(file, child.stdin, child.stdout, limits);
-    if (conversation.failure !== undefined) kill();
-    const isOrderly = await ended;
-    signal.throwIfAborted();
-    failure ??= conversation.failure ?? (isOrderly ? undefined : 'process');
-    return { found: conversation.found, ...(failure !== undefined && { failure }) };
+    const conversation = converse(file, child.stdin, child.stdout, limits, progress);
+    const { found, failure } = await Promise.race([conversation, interrupted.promise]);
+    if (failure !== undefined) kill();
+    const code = await Promise.race([ended, interrupted.promise]);
+    if (code === 0 || failure !== undefined) return { found, ...(failure !== undefined && { failure }) };
+    if (!progress.hasRead) throw new Error('The inspecting process did not start');
+    return { found, failure: isLate ? 'time' : 'process' };
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', kill);
+    signal.removeEventListener('abort', stop);
     kill();
     await ended;
   }
 }
 
-/** Resolves when the process has ended, with whether it exited without an error. */
-async function endOf(child: ChildProcess): Promise<boolean> {
+async function startProcess(
+  { contentType, size }: InspectedFile,
+  { memoryBytes }: InspectionLimits,
+): Promise<ChildProcessByStdio<Writable, Readable, null>> {
+  const flags = [`--max-old-space-size=${MAX_HEAP_MB}`];
+  const child = spawn(process.execPath, [...flags, PROGRAM, contentType, `${size}`, `${memoryBytes}`], {
+    env: {},
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  await once(child, 'spawn');
+  // Of a signal that could not be sent: it has ended.
   child.on('error', () => undefined);
-  try {
-    const [code] = (await once(child, 'close')) as [number | null];
-    return code === 0;
-  } catch {
-    // It could not be started.
-    return false;
-  }
+  return child;
 }
 
 /** Serves the requests of the process until it closes its output. */
@@ -110,24 +124,32 @@ async function converse(
   input: Writable,
   output: Readable,
   limits: InspectionLimits,
+  progress: Progress,
 ): Promise<Inspection> {
   // The process may end at any time: what it does not read any more is not an error.
   input.on('error', () => undefined);
   let found: Found = {};
-  let [reads, bytes] = [0, 0];
+  let [reads, bytes, reports] = [0, 0, 0];
   for await (const text of linesOf(output)) {
     const line = parseLine(text);
     if (line === undefined) return { found, failure: 'protocol' };
+    if ('missing' in line) {
+      if (progress.hasRead) return { found, failure: 'protocol' };
+      throw new MissingParserError(line.missing);
+    }
     if ('found' in line) {
+      reports += 1;
+      if (reports > MAX_REPORTS) return { found, failure: 'protocol' };
       found = { ...found, ...line.found };
       continue;
     }
+    progress.hasRead = true;
     const [start, end] = line.read;
     if (start >= end || end > file.size) return { found, failure: 'protocol' };
     reads += 1;
     bytes += end - start;
     if (reads > limits.reads || bytes > limits.bytes) return { found, failure: 'reads' };
-    await send(await file.read({ start, end: end - 1 }), input);
+    await send(file, { start, end: end - 1 }, input, progress);
   }
   return { found };
 }
@@ -143,18 +165,31 @@ async function* linesOf(output: Readable): AsyncGenerator<string> {
   }
 }
 
-/** Sends the bytes as fast as the process reads them. Throws what the content throws, unless the process has ended. */
-async function send(content: Readable, input: Writable): Promise<void> {
-  const stop = (): void => void content.destroy();
+/** Sends a part of the file as fast as the process reads it. Throws what the storage throws, unless the process has ended. */
+async function send(
+  file: InspectedFile,
+  range: ByteRange,
+  input: Writable,
+  progress: Progress,
+): Promise<void> {
+  let content: Readable | undefined;
+  const stop = (): void => void content?.destroy();
   input.once('close', stop);
+  progress.isWaitingForStorage = true;
   try {
-    for await (const chunk of content as AsyncIterable<Uint8Array>)
+    content = await file.read(range);
+    if (input.closed) return;
+    for await (const chunk of content as AsyncIterable<Uint8Array>) {
+      progress.isWaitingForStorage = false;
       if (!input.write(chunk)) await drained(input);
+      progress.isWaitingForStorage = true;
+    }
   } catch (error) {
     if (!input.destroyed) throw error;
   } finally {
+    progress.isWaitingForStorage = false;
     input.off('close', stop);
-    content.destroy();
+    content?.destroy();
   }
 }
 

@@ -2,7 +2,9 @@
 // written as soon as it is: the process may be ended for exceeding a limit.
 import { writeFileSync, writeSync } from 'node:fs';
 import { setPriority } from 'node:os';
+import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { ByteReader } from './byte-reader.ts';
+import { MAX_MESSAGE_LENGTH } from './inspect.ts';
 import type { Inspect } from './inspect.ts';
 
 const MEMORY_CHECK_MS = 20;
@@ -15,37 +17,44 @@ const write = (line: object): void => void writeSync(STDOUT, `${JSON.stringify(l
 
 async function main(): Promise<void> {
   const [contentType = '', size = '', memoryBytes = ''] = process.argv.slice(2);
-  limitResources(Number(memoryBytes));
+  yieldToOthers();
+  // A thread of its own: a parser may block this one.
+  new Worker(new URL(import.meta.url), { workerData: Number(memoryBytes) }).unref();
   const inspect = await loadParser(contentType);
   const reader = new ByteReader(process.stdin, (start, end) => write({ read: [start, end] }));
   // Whatever is thrown, the file is not one that the parser can read.
-  await inspect({ size: Number(size), reader }, (found) => write({ found })).catch(() => undefined);
+  await inspect?.({ size: Number(size), reader }, (found) => write({ found })).catch(() => undefined);
   // A parser may have left work behind.
   process.exit();
 }
 
 /** Loads what the type needs alone: the other parser takes as long to load as most files to inspect. */
-async function loadParser(contentType: string): Promise<Inspect> {
-  if (contentType.startsWith('image/')) return (await import('./image.ts')).inspectImage;
-  return (await import('./audio-video.ts')).inspectAudioOrVideo;
-}
-
-function limitResources(memoryBytes: number): void {
-  setPriority(LOWEST_PRIORITY);
-  preferForOutOfMemory();
-  setInterval(() => {
-    if (process.memoryUsage.rss() > memoryBytes) process.kill(process.pid, 'SIGKILL');
-  }, MEMORY_CHECK_MS).unref();
-  setTimeout(() => process.kill(process.pid, 'SIGKILL'), MAX_LIFE_MS).unref();
-}
-
-/** Should the system run out of memory, it ends this process before the server. */
-function preferForOutOfMemory(): void {
+async function loadParser(contentType: string): Promise<Inspect | undefined> {
   try {
-    writeFileSync('/proc/self/oom_score_adj', '1000');
-  } catch {
-    // Only Linux has the file.
+    if (contentType.startsWith('image/')) return (await import('./image.ts')).inspectImage;
+    return (await import('./audio-video.ts')).inspectAudioOrVideo;
+  } catch (error) {
+    write({ missing: String(error).slice(0, MAX_MESSAGE_LENGTH) });
+    return undefined;
   }
 }
 
-await main();
+function limitResources(memoryBytes: number): void {
+  setInterval(() => {
+    if (process.memoryUsage.rss() > memoryBytes) process.kill(process.pid, 'SIGKILL');
+  }, MEMORY_CHECK_MS);
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), MAX_LIFE_MS);
+}
+
+/** Leaves the processor to other processes. Should the system run out of memory, it ends this one before the server. */
+function yieldToOthers(): void {
+  try {
+    setPriority(LOWEST_PRIORITY);
+    writeFileSync('/proc/self/oom_score_adj', '1000');
+  } catch {
+    // Only Linux has the file, and a sandbox may forbid both.
+  }
+}
+
+if (isMainThread) await main();
+else limitResources(workerData as number);

@@ -1,11 +1,8 @@
 // The inspecting process asks for bytes and tells what it found, in lines of JSON on its standard output. The bytes arrive
 // on its standard input, in the order of its requests. No text of it is trusted: a file may have taken it over.
 import { z } from 'zod';
+import { MAX_MESSAGE_LENGTH, MAX_PREVIEW_BYTES } from './inspect.ts';
 
-/** Longest side of a preview, in pixels. */
-export const PREVIEW_PIXELS = 128;
-/** Most bytes of a preview: it is sent within results. */
-export const MAX_PREVIEW_BYTES = 4_096;
 /** Most characters of a line from the inspecting process. */
 export const MAX_LINE_LENGTH = 16_384;
 /** More is not an image or a video, or it is a lie. */
@@ -35,7 +32,12 @@ const foundSchema = z
 /** Requests the bytes from `start` up to but not including `end`. */
 const requestSchema = z.tuple([z.number().int().min(0), z.number().int().min(1)]);
 
-const lineSchema = z.union([z.strictObject({ read: requestSchema }), z.strictObject({ found: foundSchema })]);
+const lineSchema = z.union([
+  z.strictObject({ read: requestSchema }),
+  z.strictObject({ found: foundSchema }),
+  /** The message of the error with which the parser failed to load. */
+  z.strictObject({ missing: z.string().max(MAX_MESSAGE_LENGTH) }),
+]);
 
 export type Found = z.infer<typeof foundSchema>;
 export type Line = z.infer<typeof lineSchema>;

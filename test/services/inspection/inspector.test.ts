@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
@@ -13,7 +16,9 @@ import {
   createWav,
   pngChunk,
 } from '../../harness/media-files.ts';
+import { ROOT } from '../../harness/program.ts';
 
+const PROGRAM = join(ROOT, 'src/services/inspection/program.ts');
 const never = new AbortController().signal;
 
 async function inspect(content: Buffer, limits: Partial<InspectionLimits> = {}, signal = never) {
@@ -122,13 +127,47 @@ test('an image of many frames, or with a text that expands, is decoded within th
   expect([{}, { width: 8, height: 8 }]).toContainEqual({ ...found, preview: undefined });
 });
 
+test('an image that takes more memory than the limit ends its process, and keeps its dimensions', async () => {
+  const content = createPng(5_000, 5_000, { interlaced: true });
+  expect(content.length).toBeLessThan(1_000_000);
+  expect(await inspect(content, { memoryBytes: 150 * 1024 ** 2 })).toEqual({
+    found: { width: 5_000, height: 5_000 },
+    failure: 'process',
+  });
+});
+
 test('an inspection that exceeds a limit ends', async () => {
   const content = await photo(2_000, 1_500).png().toBuffer();
-  const killed = await inspect(content, { memoryBytes: 1 });
-  expect([killed.failure, killed.found.preview]).toEqual(['process', undefined]);
-  expect(await inspect(content, { ms: 1 })).toEqual({ found: {}, failure: 'time' });
   expect(await inspect(content, { bytes: 1_000 })).toEqual({ found: {}, failure: 'reads' });
   expect(await inspect(await createMp4(640, 360), { reads: 0 })).toMatchObject({ failure: 'reads' });
+});
+
+test('the memory of a process is limited while its parser blocks it', async () => {
+  // Less than the machine has, should the limit fail.
+  const block =
+    'process.on("SIGUSR2", () => { const a = []; for (;;) if (a.length < 900) a.push(Buffer.alloc(1e6, 1)); })';
+  const args = [
+    '--import',
+    `data:text/javascript,${encodeURIComponent(block)}`,
+    PROGRAM,
+    'audio/mpeg',
+    '100000',
+    '300000000',
+  ];
+  const child = spawn(process.execPath, args, { env: {}, stdio: ['pipe', 'pipe', 'ignore'] });
+  try {
+    await once(child.stdout, 'data');
+    child.kill('SIGUSR2');
+    expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
+  } finally {
+    child.kill('SIGKILL');
+  }
+});
+
+test('a process that does not start, and a storage that does not respond, are errors of the server', async () => {
+  await expect(inspect(createMp3(100), { ms: 1 })).rejects.toThrow('did not start');
+  const file = { contentType: 'image/png', size: 100, read: () => new Promise<never>(() => undefined) };
+  await expect(inspectFile(file, never, { ...INSPECTION_LIMITS, ms: 3_000 })).rejects.toThrow(/did not/);
 });
 
 test('errors of the storage, and the end of the server, are thrown', async () => {
