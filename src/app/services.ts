@@ -144,6 +144,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
           new MediaInspections({
             db,
             mediaStorage,
+            bus,
             log,
             count: (outcome) => metrics.mediaInspections.inc({ outcome }),
           }),

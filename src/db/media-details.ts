@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
-import type { MediaId } from '../ids.ts';
+import type { ConversationId, MediaId } from '../ids.ts';
+import { MEDIA_COLUMNS } from './columns.ts';
 import type { Db } from './database.ts';
 import { anyOf, now } from './sql.ts';
-import type { MediaDetailsTable } from './tables.ts';
+import type { Media, MediaDetailsTable } from './tables.ts';
 
 /** Properties of a file that its bytes tell; null those that they do not. */
 export type MediaDetails = Readonly<Pick<MediaDetailsTable, 'width' | 'height' | 'duration'>>;
@@ -99,6 +100,22 @@ export async function saveDetails(
     .set({ ...details, claimedUntil: null, inspectedAt: now, account: '' })
     .where('storageName', '=', storageName)
     .execute();
+}
+
+/** Finds the media of a stored file, with its conversation. Undefined if the file was removed. */
+export async function findMediaOfFile(
+  db: Db,
+  { storageName }: ClaimedFile,
+): Promise<{ readonly media: Media; readonly conversationId: ConversationId } | undefined> {
+  const row = await db
+    .selectFrom('media')
+    .innerJoin('messages', 'messages.id', 'media.messageId')
+    .select([...MEDIA_COLUMNS, 'messages.conversationId'])
+    .where('media.storageName', '=', storageName)
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const { conversationId, ...media } = row;
+  return { media, conversationId };
 }
 
 /** Deletes details of removed files that were locked at the removal. Returns how many. */

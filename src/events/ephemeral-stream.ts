@@ -15,7 +15,10 @@ const MAX_ITEMS_WITHOUT_KEY = 256;
 export type EphemeralStream<Item> = ReaderIterator<Item> & { readonly topic: Topic };
 
 export interface EphemeralRequest<Item> {
+  /** Its events end the stream. */
   readonly topic: Topic;
+  /** The topic of the items. Default: the same. */
+  readonly itemTopic?: Topic;
   readonly actor: ActorRef;
   /** Throws unless the actor may read the topic. Called once the stream follows the topic. */
   authorize(): Promise<void>;
@@ -60,7 +63,7 @@ export async function openEphemeralStream<Item>(
   }
   // Follows the topic before it authorises: a removal that commits in between is then either found by the check or
   // received as an event.
-  const reader = createReader(request, tail);
+  const reader = createReader(request, tail, deps.tails);
   try {
     const range = await tail.readRange();
     await request.authorize();
@@ -72,7 +75,7 @@ export async function openEphemeralStream<Item>(
   }
 }
 
-function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
+function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail, tails: Tails) {
   const { actor, signal } = request;
   const buffer = createItemBuffer(request);
   /** Head of the log at the check of access. */
@@ -96,17 +99,18 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
     buffer.clear();
     wake();
   };
+  const receive = (ephemeral: Ephemeral): void => {
+    const item = failure === undefined ? request.pick(ephemeral) : undefined;
+    if (item !== undefined && !buffer.add(item, ephemeral)) fail(streamEnded('SLOW'));
+    wake();
+  };
   const follower: Follower = {
     onEvent({ seq, event }) {
       const reason = accessEndReason(actor, event);
       if (reason !== undefined) accessEnds.push({ seq, reason });
       wake();
     },
-    onEphemeral(ephemeral) {
-      const item = failure === undefined ? request.pick(ephemeral) : undefined;
-      if (item !== undefined && !buffer.add(item, ephemeral)) fail(streamEnded('SLOW'));
-      wake();
-    },
+    onEphemeral: receive,
     // A trimmed event may have ended the actor's access.
     onGap() {
       pendingChecks += 1;
@@ -118,11 +122,19 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
         });
     },
   };
+  const { itemTopic } = request;
+  const unfollowItems =
+    itemTopic === undefined
+      ? undefined
+      : tails.onEphemeral(itemTopic, (ephemeral) => {
+          if (!closed) receive(ephemeral);
+        });
   tail.follow(follower);
   const close = (): void => {
     if (closed) return;
     closed = true;
     signal?.removeEventListener('abort', abort);
+    unfollowItems?.();
     tail.unfollow(follower);
     tail.close();
     buffer.clear();

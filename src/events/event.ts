@@ -146,9 +146,9 @@ export type MessageEvent = Extract<DomainEvent, MessageFields>;
 
 /**
  * A bus address and the name of a log: `circle:3`, `conversation:12`, `user:7`, `device:4`; `call:12` for the calls in
- * conversation 12.
+ * conversation 12. `media:12` has no log: it is the address of inspections of files in conversation 12.
  */
-export type Topic = `${'call' | 'circle' | 'conversation' | 'user' | 'device'}:${number}`;
+export type Topic = `${'call' | 'circle' | 'conversation' | 'media' | 'user' | 'device'}:${number}`;
 
 /**
  * An event with `seq`, its position in the topic's log. Positions start at 1, have no gaps, and follow the order of
@@ -173,11 +173,14 @@ export type Ephemeral =
       readonly content: unknown;
       /** Lease of the one legacy connection that receives it; null when the target has none. */
       readonly legacyLease: number | null;
-    };
+    }
+  /** Not sent to the topic of the conversation, as legacy clients and older nodes do not know it. */
+  | { readonly type: 'media-inspected'; readonly topic: Topic; readonly media: Media };
 
 export const circleTopic = (id: CircleId): Topic => `circle:${id}`;
 export const conversationTopic = (id: ConversationId): Topic => `conversation:${id}`;
 export const callTopic = (id: ConversationId): Topic => `call:${id}`;
+export const inspectionTopic = (id: ConversationId): Topic => `media:${id}`;
 export const accountTopic = (actor: ActorRef): Topic => `${actor.kind}:${actor.id}`;
 export const isAccountTopic = (topic: Topic): boolean =>
   topic.startsWith('user:') || topic.startsWith('device:');

@@ -21,6 +21,14 @@ export interface Follower {
   onGap?(): void;
 }
 
+/** Delivers an ephemeral item, after the next comparison with the log if the gate is closed. Returns false if it is dropped. */
+export function deliverEphemeral(gate: DeliveryGate, ephemeral: Ephemeral, deliver: () => void): boolean {
+  const bytes = EPHEMERAL_BYTES + (ephemeral.type === 'signal' ? approximateJsonSize(ephemeral.content) : 0);
+  if (gate.mustHold) return gate.hold(bytes, deliver);
+  deliver();
+  return true;
+}
+
 /** Shared by the sources of a node. */
 export interface SourceDeps {
   readonly eventLog: EventLog;
@@ -186,13 +194,9 @@ export class TailSource {
   }
 
   #receiveEphemeral(ephemeral: Ephemeral): boolean {
-    const deliver = (): void => this.#notify((follower) => follower.onEphemeral?.(ephemeral));
-    const { gate } = this.#deps;
-    const bytes =
-      EPHEMERAL_BYTES + (ephemeral.type === 'signal' ? approximateJsonSize(ephemeral.content) : 0);
-    if (gate.mustHold) return gate.hold(bytes, deliver);
-    deliver();
-    return true;
+    return deliverEphemeral(this.#deps.gate, ephemeral, () =>
+      this.#notify((follower) => follower.onEphemeral?.(ephemeral)),
+    );
   }
 
   #notify(call: (follower: Follower) => void): void {

@@ -5,9 +5,9 @@ import type { Bus } from './bus.ts';
 import type { Epoch } from './cursor.ts';
 import { DeliveryGate } from './delivery-gate.ts';
 import { isAccountTopic } from './event.ts';
-import type { Envelope, Topic } from './event.ts';
+import type { Envelope, Ephemeral, Topic } from './event.ts';
 import { createComparison } from './log-comparison.ts';
-import { TailSource } from './tail-source.ts';
+import { deliverEphemeral, TailSource } from './tail-source.ts';
 import type { Follower } from './tail-source.ts';
 
 /** One reader's handle on the ordered view of a topic, which all readers of this node share. */
@@ -31,6 +31,8 @@ export interface Tail {
 export interface Tails {
   /** Opens the topic's tail, at the log's head or its current position. Undefined for an unknown topic. */
   open(topic: Topic): Promise<Tail | undefined>;
+  /** Calls the listener with the ephemeral items of a topic, which may have no log. Returns a function that ends this. */
+  onEphemeral(topic: Topic, listener: (ephemeral: Ephemeral) => void): () => void;
   /**
    * Finds events whose notices the bus lost, in all that was committed since the last comparison: cheap enough for several
    * times a second. The first one, and one after a restart of the database or a long pause, compares every open topic. Once
@@ -124,6 +126,13 @@ export function createTails(deps: TailDeps): Tails {
       release(entry);
       return undefined;
     },
+    onEphemeral: (topic, listener) =>
+      deps.bus.subscribe(
+        topic,
+        (notice) =>
+          notice.kind === 'ephemeral' &&
+          deliverEphemeral(gate, notice.ephemeral, () => listener(notice.ephemeral)),
+      ),
     async compare({ noticesMayArrive = false } = {}) {
       const before = overdue;
       await gate.compare();

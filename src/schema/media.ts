@@ -5,6 +5,7 @@ import type {
 } from '../domain/direct-uploads.ts';
 import { signMediaUrl } from '../domain/media-downloads.ts';
 import { uploadMedia } from '../domain/media.ts';
+import { openMediaInspections } from '../domain/media-inspections.ts';
 import { requireMessage } from '../domain/messages.ts';
 import { invalidInput } from '../errors.ts';
 import { builder, perActor } from './builder.ts';
@@ -93,6 +94,28 @@ Media.implement({
     }),
   }),
 });
+
+builder.subscriptionField('mediaInspected', (t) =>
+  t.field({
+    type: Media,
+    description:
+      'Files of a conversation whose `width`, `height`, `duration` and `preview` have just been found, or found to be missing. Ephemeral: query them when the stream opens; one that is too slow ends with SLOW. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT.',
+    args: {
+      conversationId: t.arg.id({
+        required: true,
+        description: 'Global id of the conversation. NOT_FOUND unless you take part in it.',
+      }),
+    },
+    subscribe: (_root, args, context) =>
+      openMediaInspections(
+        context.deps,
+        requireSession(context),
+        requireId('Conversation', 'conversationId', args.conversationId),
+        context,
+      ),
+    resolve: (media) => media,
+  }),
+);
 
 const detailsOf = ({ id, uploadedAt }: MediaSource, { loaders }: Context) =>
   uploadedAt === null ? undefined : loaders.mediaDetails(id);

@@ -1,7 +1,9 @@
-import { claimFile, releaseFile, saveDetails } from '../db/media-details.ts';
+import { claimFile, findMediaOfFile, releaseFile, saveDetails } from '../db/media-details.ts';
 import type { ClaimedFile } from '../db/media-details.ts';
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
+import type { Bus } from '../events/bus.ts';
+import { inspectionTopic } from '../events/event.ts';
 import { startTimer } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
 import { inspectFile, MissingParserError } from './inspection/inspector.ts';
@@ -21,6 +23,7 @@ export type InspectionOutcome = InspectionFailure | 'ok' | 'retried';
 export interface MediaInspectionsOptions {
   readonly db: Db;
   readonly mediaStorage: Pick<MediaStorage, 'read'>;
+  readonly bus: Pick<Bus, 'publish'>;
   readonly log: Logger;
   /** Counts the inspections that end. */
   readonly count?: (outcome: InspectionOutcome) => void;
@@ -118,8 +121,11 @@ export class MediaInspections implements AsyncDisposable {
       const { found, failure } = inspection;
       count?.(failure ?? 'ok');
       if (failure !== undefined) log.warn({ media: file.mediaId, failure }, 'inspection of a file failed');
+      // The machine may be busy. The claim expires.
+      if (failure === 'time' && file.attempts < MAX_ATTEMPTS) return;
       const { width = null, height = null, duration = null, preview = null } = found;
       await saveDetails(db, file, { width, height, duration, preview });
+      await this.#publish(file);
     } catch (error) {
       if (error instanceof MissingParserError) this.#turnOff(error);
       // Otherwise the claim expires: the storage is unavailable, and would be for the next file, too.
@@ -127,6 +133,15 @@ export class MediaInspections implements AsyncDisposable {
       count?.('retried');
       throw error;
     }
+  }
+
+  async #publish(file: ClaimedFile): Promise<void> {
+    const { db, bus } = this.#options;
+    const found = await findMediaOfFile(db, file);
+    if (found === undefined) return;
+    const { media, conversationId } = found;
+    const ephemeral = { type: 'media-inspected', topic: inspectionTopic(conversationId), media } as const;
+    bus.publish([{ kind: 'ephemeral', ephemeral }]);
   }
 
   /** Returns undefined without the file. */

@@ -628,6 +628,13 @@ const subscriptions: readonly Row[] = [
     ({ conversation }, _self, attempt) =>
       `mutation { setTyping(conversationId: "${conversation}", isTyping: ${attempt % 2 === 0}) }`,
   ),
+  subscription(
+    'mediaInspected',
+    ({ conversation }) => `mediaInspected(conversationId: "${conversation}") { filename }`,
+    { yes: PARTICIPANTS },
+    'NOT_FOUND',
+    ({ ownMedia }) => `mutation ($file: Upload!) { uploadMedia(mediaId: "${ownMedia}", file: $file) { id } }`,
+  ),
 ];
 
 const NOT_IN_CONVERSATION = 'Vous ne faite pas partie de cette conversation';

@@ -1,4 +1,5 @@
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import { PNG } from '../harness/media.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlError } from '../../src/testing/index.ts';
@@ -98,7 +99,7 @@ async function sendUpload(url: string, token: string | undefined, query: string)
   const body = new FormData();
   body.set('operations', JSON.stringify({ query, variables: { file: null } }));
   body.set('map', JSON.stringify({ 0: ['variables.file'] }));
-  body.set('0', new Blob(['content']), 'new.txt');
+  body.set('0', new Blob([PNG]), 'new.png');
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
     headers: { ...headersOf(token), 'apollo-require-preflight': 'true' },
@@ -119,7 +120,10 @@ async function createTrigger(
   if (trigger === undefined) return undefined;
   const client = createGraphqlClient(url, token);
   const { data } = await client.send<{ me: { id: string } }>('{ me { ... on Node { id } } }');
-  return (attempt) => client.send(trigger(ids, data?.me.id ?? 'User:1', attempt));
+  return (attempt) => {
+    const mutation = trigger(ids, data?.me.id ?? 'User:1', attempt);
+    return mutation.includes('$file') ? sendUpload(url, token, mutation) : client.send(mutation);
+  };
 }
 
 /** Resolves with the result. Calls the trigger again and again until then, as the subscription may not be open yet. */

@@ -31,7 +31,7 @@ async function waitForDetails(
   id: string,
   expected: Partial<Details>,
 ): Promise<void> {
-  await expect.poll(() => readDetails(account, id)).toMatchObject(expected);
+  await expect.poll(() => readDetails(account, id), { timeout: 50_000 }).toMatchObject(expected);
 }
 
 const createPhoto = () =>
@@ -89,6 +89,28 @@ test('a file that its sender uploads to the bucket is inspected', async () => {
   expect(await readDetails(bob, id)).toEqual(NONE);
   await ann.graphql.run('mutation ($ticket: String!) { finishUpload(ticket: $ticket) { id } }', startUpload);
   await waitForDetails(bob, id, { width: 300, height: 200 });
+});
+
+test('subscribers receive the files of their conversation whose inspection ends, until they are removed', async () => {
+  await using app = await startTestApp();
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  await using inspected = bob.graphql.subscribe<Details & { readonly id: string }>(
+    'subscription ($id: ID!) { mediaInspected(conversationId: $id) { id width preview } }',
+    { id: conversation.id },
+  );
+  // Opened later, on the same connection.
+  await using _events = await bob.subscribeToConversation(conversation.id);
+  const { mediaId } = await sendFile(app, ann, conversation, createPng(40, 30));
+  expect(await inspected.next(undefined, 50_000)).toEqual({
+    id: mediaId,
+    width: 40,
+    preview: expect.stringContaining('data:image/webp') as string,
+  });
+  await ann.graphql.run(
+    'mutation ($id: ID!, $email: String!) { kickFromConversation(conversationId: $id, email: $email) { id } }',
+    { id: conversation.id, email: bob.login },
+  );
+  expect(await inspected.waitForEnd()).toMatchObject([{ extensions: { reason: 'KICKED' } }]);
 });
 
 test('files that were not inspected are inspected by the next server that does', async () => {

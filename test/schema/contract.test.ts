@@ -93,6 +93,7 @@ test('the subscription fields are unchanged', () => {
       'inboxEvents(after: Cursor): InboxEvent!',
       'callEvents(conversationId: ID!, after: Cursor, participantId: ID): CallEvent!',
       'typing(conversationId: ID!): Typing!',
+      'mediaInspected(conversationId: ID!): Media!',
       'signals: Signal!',
       'presence(circleId: ID!): Presence!',
     ].sort(),

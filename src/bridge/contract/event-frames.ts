@@ -96,5 +96,7 @@ export function framesOfEphemeral(ephemeral: Ephemeral, forward: ForwardChannels
       const payload = encodeForwarded(ephemeral.sender, ephemeral.content);
       return forward.map((channel) => createFrame(channel, payload));
     }
+    case 'media-inspected':
+      return [];
   }
 }

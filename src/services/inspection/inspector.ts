@@ -52,7 +52,7 @@ export class MissingParserError extends Error {
   override readonly name = 'MissingParserError';
 }
 
-/** What the process is doing, to tell its failures from those of the server. */
+/** State of the process, which distinguishes its failures from those of the server. */
 interface Progress {
   /** Whether it has asked for bytes of the file. */
   hasRead: boolean;

@@ -8,7 +8,8 @@ import { MAX_MESSAGE_LENGTH } from './inspect.ts';
 import type { Inspect } from './inspect.ts';
 
 const MEMORY_CHECK_MS = 20;
-const LOWEST_PRIORITY = 19;
+/** Low, not lowest: on a busy machine that would not end in time. */
+const LOW_PRIORITY = 10;
 /** In case the server was killed, which ends this process otherwise. */
 const MAX_LIFE_MS = 60_000;
 const STDOUT = 1;
@@ -49,7 +50,7 @@ function limitResources(memoryBytes: number): void {
 /** Leaves the processor to other processes. Should the system run out of memory, it ends this one before the server. */
 function yieldToOthers(): void {
   try {
-    setPriority(LOWEST_PRIORITY);
+    setPriority(LOW_PRIORITY);
     writeFileSync('/proc/self/oom_score_adj', '1000');
   } catch {
     // Only Linux has the file, and a sandbox may forbid both.
