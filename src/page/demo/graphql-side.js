@@ -1,3 +1,5 @@
+import { createCallView } from './call-view.js';
+import { createGraphqlCall } from './graphql-call.js';
 import { createGraphqlClient } from './graphql-client.js';
 import { execute, oneLine } from './graphql.js';
 import { toPanelFile } from './files.js';
@@ -46,7 +48,10 @@ export function createGraphqlSide({ account, other, target, cursors, panel, onFr
   const { token } = account;
   const id = target.conversation.id;
   const run = (document, variables) => execute(document, variables, { token, onFrame });
-  const side = { account, other, target, panel, onFrame, stopwatch, onEvent, cursors };
+  const onError = (error) => panel.addNote(`Failed: ${error.message ?? JSON.stringify(error)}`);
+  const view = createCallView(panel.root, { onCall: () => call.call(), onHangUp: () => call.hangUp() });
+  const call = createGraphqlCall({ conversationId: id, otherId: other.id, run, view, onEvent, onError });
+  const side = { account, other, target, panel, onFrame, stopwatch, onEvent, cursors, call };
   const connection = manageConnection(side);
 
   panel.connect({
@@ -63,7 +68,10 @@ export function createGraphqlSide({ account, other, target, cursors, panel, onFr
     // Typing is ephemeral: a failure is not worth a note.
     type: (isTyping) => run(SET_TYPING, { id, is: isTyping }).catch(() => {}),
     rename: (name) => run(RENAME, { id, name }),
-    goOffline: () => connection.close(),
+    goOffline() {
+      call.close();
+      connection.close();
+    },
     goOnline: () => connection.open(),
   });
   connection.open();
@@ -84,7 +92,8 @@ function manageConnection(side) {
       view.showLive();
       void showPresence(side);
     };
-    const onExpired = ({ payload: { variables } }) => reload(side, variables.id);
+    const onExpired = ({ payload: { variables } }) =>
+      variables.id === undefined ? undefined : reload(side, variables.id);
     client = createGraphqlClient({ url, token: account.token, onFrame, onState, onExpired });
     subscribeAll(side, client, view);
   };
@@ -97,7 +106,7 @@ function manageConnection(side) {
 }
 
 function subscribeAll(side, client, view) {
-  const { account, other, target, panel, cursors } = side;
+  const { account, other, target, panel, cursors, call } = side;
   const subscribe = (document, variables, next) =>
     client.subscribe(
       { query: oneLine(document), variables },
@@ -116,6 +125,7 @@ function subscribeAll(side, client, view) {
     side.onEvent(event.__typename);
     panel.addNote(`Circle: ${event.__typename}.`);
   });
+  call.listen(client, subscribe);
   subscribe(TYPING, { id: target.conversation.id }, ({ typing }) => {
     if (typing.actor.id !== account.id) panel.setTyping(typing.isTyping ? typing.actor.firstName : null);
   });

@@ -1,3 +1,5 @@
+import { createCallView } from './call-view.js';
+import { createLegacyCall } from './legacy-call.js';
 import { uploadFile } from './upload.js';
 import {
   readConversation,
@@ -17,6 +19,7 @@ const RECEIVED_CHANNELS = [
   'circle',
   'circle_invite',
   'conversation',
+  'webrtc_forward',
 ];
 
 /**
@@ -70,11 +73,19 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
     panel.addMessage(line);
   };
 
+  const view = createCallView(panel.root, { onCall: () => call.call(), onHangUp: () => call.hangUp() });
+  const call = createLegacyCall({
+    otherId: Number(other.id.replace('User:', '')),
+    forward: (payload) => panel.attempt(request('webrtc_forward', payload)),
+    view,
+    onError: ({ message }) => panel.addNote(`Failed: ${message}`),
+  });
   const handlers = createHandlers({ account, other, target, panel, show, stopwatch, settle, showPresence });
   for (const channel of RECEIVED_CHANNELS) {
     socket.on(channel, (payload) => {
       onFrame('received', channel, payload);
-      handlers[channel]?.(payload);
+      if (channel === 'webrtc_forward') call.receive(payload);
+      else handlers[channel]?.(payload);
     });
   }
   const joined = watchConnection({ socket, state, panel, onFrame, join, settle });
@@ -101,6 +112,7 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
     // Typing is ephemeral: a failure is not worth a note.
     type: (isTyping) => request('writing', { ...conversation, is_writing: isTyping }).catch(() => {}),
     goOffline() {
+      call.close();
       socket.disconnect();
       panel.setState('offline', 'Offline');
     },

@@ -37,8 +37,10 @@ async function start() {
   fillPanel(legacy, 'Socket.IO', await readConversation(target, legacy.account));
   fillPanel(graphql, 'GraphQL', history);
   const events = createEventList(byId('events'));
-  for (const { author, text } of history.messages)
-    events.addEvent('MessageSent', author?.id === graphql.account.id ? 'graphql' : 'legacy', text);
+  for (const { author, text, media } of history.messages) {
+    const sender = author?.id === graphql.account.id ? 'graphql' : 'legacy';
+    events.addEvent('MessageSent', sender, text || media[0]?.identifier);
+  }
 
   const shared = { target, stopwatch: createStopwatch() };
   const newest = history.messages.at(-1)?.legacyId ?? 0;
@@ -52,6 +54,7 @@ async function start() {
     onEvent: events.addEvent,
   });
   byId('send-picture').addEventListener('click', () => void createPicture().then(legacy.panel.sendFile));
+  byId('start-call').addEventListener('click', () => byId('legacy').querySelector('.call-button').click());
   watchAvailability([byId('legacy'), byId('graphql')]);
 }
 

@@ -27,6 +27,7 @@ export function createPanel(root, { client, mayRename }) {
   const findFile = (id) => lines.querySelector(`[data-file="${Number(id)}"]`);
 
   const panel = {
+    root,
     /** Connects the controls to actions: `send(text)`, `sendFile(file)`, `type(isTyping)`, `rename(name)`, `goOffline()`, `goOnline()`. */
     connect(actions) {
       connectControls({ root, composer, input, toggle, rename, actions, panel });
