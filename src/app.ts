@@ -46,6 +46,8 @@ export interface AppOptions {
   readonly legacyLimits?: Partial<ConnectionLimits> | undefined;
   /** Memory of Argon2id for new password hashes, in KiB; tests lower it. */
   readonly passwordMemoryKib?: number | undefined;
+  /** Restarts the gateway, for the demo on the page, where its accounts may log in. */
+  readonly restart?: (() => void) | undefined;
   /** Overrides the budgets of operations. */
   readonly operationBudgets?: OperationBudgets | undefined;
 }
@@ -102,11 +104,17 @@ async function openApp<Server extends { readonly http: HttpDrain; readonly url?:
   const services = await openServices({ ...options, log, nodeId, metrics, stack });
   const { deps } = services;
   const demoEmails = (await seedDemo(deps)) ?? services.demoEmails;
+  const demo = {
+    accounts: demoEmails,
+    password: DEMO_PASSWORD,
+    isLoginAllowed: isDemoAllowed(config),
+  };
   const transports = createTransports(
     await createPorts(deps, nodeId, metrics, options.schema),
     { ...services, demoEmails },
     legacyLimits,
     metrics,
+    canRestart(demo, config) ? options.restart : undefined,
   );
   const served = await serve(transports.serverOptions(routes));
   services.ownNode.url = served.url;
@@ -118,14 +126,16 @@ async function openApp<Server extends { readonly http: HttpDrain; readonly url?:
     nodeId,
     database: describeDatabase(config),
     deps,
-    demo: {
-      accounts: demoEmails,
-      password: DEMO_PASSWORD,
-      isLoginAllowed: isDemoAllowed(config),
-    },
+    demo,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
+
+/** Whether the demo may restart the gateway: it runs here, and no data is lost. */
+const canRestart = ({ accounts, isLoginAllowed }: EmbeddedApp['demo'], config: Config): boolean =>
+  isLoginAllowed &&
+  accounts.length > 0 &&
+  (config.DATABASE_URL !== undefined || config.DATA_DIR !== 'memory');
 
 /** Connections that the system accepts while the event loop is busy: many clients come from a node that stops. */
 const LISTEN_BACKLOG = 4_096;

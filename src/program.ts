@@ -75,7 +75,9 @@ async function serve(config: Config, nodeId: string, output: Output): Promise<vo
       output.log.warn({ name }, 'secret with a comma is not a list: each part of a list needs 16 characters');
   }
   // Imported late: --help and configuration errors must not wait for it.
-  const starting = import('./app.ts').then(({ startApp }) => startApp({ config, nodeId, log: output.log }));
+  const starting = import('./restartable-app.ts').then(({ startRestartableApp }) =>
+    startRestartableApp({ config, nodeId, log: output.log }),
+  );
   const drainMs = config.DRAIN_DELAY_MS + config.DRAIN_SPREAD_MS;
   const stopping = stopOnSignal(starting, drainMs + STOP_TIMEOUT_MS, output);
   const app = await starting;

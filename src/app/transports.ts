@@ -3,6 +3,7 @@ import { createBridge } from '../bridge/server.ts';
 import type { Bridge } from '../bridge/server.ts';
 import { isGraphiqlOn } from '../config.ts';
 import { isDemoAllowed } from '../domain/demo-policy.ts';
+import { demoRestartRoute } from '../gateway/http/demo-restart.ts';
 import { graphiqlRoute } from '../gateway/http/graphiql-files.ts';
 import { createGraphqlHttp } from '../gateway/http/graphql.ts';
 import type { GraphqlHttp } from '../gateway/http/graphql.ts';
@@ -41,6 +42,7 @@ export function createTransports(
   { nodeId, ownNode, channelUsage, healthChecks, demoEmails }: Services,
   legacyLimits: Partial<ConnectionLimits>,
   metrics: Metrics,
+  restartDemo?: () => void,
 ): Transports {
   const { config, log, securityLog } = ports.deps;
   const policy = createHttpPolicy(config, (request) =>
@@ -93,7 +95,7 @@ export function createTransports(
         isForOperators: true,
       },
     ],
-    pages: pageRoutes(),
+    pages: [...pageRoutes(), demoRestartRoute(restartDemo, policy)],
   };
   return {
     graphqlHttp,

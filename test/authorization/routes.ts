@@ -39,6 +39,7 @@ export const ROUTES: readonly RouteRow[] = [
   forEveryone('/asyncapi.yaml'),
   forEveryone('/page/style.css'),
   forEveryone('/graphiql/main.js'),
+  forEveryone('/demo/restart'),
   forEveryone('/healthz'),
   forEveryone('/readyz'),
   forOperators('/metrics'),

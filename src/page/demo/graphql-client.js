@@ -24,5 +24,5 @@ export function createGraphqlClient({ url, token, onFrame, ...options }) {
       closed: ({ code, reason }) => onFrame('received', 'close', { code, reason }),
     },
   });
-  return resumable(client, options);
+  return resumable(client, { retryDelay: () => 250 + Math.random() * 500, ...options });
 }

@@ -1,4 +1,5 @@
 import { createCallView } from './call-view.js';
+import { createKey, createOutbox } from './outbox.js';
 import { createGraphqlCall } from './graphql-call.js';
 import { createGraphqlClient } from './graphql-client.js';
 import { execute, oneLine } from './graphql.js';
@@ -40,9 +41,6 @@ const RENAME = `
     updateConversation(conversationId: $id, name: $name) { name }
   }`;
 
-/** `crypto.randomUUID` exists on secure origins only. */
-const createKey = () => crypto.getRandomValues(new Uint32Array(4)).join('-');
-
 /** Runs the side of a new app: subscriptions over one WebSocket, queries and mutations over HTTP. */
 export function createGraphqlSide({ account, other, target, cursors, panel, onFrame, stopwatch, onEvent }) {
   const { token } = account;
@@ -51,13 +49,18 @@ export function createGraphqlSide({ account, other, target, cursors, panel, onFr
   const onError = (error) => panel.addNote(`Failed: ${error.message ?? JSON.stringify(error)}`);
   const view = createCallView(panel.root, { onCall: () => call.call(), onHangUp: () => call.hangUp() });
   const call = createGraphqlCall({ conversationId: id, otherId: other.id, run, view, onEvent, onError });
-  const side = { account, other, target, panel, onFrame, stopwatch, onEvent, cursors, call };
+  const outbox = createOutbox({
+    send: ({ text, key }) => run(SEND, { id, text, key }),
+    onChange: panel.showWaiting,
+    onRefused: onError,
+  });
+  const side = { account, other, target, panel, onFrame, stopwatch, onEvent, cursors, call, outbox };
   const connection = manageConnection(side);
 
   panel.connect({
-    async send(text) {
+    write(text) {
       stopwatch.start(text);
-      await run(SEND, { id, text, key: createKey() });
+      outbox.add(text, panel.isOnline);
     },
     async sendFile(file) {
       const { sendMessage } = await run(SEND_FILE, { id, name: file.name, key: createKey() });
@@ -90,6 +93,7 @@ function manageConnection(side) {
       if (variables.id !== side.target.conversation.id) return;
       if (status === 'behind') return view.showReconnecting();
       view.showLive();
+      side.outbox.flush();
       void showPresence(side);
     };
     const onExpired = ({ payload: { variables } }) =>
@@ -207,6 +211,7 @@ function showEvent({ panel, account, stopwatch }, event, isMissed) {
   switch (event.__typename) {
     case 'MessageSent': {
       const line = toPanelMessage(event.message, account);
+      panel.onText(line.text);
       const after = line.isOwn || isMissed ? undefined : stopwatch.stop(line.text);
       if (!line.isOwn) panel.setTyping(null);
       return panel.addMessage({ ...line, after, isMissed });

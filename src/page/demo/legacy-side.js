@@ -1,4 +1,5 @@
 import { createCallView } from './call-view.js';
+import { createOutbox } from './outbox.js';
 import { createLegacyCall } from './legacy-call.js';
 import { uploadFile } from './upload.js';
 import {
@@ -30,7 +31,7 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
   const conversation = { conversation_id: target.conversation.legacyId };
   // `buffered` holds messages that arrive while the history is read; null otherwise.
   const state = { newest, hasJoined: false, buffered: null, transports: [] };
-  const socket = io.connect(location.origin);
+  const socket = io.connect(location.origin, { reconnectionDelay: 250, reconnectionDelayMax: 1_000 });
   const showPresence = (isOnline) => {
     panel.setPresence(`${other.firstName} is ${isOnline ? 'online' : 'offline'}`, isOnline);
   };
@@ -53,6 +54,7 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
     for (const line of lines) if (line.id > state.newest) show(line);
     panel.setName(name);
     panel.setState('online', describe(state));
+    outbox.flush();
     showPresence(await readPresence(target, account, other));
     state.hasJoined = true;
   };
@@ -80,6 +82,13 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
     view,
     onError: ({ message }) => panel.addNote(`Failed: ${message}`),
   });
+  const outbox = createOutbox({
+    // Apps of 2015 have no `client_message_id`: theirs are sent once.
+    send: ({ text, key }) =>
+      request('message', { ...conversation, text_message: text, client_message_id: key }),
+    onChange: panel.showWaiting,
+    onRefused: ({ message }) => panel.addNote(`Failed: ${message}`),
+  });
   const handlers = createHandlers({ account, other, target, panel, show, stopwatch, settle, showPresence });
   for (const channel of RECEIVED_CHANNELS) {
     socket.on(channel, (payload) => {
@@ -91,9 +100,9 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
   const joined = watchConnection({ socket, state, panel, onFrame, join, settle });
 
   panel.connect({
-    async send(text) {
+    write(text) {
       stopwatch.start(text);
-      await request('message', { ...conversation, text_message: text });
+      outbox.add(text, panel.isOnline);
     },
     async sendFile(file) {
       const { message_id, media_list } = await request('message', { ...conversation, files: [file.name] });
@@ -164,6 +173,7 @@ function createHandlers({ account, other, target, panel, show, stopwatch, settle
       if (event === 'update') return panel.editMessage(message_id, await readText(message_id, account));
       if (sender === undefined) return;
       const isOwn = sender.email === account.email;
+      if (media === undefined) panel.onText(message.content);
       const files = media === undefined ? [] : [await readFile(media.id, account)];
       if (panel.hasMessage(message.id)) return files.forEach((file) => panel.showFile(message.id, file));
       const after = isOwn ? undefined : stopwatch.stop(message.content);
@@ -212,7 +222,8 @@ function watchConnection({ socket, state, panel, onFrame, join, settle }) {
   });
   socket.on('disconnect', (reason) => {
     onFrame('received', 'disconnect', { reason });
-    while (settle('reject', new Error('the connection was lost'))) continue;
+    const lost = Object.assign(new Error('the connection was lost'), { isRetryable: true });
+    while (settle('reject', lost)) continue;
     const isWanted = reason === 'io client disconnect' || reason === 'io server disconnect';
     if (!isWanted) panel.setState('reconnecting', 'Connection lost, reconnecting…');
   });

@@ -5,6 +5,7 @@ import { createFrames } from './frames.js';
 import { createGraphqlSide } from './graphql-side.js';
 import { createLegacySide } from './legacy-side.js';
 import { createPicture } from './sample-picture.js';
+import { connectRestart } from './restart.js';
 import { logInBoth } from './logins.js';
 import { createPanel } from './panel.js';
 import { createStopwatch } from './stopwatch.js';
@@ -55,6 +56,7 @@ async function start() {
   });
   byId('send-picture').addEventListener('click', () => void createPicture().then(legacy.panel.sendFile));
   byId('start-call').addEventListener('click', () => byId('legacy').querySelector('.call-button').click());
+  await connectRestart({ item: byId('restart'), legacy, graphql });
   watchAvailability([byId('legacy'), byId('graphql')]);
 }
 

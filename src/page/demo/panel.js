@@ -10,7 +10,7 @@ export function createPanel(root, { client, mayRename }) {
   root.append(document.getElementById('side-template').content.cloneNode(true));
   const find = (selector) => root.querySelector(selector);
   const log = find('.log');
-  const lines = log.firstElementChild;
+  const [lines, drafts] = log.children;
   const [composer, toggle, rename] = [find('.composer'), find('.toggle'), find('.rename')];
   const input = composer.querySelector('label input');
   find('.who').textContent = root.ariaLabel;
@@ -28,12 +28,23 @@ export function createPanel(root, { client, mayRename }) {
 
   const panel = {
     root,
-    /** Connects the controls to actions: `send(text)`, `sendFile(file)`, `type(isTyping)`, `rename(name)`, `goOffline()`, `goOnline()`. */
+    /** Connects the controls to actions: `write(text)`, `sendFile(file)`, `type(isTyping)`, `rename(name)`, `goOffline()`, `goOnline()`. */
     connect(actions) {
       connectControls({ root, composer, input, toggle, rename, actions, panel });
+      panel.write = actions.write;
       panel.sendFile = (file) => panel.attempt(actions.sendFile(file));
       acceptFiles(root, panel.sendFile);
     },
+    get isOnline() {
+      return root.dataset.state === 'online';
+    },
+    /** Shows the messages that wait to be sent. */
+    showWaiting(texts) {
+      drafts.replaceChildren(...texts.map((text) => element('li', '', text)));
+      follow();
+    },
+    /** Called with the text of each message as it is received. */
+    onText() {},
     /** Shows the failure of an action. */
     attempt: (action) => action.catch((error) => panel.addNote(`Failed: ${error.message}`)),
     /** Sets the connection state: connecting, online, offline, reconnecting or ended. */
@@ -41,7 +52,11 @@ export function createPanel(root, { client, mayRename }) {
       root.dataset.state = state;
       find('.state').textContent = text;
       const isOnline = state === 'online';
-      for (const control of root.querySelectorAll('form :is(input, button)')) control.disabled = !isOnline;
+      // What is written offline waits in the outbox.
+      const isWritable = state !== 'connecting' && state !== 'ended';
+      for (const control of composer.querySelectorAll(':is(label input, [type=submit])'))
+        control.disabled = !isWritable;
+      composer.querySelector('.attach button').disabled = !isOnline;
       rename.hidden = !(mayRename && isOnline);
       toggle.disabled = state === 'ended';
       toggle.textContent = state === 'offline' ? 'Go online' : 'Go offline';
@@ -94,16 +109,12 @@ export function createPanel(root, { client, mayRename }) {
 }
 
 function connectControls({ root, composer, input, toggle, rename, actions, panel }) {
-  const typing = watchTyping(input, (isTyping) => panel.attempt(actions.type(isTyping)));
+  const typing = watchTyping(input, (isTyping) => panel.isOnline && actions.type(isTyping));
   composer.addEventListener('submit', (event) => {
     event.preventDefault();
     const text = input.value;
     input.value = '';
-    actions.send(text).catch((error) => {
-      panel.addNote(`Possibly not sent: ${error.message}`);
-      // Keeps what the user has typed since.
-      if (input.value === '') input.value = text;
-    });
+    actions.write(text);
     typing.stop();
   });
   toggle.addEventListener('click', () => {

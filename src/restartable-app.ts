@@ -1,0 +1,30 @@
+import type { App, AppOptions } from './app.ts';
+import { startApp } from './app.ts';
+
+/**
+ * Starts the gateway so that the demo on its page can restart it: in this process it drains, closes everything, and starts
+ * again on the same port. A restart that fails ends the process, as a start that fails does.
+ */
+export async function startRestartableApp(options: Omit<AppOptions, 'restart'>): Promise<App> {
+  let isStopping = false;
+  let restarting: Promise<void> | undefined;
+  const restart = (): void => {
+    restarting ??= replaceApp().finally(() => (restarting = undefined));
+  };
+  const replaceApp = async (): Promise<void> => {
+    const stoppedAt = performance.now();
+    await app[Symbol.asyncDispose]();
+    if (isStopping) return;
+    app = await startApp({ ...options, config: { ...options.config, PORT: app.port }, restart });
+    options.log.info({ ms: Math.round(performance.now() - stoppedAt) }, 'restarted by the demo');
+  };
+  let app = await startApp({ ...options, restart });
+  return {
+    ...app,
+    async [Symbol.asyncDispose]() {
+      isStopping = true;
+      await restarting;
+      await app[Symbol.asyncDispose]();
+    },
+  };
+}
