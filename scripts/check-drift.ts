@@ -20,6 +20,7 @@ const generators: Readonly<Record<string, string>> = {
   'print-socket-io-types.ts': 'client/socket.io.d.ts',
   'print-possible-types.ts': 'examples/possible-types.json',
   'print-examples.ts': 'docs/clients.md',
+  'print-page-examples.ts': 'src/page/demo/examples.json',
   'print-scaling.ts': 'docs/scaling.md',
 };
 const typedOperations = 'src/bridge/contract/operations.generated.ts';

@@ -78,6 +78,7 @@ export function createGraphqlSide({ account, other, target, cursors, panel, onFr
     goOnline: () => connection.open(),
   });
   connection.open();
+  return { getClient: connection.getClient };
 }
 
 /** Opens and closes the client. After a reopen the subscriptions resume after their last cursors. */
@@ -106,7 +107,7 @@ function manageConnection(side) {
     panel.setState('offline', 'Offline');
     void client.dispose();
   };
-  return { open, close };
+  return { open, close, getClient: () => client };
 }
 
 function subscribeAll(side, client, view) {

@@ -19,6 +19,7 @@ const RECEIVED_CHANNELS = [
   'writing',
   'circle',
   'circle_invite',
+  'device created',
   'conversation',
   'webrtc_forward',
 ];
@@ -89,7 +90,9 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
     onChange: panel.showWaiting,
     onRefused: ({ message }) => panel.addNote(`Failed: ${message}`),
   });
-  const handlers = createHandlers({ account, other, target, panel, show, stopwatch, settle, showPresence });
+  const joinInvited = (id) => request('join_conversation', { conversation_id: id });
+  const shared = { account, other, target, panel, show, stopwatch, settle, showPresence, joinInvited };
+  const handlers = createHandlers(shared);
   for (const channel of RECEIVED_CHANNELS) {
     socket.on(channel, (payload) => {
       onFrame('received', channel, payload);
@@ -154,7 +157,17 @@ function createRequests(emit) {
 }
 
 /** Creates the handler of each received channel. */
-function createHandlers({ account, other, target, panel, show, stopwatch, settle, showPresence }) {
+function createHandlers({
+  account,
+  other,
+  target,
+  panel,
+  show,
+  stopwatch,
+  settle,
+  showPresence,
+  joinInvited,
+}) {
   let mediaReply;
   const nameOf = (email) => (email === other.email ? other.firstName : email);
   return {
@@ -192,8 +205,10 @@ function createHandlers({ account, other, target, panel, show, stopwatch, settle
     writing({ device, user, is_writing }) {
       if (user !== account.email) panel.setTyping(is_writing ? (device ? 'The device' : nameOf(user)) : null);
     },
-    async conversation({ event, user }) {
-      if (event !== 'update')
+    'device created': () => panel.addNote('Circle: a device was added.'),
+    async conversation({ event, user, conversation_id }) {
+      if (event === 'invite') await joinInvited(conversation_id);
+      if (event !== 'update' || conversation_id !== target.conversation.legacyId)
         return panel.addNote(`Conversation: ${[event, user].filter(Boolean).join(', ')}.`);
       const name = await readName(target, account);
       panel.setName(name);

@@ -1,9 +1,12 @@
 import { findSharedConversation, readConversation, toPanelMessage } from './conversation-picker.js';
 import { watchAvailability } from './availability.js';
+import { connectCode } from './code.js';
+import { connectDevice } from './device.js';
 import { createEventList } from './event-list.js';
 import { createFrames } from './frames.js';
 import { createGraphqlSide } from './graphql-side.js';
 import { createLegacySide } from './legacy-side.js';
+import { connectSideRoom } from './side-room.js';
 import { createPicture } from './sample-picture.js';
 import { connectRestart } from './restart.js';
 import { logInBoth } from './logins.js';
@@ -27,6 +30,7 @@ function fillPanel({ panel, account }, protocol, { name, messages }) {
 
 async function start() {
   connectViews(byId('demo'));
+  connectCode(byId('code'));
   const legacy = createSide('legacy', { client: 'socket.io-client 1.3.6', mayRename: false });
   const graphql = createSide('graphql', { client: 'graphql-ws and parley/client', mayRename: true });
   [legacy.account, graphql.account] = await logInBoth(graphql.onFrame);
@@ -39,7 +43,7 @@ async function start() {
   fillPanel(graphql, 'GraphQL', history);
   const events = createEventList(byId('events'));
   for (const { author, text, media } of history.messages) {
-    const sender = author?.id === graphql.account.id ? 'graphql' : 'legacy';
+    const sender = { [graphql.account.id]: 'graphql', [legacy.account.id]: 'legacy' }[author?.id];
     events.addEvent('MessageSent', sender, text || media[0]?.identifier);
   }
 
@@ -47,7 +51,7 @@ async function start() {
   const newest = history.messages.at(-1)?.legacyId ?? 0;
   // The legacy side joins first, so that it receives the presence of the other.
   await createLegacySide({ ...shared, ...legacy, other: graphql.account, io: globalThis.io, newest }).joined;
-  createGraphqlSide({
+  const { getClient } = createGraphqlSide({
     ...shared,
     ...graphql,
     other: legacy.account,
@@ -56,6 +60,9 @@ async function start() {
   });
   byId('send-picture').addEventListener('click', () => void createPicture().then(legacy.panel.sendFile));
   byId('start-call').addEventListener('click', () => byId('legacy').querySelector('.call-button').click());
+  const actions = { ...graphql, other: legacy.account, target, getClient, onEvent: events.addEvent };
+  connectSideRoom({ item: byId('side-room'), ...actions });
+  await connectDevice({ item: byId('device'), ...actions });
   await connectRestart({ item: byId('restart'), legacy, graphql });
   watchAvailability([byId('legacy'), byId('graphql')]);
 }

@@ -18,6 +18,8 @@ export function createPanel(root, { client, mayRename }) {
   log.ariaLabel = `Messages, ${root.ariaLabel}`;
 
   const follow = followEnd(log);
+  // Pictures get their height as they load; the event does not bubble.
+  log.addEventListener('load', follow, true);
   const add = (line) => {
     lines.append(line);
     while (lines.children.length > MAX_LINES) lines.firstElementChild.remove();
@@ -93,7 +95,6 @@ export function createPanel(root, { client, mayRename }) {
     /** Shows an uploaded file in its message. */
     showFile(messageId, file) {
       const item = createFileItem(file);
-      item.querySelector('img')?.addEventListener('load', follow);
       findFile(file.id)?.remove();
       findMessage(messageId)?.append(item);
       follow();

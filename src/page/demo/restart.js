@@ -26,7 +26,7 @@ async function restart({ tally, legacy, graphql }) {
   tally.reset();
   const startedAt = performance.now();
   const timer = setInterval(() => {
-    for (const panel of sides) panel.write(tally.nextText(panel.root.ariaLabel));
+    for (const panel of sides) panel.write(tally.nextText());
   }, WRITE_MS);
   try {
     const response = await fetch(ADDRESS, { method: 'POST', headers: { 'x-parley-preflight': '1' } });

@@ -13,6 +13,7 @@ export function createTally(output) {
     if (backAfterMs === undefined)
       return show(`Stopped. ${written} written meanwhile, ${missing} to arrive…`);
     const state = missing === 0 ? 'lost 0' : `${missing} to arrive`;
+    if (missing === 0 && repeated === 0) output.dataset.done = 'true';
     show(`${written} written: ${state}, repeated ${repeated}, back after ${backAfterMs} ms`);
   };
   return {
@@ -21,12 +22,13 @@ export function createTally(output) {
       written = 0;
       received = { legacy: [], graphql: [] };
       backAfterMs = undefined;
+      delete output.dataset.done;
       count();
     },
-    nextText(writer) {
+    nextText() {
       written += 1;
       count();
-      return `${prefix}, message ${written} (${writer})`;
+      return `${prefix}, message ${written}`;
     },
     receive(side, text) {
       if (prefix === '' || !text.startsWith(prefix)) return;

@@ -1,0 +1,75 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { TestGateway } from '../../src/testing/index.ts';
+import { startTestApp } from '../harness/app.ts';
+import { isMissing } from '../harness/installed-programs.ts';
+import { BROWSER_TIMEOUT, DESKTOP, PHONE, openBrowser } from './browser.ts';
+import { openDemo } from './demo-page.ts';
+
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+
+/** Returns the rules of axe that the page violates, with the elements. */
+async function findViolations(page: Page): Promise<readonly string[]> {
+  await page.evaluate(await readFile(AXE, 'utf8'));
+  return page.evaluate(
+    'axe.run().then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target}`)))',
+  );
+}
+
+describe.skipIf(isMissing('chromium'))('the accessibility of the page', BROWSER_TIMEOUT, () => {
+  let browser: Browser;
+  let gateway: TestGateway;
+
+  beforeAll(async () => {
+    [browser, gateway] = await Promise.all([openBrowser(), startTestApp({ demo: true })]);
+  });
+  afterAll(async () => {
+    await browser.close();
+    await gateway[Symbol.asyncDispose]();
+  });
+
+  test.for(['light', 'dark'] as const)('axe finds no violation in %s colours', async (colorScheme) => {
+    await using tab = await openDemo(browser, gateway.url, {
+      ...DESKTOP,
+      colorScheme,
+      prepare: (page) => page.emulateMedia({ reducedMotion: 'reduce' }),
+    });
+    const { page } = tab;
+    await page.locator('#start-call').click();
+    await page.locator('#send-picture').click();
+    await page.locator('#graphql .message img').last().waitFor();
+    await page.locator('#graphql .rename summary').click();
+    expect(await findViolations(page)).toEqual([]);
+    await page.locator('[data-code=file]').click();
+    await page.locator('#code pre', { hasText: 'uploadMedia' }).waitFor();
+    expect(await findViolations(page)).toEqual([]);
+  });
+
+  test('axe finds no violation in each view of a phone', async () => {
+    await using tab = await openDemo(browser, gateway.url, {
+      ...PHONE,
+      prepare: (page) => page.emulateMedia({ reducedMotion: 'reduce' }),
+    });
+    for (const view of ['legacy', 'middle', 'graphql']) {
+      await tab.page.locator(`.views [data-view=${view}]`).click();
+      expect(await findViolations(tab.page)).toEqual([]);
+    }
+  });
+
+  test('the code of an action is an example, and closes by Escape', async () => {
+    await using tab = await openDemo(browser, gateway.url, DESKTOP);
+    const { page } = tab;
+    for (const button of await page.locator('[data-code]').all()) {
+      await button.focus();
+      await page.keyboard.press('Enter');
+      const path = await page.locator('#code[open] h2').textContent();
+      const text = await readFile(new URL(`../../${String(path)}`, import.meta.url), 'utf8');
+      expect(await page.locator('#code pre').textContent()).toBe(text);
+      await page.keyboard.press('Escape');
+      await page.locator('#code').waitFor({ state: 'hidden' });
+    }
+    expect(tab.problems).toEqual([]);
+  });
+});
