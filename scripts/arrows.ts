@@ -56,8 +56,17 @@ const FOLDER_RULES: Readonly<Record<string, FolderRule>> = {
   // A link to main.cjs, or a copy of it.
   'main.ts': { mayImport: ['program.ts'] },
   'program.ts': {
-    mayImport: ['app.ts', 'arguments.ts', 'commands', 'misspelt-settings.ts', 'output.ts', ...LAYERS],
+    mayImport: [
+      'app.ts',
+      'arguments.ts',
+      'commands',
+      'misspelt-settings.ts',
+      'output.ts',
+      'restartable-app.ts',
+      ...LAYERS,
+    ],
   },
+  'restartable-app.ts': { mayImport: ['app.ts'] },
   'arguments.ts': { mayImport: ['commands'] },
   commands: { mayImport: ['commands', 'db', 'lib'] },
   'misspelt-settings.ts': { mayImport: [] },

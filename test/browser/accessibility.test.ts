@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TestGateway } from '../../src/testing/index.ts';
@@ -8,11 +8,9 @@ import { isMissing } from '../harness/installed-programs.ts';
 import { BROWSER_TIMEOUT, DESKTOP, PHONE, openBrowser } from './browser.ts';
 import { openDemo } from './demo-page.ts';
 
-const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-
 /** Returns the rules of axe that the page violates, with the elements. */
 async function findViolations(page: Page): Promise<readonly string[]> {
-  await page.evaluate(await readFile(AXE, 'utf8'));
+  await page.evaluate(axe.source);
   return page.evaluate(
     'axe.run().then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target}`)))',
   );

@@ -1,6 +1,6 @@
 /**
- * Opens the media of one side: an RTCPeerConnection that sends the camera, and shows in the view what it receives. Without
- * ICE servers: both sides are in one browser, or in one network. `close` releases the camera.
+ * Opens the media of one side: an RTCPeerConnection that sends the camera, and shows in the view what it receives.
+ * Without ICE servers: both sides are in one browser, or in one network. `close` releases the camera.
  */
 export async function openPeer(view) {
   const local = await openLocalVideo();
@@ -19,7 +19,10 @@ export async function openPeer(view) {
   };
 }
 
-/** Opens the camera; a drawing, where there is none or it is refused. Without sound: two clients of one page would feed back. */
+/**
+ * Opens the camera; a drawing, where there is none or it is refused. Without sound: two clients of one page would feed
+ * back.
+ */
 async function openLocalVideo() {
   try {
     const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360 } });

@@ -20,8 +20,8 @@ const SPEAK = `
 const REMOVE = 'mutation RemoveDevice($id: ID!) { removeDevice(deviceId: $id) { id } }';
 
 /**
- * Connects the device of the circle: the account adds it and gives it access to the conversation, it sends a message with a
- * token of its own, and it is removed. A circle has one device at most.
+ * Connects the device of the circle: the account adds it and gives it access to the conversation, it sends a message
+ * with a token of its own, and it is removed. A circle has one device at most.
  */
 export async function connectDevice({ item, account, target, panel, onFrame }) {
   const [add, speak, remove] = item.querySelectorAll('button');

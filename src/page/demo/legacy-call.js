@@ -1,8 +1,8 @@
 import { openPeer } from './call-peer.js';
 
 /**
- * Runs the calls of an app from 2015, by the messages that the mobile apps forward to each other: `CALLING`, `READY`, session
- * descriptions, candidates, `QUITTING`. Answers every call. `forward` sends a payload of `webrtc_forward`.
+ * Runs the calls of an app from 2015, by the messages that the mobile apps forward to each other: `CALLING`, `READY`,
+ * session descriptions, candidates, `QUITTING`. Answers every call. `forward` sends a payload of `webrtc_forward`.
  */
 export function createLegacyCall({ otherId, forward, view, onError }) {
   let peer;

@@ -6,7 +6,7 @@ const DEMO = {
 };
 const byId = (id) => document.getElementById(id);
 
-/** Logs both sides in: with the demo accounts, or without them by forms. `onFrame` receives the frames of the GraphQL side. */
+/** Logs both sides in: with the demo accounts, or without them by forms. `onFrame` receives the frames of GraphQL. */
 export async function logInBoth(onFrame) {
   const accounts = await Promise.all([logInSide('legacy'), logInSide('graphql', onFrame)]);
   byId('logins').hidden = true;

@@ -1,7 +1,7 @@
 /**
- * Keeps messages until the gateway has acknowledged them, and sends them in order, each with an idempotency key: a message
- * that is sent again, because its connection was lost before the acknowledgement, is delivered once. `send(message)` rejects
- * with `isRetryable` if it may not have arrived. `onChange` receives the texts that wait.
+ * Keeps messages until the gateway has acknowledged them, and sends them in order, each with an idempotency key: a
+ * message that is sent again, because its connection was lost before the acknowledgement, is delivered once.
+ * `send(message)` rejects with `isRetryable` if it may not have arrived. `onChange` receives the pending texts.
  */
 export function createOutbox({ send, onChange, onRefused }) {
   const waiting = [];
