@@ -1,5 +1,6 @@
 import type { App, AppOptions } from './app.ts';
 import { startApp } from './app.ts';
+import type { Config } from './config.ts';
 
 /**
  * Starts the gateway so that the demo on its page can restart it: in this process it drains, closes everything, and starts
@@ -8,23 +9,26 @@ import { startApp } from './app.ts';
 export async function startRestartableApp(options: Omit<AppOptions, 'restart'>): Promise<App> {
   let isStopping = false;
   let restarting: Promise<void> | undefined;
+  const start = (config: Config): Promise<App> => startApp({ ...options, config, restart });
   const restart = (): void => {
     restarting ??= replaceApp().finally(() => (restarting = undefined));
   };
   const replaceApp = async (): Promise<void> => {
+    const app = await starting;
     const stoppedAt = performance.now();
     await app[Symbol.asyncDispose]();
     if (isStopping) return;
-    app = await startApp({ ...options, config: { ...options.config, PORT: app.port }, restart });
+    starting = start({ ...options.config, PORT: app.port });
+    await starting;
     options.log.info({ ms: Math.round(performance.now() - stoppedAt) }, 'restarted by the demo');
   };
-  let app = await startApp({ ...options, restart });
+  let starting = start(options.config);
   return {
-    ...app,
+    ...(await starting),
     async [Symbol.asyncDispose]() {
       isStopping = true;
       await restarting;
-      await app[Symbol.asyncDispose]();
+      await (await starting)[Symbol.asyncDispose]();
     },
   };
 }
