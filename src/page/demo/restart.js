@@ -10,7 +10,7 @@ const ADDRESS = '/demo/restart';
 export async function connectRestart({ item, legacy, graphql }) {
   const { isAvailable } = await (await fetch(ADDRESS)).json();
   item.hidden = !isAvailable;
-  const button = item.querySelector('button');
+  const button = item.querySelector('button[data-needs]');
   const tally = createTally(item.querySelector('.tally'));
   for (const side of [legacy, graphql]) side.panel.onText = (text) => tally.receive(side.panel.root.id, text);
   button.addEventListener('click', () => {
