@@ -53,6 +53,7 @@ test('every route of the server has rows', () => {
     'app/transports.ts',
     'app/operator-routes.ts',
     'gateway/http/static-files.ts',
+    'gateway/http/demo-restart.ts',
     'gateway/http/media.ts',
     'gateway/http/tus.ts',
     'gateway/http/health.ts',

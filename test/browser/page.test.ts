@@ -194,6 +194,8 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
     await page.keyboard.press('Tab');
     expect(await readFocusedText()).toBe('Go offline');
     await page.keyboard.press('Tab');
+    expect(await readFocusedText()).toBe('Call');
+    await page.keyboard.press('Tab');
     await page.keyboard.press('Tab');
     expect(await readFocusedText()).toMatch('Send a file');
     await page.keyboard.press('Tab');
