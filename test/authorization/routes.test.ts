@@ -54,6 +54,7 @@ test('every route of the server has rows', () => {
     'app/operator-routes.ts',
     'gateway/http/static-files.ts',
     'gateway/http/demo-restart.ts',
+    'gateway/http/graphiql-files.ts',
     'gateway/http/media.ts',
     'gateway/http/tus.ts',
     'gateway/http/health.ts',
@@ -62,7 +63,7 @@ test('every route of the server has rows', () => {
   const paths = new Set(Array.from(text.matchAll(/'(\/[a-z./-]*)'/g), ([, path]) => path));
   const mediaPaths = SECTIONS.media.rows.map(({ name }) => name.split(' ')[1]);
   const covered = new Set([
-    ...ROUTES.map(({ path }) => path.replace('style.css', '').split('?')[0]),
+    ...ROUTES.map(({ path }) => path.replace(/(style\.css|main\.js)$/, '').split('?')[0]),
     ...mediaPaths,
     // These two serve the operations and channels of the other sections.
     '/graphql',
