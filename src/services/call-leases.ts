@@ -5,6 +5,7 @@ import type { ActorRef } from '../actor.ts';
 import type { ConnectionEnd } from '../errors.ts';
 import { endReasonOf } from '../events/pull-iterator.ts';
 import type { CallParticipantId, ConversationId } from '../ids.ts';
+import { PendingWork } from '../lib/pending-work.ts';
 import { startTimer as startSystemTimer } from '../lib/timeout.ts';
 import type { StartTimer } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
@@ -57,7 +58,7 @@ export class CallLeases implements AsyncDisposable {
   readonly #options: CallLeasesOptions;
   readonly #startTimer: StartTimer;
   readonly #holds = new Map<CallParticipantId, Hold>();
-  readonly #pending = new Set<Promise<void>>();
+  readonly #pending = new PendingWork();
   #timelyRounds = 0;
   #lastRound: { readonly at: number; readonly nowMs: number } | undefined;
   #cancelTimer = (): void => undefined;
@@ -84,7 +85,7 @@ export class CallLeases implements AsyncDisposable {
     const release = (reason: ConnectionEnd | undefined): void => {
       if (this.#holds.get(participantId) !== hold) return;
       this.#drop(participantId);
-      this.#start(this.#expire(participantId, conversationId, IMMEDIATE.has(reason)));
+      this.#expire(participantId, conversationId, IMMEDIATE.has(reason));
     };
     const onAbort = () => release(endReasonOf(connection));
     const hold: Hold = {
@@ -102,7 +103,7 @@ export class CallLeases implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopped = true;
     this.#cancelTimer();
-    await Promise.all(this.#pending);
+    await this.#pending.settle();
   }
 
   #drop(id: CallParticipantId): void {
@@ -110,37 +111,26 @@ export class CallLeases implements AsyncDisposable {
     this.#holds.delete(id);
   }
 
-  async #expire(
-    participantId: CallParticipantId,
-    conversationId: ConversationId,
-    isImmediate: boolean,
-  ): Promise<void> {
-    const { db, removeExpired } = this.#options;
-    await rows.expireLeases(db, this.nodeId, [participantId], isImmediate);
-    if (isImmediate) await removeExpired(conversationId);
-  }
-
-  /** Work that fails is not repeated: the lease expires in any case. */
-  #start(work: Promise<void>): void {
-    const pending = work
-      .catch((error: unknown) => this.#options.log.warn({ err: error }, 'ending a call lease failed'))
-      .finally(() => this.#pending.delete(pending));
-    this.#pending.add(pending);
+  /** Ends a lease. Not repeated if it fails: the lease expires in any case. */
+  #expire(participantId: CallParticipantId, conversationId: ConversationId, isImmediate: boolean): void {
+    const { db, log, removeExpired } = this.#options;
+    const work = this.#pending.run(async () => {
+      await rows.expireLeases(db, this.nodeId, [participantId], isImmediate);
+      if (isImmediate) await removeExpired(conversationId);
+    });
+    work.catch((error: unknown) => log.warn({ err: error }, 'ending a call lease failed'));
   }
 
   #schedule(): void {
     if (this.#isStopped) return;
     this.#cancelTimer = this.#startTimer(INTERVAL_MS, () => {
-      const round = this.#round()
+      void this.#pending
+        .run(() => this.#round())
         .catch((error: unknown) => {
           this.#timelyRounds = 0;
           this.#options.log.warn({ err: error }, 'extending call leases failed, retrying');
         })
-        .finally(() => {
-          this.#pending.delete(round);
-          this.#schedule();
-        });
-      this.#pending.add(round);
+        .finally(() => this.#schedule());
     });
   }
 
