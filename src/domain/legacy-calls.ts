@@ -1,7 +1,7 @@
 // Legacy clients have no operations for calls: what they forward to another account shows that they are in one.
 
 import * as targets from '../db/call-targets.ts';
-import * as rows from '../db/calls.ts';
+import * as rows from '../db/legacy-calls.ts';
 import { parseGlobalId, parseId } from '../ids.ts';
 import type { DeviceId, UserId } from '../ids.ts';
 import type { CallHold } from '../services/call-leases.ts';
