@@ -1,0 +1,53 @@
+import type { ApolloClient } from '@apollo/client';
+import { useApolloClient, useSubscription } from '@apollo/client/react';
+import { useState } from 'react';
+import { CONVERSATION_EVENTS, CONVERSATIONS, INBOX_EVENTS, MESSAGES, UNREAD_COUNT } from './operations.ts';
+import type { Conversation, ConversationEvent } from './operations.ts';
+
+/** Applies the events of a conversation to the cache, each once and in order, also over failures of the connection. */
+export function useConversationEvents({ id, eventCursor }: Conversation): void {
+  const client = useApolloClient();
+  // Starts where the query ended. From there on, parley/client resumes.
+  const [after] = useState(eventCursor);
+  useSubscription(CONVERSATION_EVENTS, {
+    variables: { id, after },
+    ignoreResults: true,
+    onData: ({ data: { data } }) => data && applyEvent(client, id, data.conversationEvents),
+    // The account has left the conversation, or its session has ended: the query shows which.
+    onError: () => void client.refetchQueries({ include: [CONVERSATIONS] }),
+  });
+}
+
+/** Receives what the account reads on other devices, and the conversations to which it is added. */
+export function useInboxEvents(): void {
+  const client = useApolloClient();
+  useSubscription(INBOX_EVENTS, {
+    ignoreResults: true,
+    onData({ data: { data } }) {
+      // The cache has stored the number of a ReadStateChanged by the id of its conversation.
+      if (data?.inboxEvents.__typename === 'ConversationInvited')
+        void client.refetchQueries({ include: [CONVERSATIONS] });
+    },
+  });
+}
+
+/** The cache has stored messages and unread counts by id. What remains are the lists. */
+function applyEvent(client: ApolloClient, conversationId: string, event: ConversationEvent): void {
+  const { cache } = client;
+  if (event.__typename === 'MessageSent') {
+    const { message } = event;
+    const id = cache.identify({ __typename: 'Conversation', id: conversationId });
+    cache.updateFragment({ id, fragment: MESSAGES, fragmentName: 'Messages' }, (data) => {
+      if (!data || data.messages.nodes.some((node) => node.id === message.id)) return data;
+      return { messages: { ...data.messages, nodes: [...data.messages.nodes, message] } };
+    });
+  }
+  if (event.__typename === 'MessageDeleted') {
+    cache.evict({ id: cache.identify({ __typename: 'Message', id: event.messageId }) });
+    void client.query({
+      query: UNREAD_COUNT,
+      variables: { id: conversationId },
+      fetchPolicy: 'network-only',
+    });
+  }
+}
