@@ -5,13 +5,17 @@ import { requireExamples } from './generate.ts';
 
 const UNTIL_TIMEOUT_MS = 60_000;
 
-/** A running or ended program from `examples/`. */
+/** A running or ended program of an example. */
 export interface Program extends AsyncDisposable {
   /** The lines printed so far. */
   readonly lines: readonly string[];
   /** Returns the warnings printed to stderr. */
   readonly errors: () => string;
   readonly isRunning: () => boolean;
+  /** Writes a line to stdin. */
+  readonly write: (line: string) => void;
+  /** Ends stdin. */
+  readonly end: () => void;
   /** Resolves with the exit code. */
   readonly exitCode: Promise<number | null>;
   /** Resolves once the condition holds for the output. Rejects after the timeout, or if the program exits first. */
@@ -34,10 +38,20 @@ export function runExample(
   { command, args, parameters = [] }: Command = { command: process.execPath, args: [] },
 ): Program {
   requireExamples();
-  const child = spawn(command, [...args, `examples/${file}`, ...parameters], {
-    env: { PATH: process.env.PATH ?? '', PARLEY_URL: url, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+  return runProgram(command, [...args, `examples/${file}`, ...parameters], {
+    cwd: '.',
+    env: { PARLEY_URL: url, ...env },
   });
+}
+
+export interface ProgramOptions {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Runs a program that an example consists of. */
+export function runProgram(command: string, args: readonly string[], { cwd, env }: ProgramOptions): Program {
+  const child = spawn(command, args, { cwd, env: { PATH: process.env.PATH ?? '', ...env } });
   const lines: string[] = [];
   const checks = new Set<() => void>();
   const runChecks = (): void => {
@@ -60,10 +74,12 @@ export function runExample(
     errors: () => errors,
     isRunning,
     exitCode,
+    write: (line) => void child.stdin.write(`${line}\n`),
+    end: () => void child.stdin.end(),
     waitUntil: (condition, timeoutMs = UNTIL_TIMEOUT_MS) =>
       new Promise((resolve, reject) => {
         const fail = (reason: string): void =>
-          reject(new Error(`examples/${file} ${reason}: ${lines.slice(-5).join('\n')}${errors}`));
+          reject(new Error(`${args.join(' ')} ${reason}: ${lines.slice(-5).join('\n')}${errors}`));
         const check = (): void => {
           if (condition(lines)) resolve();
           else if (isRunning()) return;
