@@ -8,6 +8,7 @@ const root = dirname(dirname(import.meta.dirname));
 const TIMERS: Readonly<Record<string, string>> = {
   'test/harness/waiting.ts': 'the only timers that tests wait for',
   'test/harness/postgres.ts': 'a deadline',
+  'test/gateway/tus.test.ts': 'calls the timer of a deadline',
   'test/deploy/k6-modules.ts': 'passes the timers of Node to the k6 script',
   'test/examples/program.ts': 'a deadline',
   'test/client/recovery.test.ts': 'observes the timer of a retry',

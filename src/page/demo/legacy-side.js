@@ -115,7 +115,7 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
         author: account.firstName,
         isOwn: true,
         text: '',
-        sentAt: new Date().toISOString(),
+        sentAt: new Date(Date.now()).toISOString(),
       };
       show({ ...line, files: [{ id: mediaId, name: file.name }] });
       const onProgress = (share) => panel.setProgress(mediaId, share);

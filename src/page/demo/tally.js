@@ -18,7 +18,7 @@ export function createTally(output) {
   };
   return {
     reset() {
-      prefix = `Restart at ${new Date().toTimeString().slice(0, 8)}`;
+      prefix = `Restart at ${new Date(Date.now()).toTimeString().slice(0, 8)}`;
       written = 0;
       received = { legacy: [], graphql: [] };
       backAfterMs = undefined;
