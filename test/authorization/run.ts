@@ -77,6 +77,8 @@ export async function runCell(
 }
 
 const MAX_ATTEMPTS = 50;
+/** Longest wait of a caller with access: the inspection of a file takes long on a busy machine. */
+const RESULT_TIMEOUT_MS = 60_000;
 
 const headersOf = (token: string | undefined): Record<string, string> =>
   token === undefined ? {} : { authorization: `Bearer ${token}` };
@@ -151,7 +153,7 @@ async function runOverWebSocket(
   if ((await Promise.race([socket.nextOf('connection_ack'), closed])) === 4403)
     return { outcome: 'UNAUTHENTICATED', text: '' };
   socket.send({ id: '1', type: 'subscribe', payload: { query } });
-  const { type, payload } = await waitForResult(socket.next(), trigger);
+  const { type, payload } = await waitForResult(socket.next(undefined, RESULT_TIMEOUT_MS), trigger);
   return toCellResult(type === 'error' ? { errors: payload as GraphqlError[] } : (payload as GraphqlResult));
 }
 

@@ -35,44 +35,48 @@ describe.skipIf(isMissing('chromium')).for(['chat-react-apollo', 'chat-react-urq
   });
   afterAll(() => browser.close());
 
-  test('shows messages and unread counts, also after the gateway was killed', async () => {
-    await using server = await startServer();
-    await using site = await serveChat(folder, server.url);
-    const problems: string[] = [];
-    const open = (email: string) => openChat(browser, site.url, email, problems);
-    const bob = await open('bob@example.com');
-    await expect.poll(() => readUnread(bob)).toBe('1');
+  test(
+    'shows messages and unread counts, also after the gateway was killed',
+    { timeout: 180_000 },
+    async () => {
+      await using server = await startServer();
+      await using site = await serveChat(folder, server.url);
+      const problems: string[] = [];
+      const open = (email: string) => openChat(browser, site.url, email, problems);
+      const bob = await open('bob@example.com');
+      await expect.poll(() => readUnread(bob)).toBe('1');
 
-    const ann = await open('ann@example.com');
-    await openConversation(ann);
-    await expect.poll(() => readMessages(ann)).toEqual([WELCOME]);
-    await sendText(ann, 'hello');
-    await expect.poll(() => readMessages(ann)).toEqual([WELCOME, 'Ann hello']);
-    await expect.poll(() => readUnread(bob)).toBe('2');
+      const ann = await open('ann@example.com');
+      await openConversation(ann);
+      await expect.poll(() => readMessages(ann)).toEqual([WELCOME]);
+      await sendText(ann, 'hello');
+      await expect.poll(() => readMessages(ann)).toEqual([WELCOME, 'Ann hello']);
+      await expect.poll(() => readUnread(bob)).toBe('2');
 
-    await sendText(ann, 'typo');
-    await expect.poll(() => readUnread(bob)).toBe('3');
-    await deleteNewest(server.url);
-    await expect.poll(() => readUnread(bob)).toBe('2');
-    await expect.poll(() => readMessages(ann)).toEqual([WELCOME, 'Ann hello']);
+      await sendText(ann, 'typo');
+      await expect.poll(() => readUnread(bob)).toBe('3');
+      await deleteNewest(server.url);
+      await expect.poll(() => readUnread(bob)).toBe('2');
+      await expect.poll(() => readMessages(ann)).toEqual([WELCOME, 'Ann hello']);
 
-    // Another device of Bob’s shows what this one reads.
-    const phone = await open('bob@example.com');
-    await expect.poll(() => readUnread(phone)).toBe('2');
-    await openConversation(bob);
-    for (const page of [bob, phone]) await expect.poll(() => readUnread(page)).toBe('');
+      // Another device of Bob’s shows what this one reads.
+      const phone = await open('bob@example.com');
+      await expect.poll(() => readUnread(phone)).toBe('2');
+      await openConversation(bob);
+      for (const page of [bob, phone]) await expect.poll(() => readUnread(page)).toBe('');
 
-    expect(problems).toEqual([]);
+      expect(problems).toEqual([]);
 
-    await server.stop('SIGKILL');
-    await sendText(bob, 'while it is down');
-    await server.start();
-    await sendMessage(server.url, await logIn(server.url), 'afterwards');
-    const all = [WELCOME, 'Ann hello', 'Bob while it is down', 'Ann afterwards'];
-    for (const page of [ann, bob])
-      await expect
-        .poll(async () => (await readMessages(page)).toSorted(), { timeout: 45_000 })
-        .toEqual(all.toSorted());
-    await expect.poll(() => readUnread(bob)).toBe('');
-  });
+      await server.stop('SIGKILL');
+      await sendText(bob, 'while it is down');
+      await server.start();
+      await sendMessage(server.url, await logIn(server.url), 'afterwards');
+      const all = [WELCOME, 'Ann hello', 'Bob while it is down', 'Ann afterwards'];
+      for (const page of [ann, bob])
+        await expect
+          .poll(async () => (await readMessages(page)).toSorted(), { timeout: 45_000 })
+          .toEqual(all.toSorted());
+      await expect.poll(() => readUnread(bob)).toBe('');
+    },
+  );
 });
