@@ -4,6 +4,7 @@ import type { Bridge } from '../bridge/server.ts';
 import { isGraphiqlOn } from '../config.ts';
 import { isDemoAllowed } from '../domain/demo-policy.ts';
 import { demoRestartRoute } from '../gateway/http/demo-restart.ts';
+import { documentRoutes } from '../gateway/http/documents.ts';
 import { graphiqlRoute } from '../gateway/http/graphiql-files.ts';
 import { createGraphqlHttp } from '../gateway/http/graphql.ts';
 import type { GraphqlHttp } from '../gateway/http/graphql.ts';
@@ -95,7 +96,7 @@ export function createTransports(
         isForOperators: true,
       },
     ],
-    pages: [...pageRoutes(), demoRestartRoute(restartDemo, policy)],
+    pages: [...pageRoutes(), ...documentRoutes(), demoRestartRoute(restartDemo, policy)],
   };
   return {
     graphqlHttp,

@@ -54,16 +54,17 @@ test('every route of the server has rows', () => {
     'app/operator-routes.ts',
     'gateway/http/static-files.ts',
     'gateway/http/demo-restart.ts',
+    'gateway/http/documents.ts',
     'gateway/http/graphiql-files.ts',
     'gateway/http/media.ts',
     'gateway/http/tus.ts',
     'gateway/http/health.ts',
   ];
   const text = sources.map((name) => readFileSync(join(ROOT, 'src', name), 'utf8')).join('\n');
-  const paths = new Set(Array.from(text.matchAll(/'(\/[a-z./-]*)'/g), ([, path]) => path));
+  const paths = new Set(Array.from(text.matchAll(/'(\/[A-Za-z./-]*)'/g), ([, path]) => path));
   const mediaPaths = SECTIONS.media.rows.map(({ name }) => name.split(' ')[1]);
   const covered = new Set([
-    ...ROUTES.map(({ path }) => path.replace(/(style\.css|main\.js)$/, '').split('?')[0]),
+    ...ROUTES.map(({ path }) => path.replace(/(style\.css|main\.js|errors\.md)$/, '').split('?')[0]),
     ...mediaPaths,
     // These two serve the operations and channels of the other sections.
     '/graphql',

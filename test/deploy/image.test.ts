@@ -61,7 +61,7 @@ test('the build context has what the Dockerfile copies, and nothing secret or la
     'data/db/PG_VERSION',
     'deploy/.env',
     'deploy/secrets/privkey.pem',
-    'docs/operations.md',
+    'examples/session.ts',
     'node_modules/ws/index.js',
     'src/.env.local',
     'src/debug.log',
@@ -108,7 +108,14 @@ describe.skipIf(isMissing('unshare'))('the files of the image', { timeout: 120_0
     expect(spawnSync(process.execPath, check, { env: { PORT: String(await findFreePort()) } }).status).toBe(
       1,
     );
-    for (const path of ['/', '/channels', '/asyncapi.yaml', '/page/vendor/parley-client.js', '/readyz'])
+    for (const path of [
+      '/',
+      '/channels',
+      '/asyncapi.yaml',
+      '/docs/clients.md',
+      '/page/vendor/parley-client.js',
+      '/readyz',
+    ])
       expect([path, (await fetch(`${url}${path}`)).status]).toEqual([path, 200]);
     program.child.kill('SIGTERM');
     expect(await program.exited).toEqual([0, null]);

@@ -92,7 +92,13 @@ test('parley serves: the demo page with its files, a login, and a subscription',
   const page = await (await fetch(url)).text();
   const files = [...page.matchAll(/(?:href|src)="(\/page\/[^"]+)"/g)].map((match) => match[1] ?? '');
   expect(files.length).toBeGreaterThan(1);
-  const paths = ['/page/vendor/parley-client.js', '/graphiql/vendor/graphiql.js', '/graphiql/main.js'];
+  const paths = [
+    '/README.md',
+    '/docs/clients.md',
+    '/page/vendor/parley-client.js',
+    '/graphiql/vendor/graphiql.js',
+    '/graphiql/main.js',
+  ];
   for (const path of [...files, ...paths, '/channels', '/asyncapi.yaml', '/readyz'])
     expect([path, (await fetch(url + path)).status]).toEqual([path, 200]);
 

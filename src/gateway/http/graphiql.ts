@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { sendContent, createBufferContent } from './send-content.ts';
+import { escapeHtml } from '../../lib/escape-html.ts';
 import { contentSecurityPolicy } from './response-headers.ts';
 
 export interface GraphiqlOptions {
@@ -60,10 +61,8 @@ function renderPage({ title, endpoint, defaultQuery, defaultVariables, accounts 
     <header id="accounts" hidden>
       <span>Log in as</span> <span class="buttons"></span> <span role="status"></span>
     </header>
-    <main id="graphiql" data-options="${escapeAttribute(JSON.stringify(options))}"></main>
+    <main id="graphiql" data-options="${escapeHtml(JSON.stringify(options))}"></main>
   </body>
 </html>
 `;
 }
-
-const escapeAttribute = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('"', '&quot;');
