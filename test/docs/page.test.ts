@@ -1,4 +1,4 @@
-import { access, readFile, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { schema as operatorSchema } from '../../src/admin/index.ts';
@@ -38,13 +38,6 @@ test(
     }
   },
 );
-
-test('the documents that the page names exist', async () => {
-  const page = await readFile(new URL('src/page/index.html', ROOT), 'utf8');
-  const names = [...page.matchAll(/<code>([\w./-]+\.(?:md|yaml|graphql))<\/code>/g)].map(([, name]) => name);
-  expect(names.length).toBeGreaterThan(3);
-  for (const name of names) await access(new URL(String(name), ROOT));
-});
 
 test('all files of the page are served, and no others', { timeout: 60_000 }, async () => {
   await using gateway = await startTestApp();

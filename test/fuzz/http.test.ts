@@ -58,6 +58,8 @@ async function readResponses(socket: Socket): Promise<readonly RawResponse[]> {
 
 /** Returns the body at the start of a text, and its length there. A connection may be closed within a body. */
 function takeBody(head: string, text: string): { readonly body: string; readonly length: number } {
+  // A response to HEAD has a length, and no body: the next response follows.
+  if (text.startsWith('HTTP/1.1 ')) return { body: '', length: 0 };
   const [, contentLength] = /^content-length: (\d+)\r$/im.exec(head) ?? [];
   if (contentLength !== undefined) {
     const body = text.slice(0, Number(contentLength));

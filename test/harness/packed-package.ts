@@ -9,13 +9,17 @@ const run = promisify(execFile);
 
 /** Inputs of the build, and what the package contains beside its result. */
 const PARTS = [
+  'ARCHITECTURE.md',
   'CHANGELOG.md',
+  'CONTRIBUTING.md',
   'LICENSE',
   'NOTICE',
   'README.md',
+  'SECURITY.md',
   'asyncapi.yaml',
   'client',
   'deploy',
+  'docs',
   'package.json',
   'schema.graphql',
   'scripts',
