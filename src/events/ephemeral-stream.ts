@@ -65,6 +65,7 @@ export async function openEphemeralStream<Item>(
   // received as an event.
   const reader = createReader(request, tail, deps.tails);
   try {
+    if (request.itemTopic !== undefined) await deps.tails.whenFollowed(request.itemTopic);
     const range = await tail.readRange();
     await request.authorize();
     reader.start(range?.head ?? 0, (await request.onAuthorized?.()) ?? {});

@@ -31,6 +31,8 @@ export interface Tail {
 export interface Tails {
   /** Opens the topic's tail, at the log's head or its current position. Undefined for an unknown topic. */
   open(topic: Topic): Promise<Tail | undefined>;
+  /** Resolves once notices of the topic arrive from other nodes; undefined if they already do. For listeners of `onEphemeral`. */
+  whenFollowed(topic: Topic): Promise<void> | undefined;
   /** Calls the listener with the ephemeral items of a topic, which may have no log. Returns a function that ends this. */
   onEphemeral(topic: Topic, listener: (ephemeral: Ephemeral) => void): () => void;
   /**
@@ -126,6 +128,7 @@ export function createTails(deps: TailDeps): Tails {
       release(entry);
       return undefined;
     },
+    whenFollowed: (topic) => deps.bus.whenFollowed(topic),
     onEphemeral: (topic, listener) =>
       deps.bus.subscribe(
         topic,

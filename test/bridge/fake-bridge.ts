@@ -165,6 +165,7 @@ export async function startFakeBridge(
     limits,
     tails: {
       lag: () => 0,
+      whenFollowed: () => undefined,
       onEphemeral: () => () => undefined,
       async open(topic) {
         const entry = openTopic(topic);

@@ -3,6 +3,7 @@ import { notFound } from '../../src/errors.ts';
 import type { DomainError } from '../../src/errors.ts';
 import { openEphemeralStream } from '../../src/events/ephemeral-stream.ts';
 import type { EphemeralRequest, EphemeralStream } from '../../src/events/ephemeral-stream.ts';
+import type { Topic } from '../../src/events/event.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
 import type { CircleId, ConversationId } from '../../src/ids.ts';
 import { BufferBudget } from '../../src/lib/buffer-budget.ts';
@@ -193,6 +194,21 @@ test('after events were trimmed unread, authorisation is checked again', async (
   const next = stream.next();
   await core.tails.compare();
   await expect(next).rejects.toThrow(errorWithCode('NOT_FOUND'));
+});
+
+test('access is checked, and the first items are read, once notices of a topic of their own arrive from other nodes', async () => {
+  const core = await createTestCore();
+  const followed = Promise.withResolvers<void>();
+  const itemTopic: Topic = 'media:1';
+  const whenFollowed = (topic: Topic) => (topic === itemTopic ? followed.promise : undefined);
+  const authorize = vi.fn(async () => {});
+  const opening = openTyping({ ...core, tails: { ...core.tails, whenFollowed } }, { itemTopic, authorize });
+  // Another stream opens meanwhile.
+  await openTyping(core);
+  expect(authorize).not.toHaveBeenCalled();
+  followed.resolve();
+  await opening;
+  expect(authorize).toHaveBeenCalledOnce();
 });
 
 test('an unauthorised actor gets no stream, and nothing stays open', async () => {

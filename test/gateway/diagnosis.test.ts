@@ -304,6 +304,7 @@ async function createGroup(execute: () => Promise<object>, size: number) {
     whenDelivered: () => Promise.resolve(),
     isCurrent: true,
     lag: () => 0,
+    whenFollowed: () => undefined,
     onEphemeral: () => () => undefined,
   };
   const fanOut = createFanOut({
