@@ -115,7 +115,8 @@ export function createResumableUploads(deps: Deps): ResumableUploads {
     async append(actor, id, piece) {
       piece.content.on('error', () => undefined);
       const key = keyOf(actor, id);
-      await endAppend(key);
+      // Others may have waited for the same call.
+      while (appends.has(key)) await endAppend(key);
       const ended = append(actor, id, piece).finally(() => appends.delete(key));
       appends.set(key, { content: piece.content, ended });
       return ended;

@@ -74,13 +74,22 @@ export async function createFolderStorage(dir: string, shared = false): Promise<
       writes.run(async () => {
         await requireSize(pathOf(source), size);
         return store(onName, async (path) => {
-          await copyFile(pathOf(source), path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+          await copy(pathOf(source), path);
           return { size, contentType: await syncAndDetectType(path) };
         });
       }),
     partialFiles: createPartialFiles(dir, pathOf, writes),
     [Symbol.asyncDispose]: () => writes.settle(),
   };
+}
+
+/** Copies a file, or shares its blocks. Throws NOT_FOUND without it. */
+async function copy(source: string, path: string): Promise<void> {
+  try {
+    await copyFile(source, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  } catch (error) {
+    throw isMissing(error) ? notFound('The file') : error;
+  }
 }
 
 async function writeFile(

@@ -163,6 +163,8 @@ async function receive<Result>(
   request.on('error', end);
   request.once('close', end);
   request.pipe(content);
+  // It may have closed while the caller was found.
+  if (request.destroyed) end();
   try {
     return await work(content);
   } finally {
