@@ -80,11 +80,13 @@ export async function claimFile(
 }
 
 /** Ends a claim without a result, as if it had not been made. */
-export async function releaseFile(db: Db, { storageName }: ClaimedFile): Promise<void> {
+export async function releaseFile(db: Db, { storageName, attempts }: ClaimedFile): Promise<void> {
   await db
     .updateTable('mediaDetails')
     .set({ claimedUntil: null, attempts: sql<number>`attempts - 1` })
     .where('storageName', '=', storageName)
+    // Otherwise another node has claimed it since.
+    .where('attempts', '=', attempts)
     .where('inspectedAt', 'is', null)
     .execute();
 }

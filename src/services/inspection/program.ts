@@ -35,10 +35,17 @@ async function loadParser(contentType: string): Promise<Inspect | undefined> {
     if (contentType.startsWith('image/')) return (await import('./image.ts')).inspectImage;
     return (await import('./audio-video.ts')).inspectAudioOrVideo;
   } catch (error) {
+    if (!isMissing(error)) throw error;
     write({ missing: String(error).slice(0, MAX_MESSAGE_LENGTH) });
     return undefined;
   }
 }
+
+/** Whether a package, or its binary for this platform, is not installed. Other failures, as for want of memory, may pass. */
+const isMissing = (error: unknown): boolean =>
+  error instanceof Error &&
+  (('code' in error && error.code === 'ERR_MODULE_NOT_FOUND') ||
+    error.message.startsWith('Could not load the "sharp" module'));
 
 function limitResources(memoryBytes: number): void {
   setInterval(() => {
