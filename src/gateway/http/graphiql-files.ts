@@ -24,7 +24,7 @@ const EDITOR_PARTS = {
   'vendor/json.js': 'jsonWorker',
 } as const;
 
-const OWN_FILES = ['main.js', 'accounts.js', 'fetcher.js', 'graphiql.css'];
+const OWN_FILES = ['main.js', 'accounts.js', 'fetcher.js', 'storage.js', 'graphiql.css'];
 
 /**
  * Returns the route of the files of GraphiQL. They have 9 MB: each is read at its first request, all responses share its buffer, and a
