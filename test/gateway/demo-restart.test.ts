@@ -24,6 +24,7 @@ test('the demo is restarted by requests of this machine only, and not by pages o
     {},
     { ...HEADERS, 'x-forwarded-for': '192.0.2.1' },
     { ...HEADERS, 'sec-fetch-site': 'cross-site' },
+    { ...HEADERS, origin: 'http://localhost:8080' },
   ])
     expect(await demo.send(headers)).toMatchObject({ status: 403 });
   expect(demo.restart).not.toHaveBeenCalled();

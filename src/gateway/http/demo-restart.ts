@@ -16,13 +16,14 @@ const UNAVAILABLE: HttpErrorResponse = {
  */
 export const demoRestartRoute = (
   restart: (() => void) | undefined,
-  { operatorAccess }: Pick<HttpPolicy, 'operatorAccess'>,
+  { operatorAccess, cors }: Pick<HttpPolicy, 'operatorAccess' | 'cors'>,
 ): Route => ({
   path: '/demo/restart',
   methods: ['GET', 'HEAD', 'POST'],
   handle(request, response) {
     drainRequest(request);
-    const isAvailable = restart !== undefined && operatorAccess(request) === 'allowed';
+    const isAvailable =
+      restart !== undefined && operatorAccess(request) === 'allowed' && cors.isTrusted(request);
     if (request.method !== 'POST') return sendJson(response, 200, { isAvailable });
     if (!isAvailable) return sendHttpError(response, UNAVAILABLE);
     if (isUnpreflighted(request)) return sendHttpError(response, PREFLIGHT_REQUIRED);
