@@ -34,8 +34,9 @@ console.log('Enter the number of a conversation.');
 
 let open: Conversation | undefined;
 for await (const line of createInterface({ input: process.stdin })) {
-  if (open !== undefined) await send(open, line);
-  else {
+  if (open !== undefined) {
+    if (line.trim() !== '') await send(open, line);
+  } else {
     open = conversations[Number(line) - 1];
     if (open !== undefined) void show(open);
   }

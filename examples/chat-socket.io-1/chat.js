@@ -13,12 +13,15 @@
 
     // Rooms belong to the connection: join again after each connect, and read what was missed.
     socket.on('connect', function () {
-      show('Connected');
       socket.emit('authenticate', { token: token });
       socket.emit(
         'join_conversation',
         newestId === 0 ? conversation : { conversation_id: 1, after_message_id: newestId },
       );
+    });
+    // The reply to each event. From this one on, messages arrive.
+    socket.on('success', function (reply) {
+      if (reply === 'Vous avez rejoins la conversation : conversation_1') show('Connected');
     });
     socket.on('disconnect', function () {
       show('Connection lost');

@@ -10,40 +10,48 @@ import { runProgram } from './program.ts';
 
 const WELCOME = 'Ann: Welcome! A message from either client appears on both.';
 
-test('chat-node sends, receives and marks messages, also after the gateway was killed', async () => {
-  await using server = await startServer();
-  await using example = await copyExample('chat-node');
-  const run = (email: string) =>
-    runProgram(process.execPath, ['chat.ts', email], { cwd: example.path, env: { PARLEY_URL: server.url } });
-  await using ann = run('ann@example.com');
-  await using bob = run('bob@example.com');
-  await ann.waitUntil((lines) => lines.includes('1. Demo conversation, 0 unread'));
-  await bob.waitUntil((lines) => lines.includes('1. Demo conversation, 1 unread'));
-  for (const program of [ann, bob]) {
-    program.write('1');
-    await program.waitUntil((lines) => lines.includes('Connected.'));
-  }
-  ann.write('hello');
-  for (const program of [ann, bob]) await program.waitUntil((lines) => lines.includes('Ann: hello'));
+test(
+  'chat-node sends, receives and marks messages, also after the gateway was killed',
+  { timeout: 180_000 },
+  async () => {
+    await using server = await startServer();
+    await using example = await copyExample('chat-node');
+    const run = (email: string) =>
+      runProgram(process.execPath, ['chat.ts', email], {
+        cwd: example.path,
+        env: { PARLEY_URL: server.url },
+      });
+    await using ann = run('ann@example.com');
+    await using bob = run('bob@example.com');
+    await ann.waitUntil((lines) => lines.includes('1. Demo conversation, 0 unread'));
+    await bob.waitUntil((lines) => lines.includes('1. Demo conversation, 1 unread'));
+    for (const program of [ann, bob]) {
+      program.write('1');
+      await program.waitUntil((lines) => lines.includes('Connected.'));
+    }
+    ann.write('hello');
+    for (const program of [ann, bob]) await program.waitUntil((lines) => lines.includes('Ann: hello'));
 
-  await server.stop('SIGKILL');
-  await ann.waitUntil((lines) => lines.includes('Connection lost.'));
-  ann.write('while it is down');
-  await server.start();
-  await sendMessage(server.url, await logIn(server.url, 'bob@example.com'), 'afterwards');
-  const sent = [WELCOME, 'Ann: hello', 'Ann: while it is down', 'Bob: afterwards'];
-  for (const program of [ann, bob]) {
-    await program.waitUntil((lines) => sent.every((line) => lines.includes(line)));
-    expect(program.lines.filter((line) => /^(Ann|Bob): /.test(line)).toSorted()).toEqual(sent.toSorted());
-    program.end();
-    expect(await program.exitCode, program.errors()).toBe(0);
-  }
-  await using again = run('bob@example.com');
-  await again.waitUntil((lines) => lines.includes('1. Demo conversation, 0 unread'));
-});
+    await server.stop('SIGKILL');
+    await ann.waitUntil((lines) => lines.includes('Connection lost.'));
+    ann.write('while it is down');
+    await server.start();
+    await sendMessage(server.url, await logIn(server.url, 'bob@example.com'), 'afterwards');
+    const sent = [WELCOME, 'Ann: hello', 'Ann: while it is down', 'Bob: afterwards'];
+    for (const program of [ann, bob]) {
+      await program.waitUntil((lines) => sent.every((line) => lines.includes(line)));
+      expect(program.lines.filter((line) => /^(Ann|Bob): /.test(line)).toSorted()).toEqual(sent.toSorted());
+      program.end();
+      expect(await program.exitCode, program.errors()).toBe(0);
+    }
+    await using again = run('bob@example.com');
+    await again.waitUntil((lines) => lines.includes('1. Demo conversation, 0 unread'));
+  },
+);
 
 test.skipIf(isMissing('chromium'))(
   'chat-socket.io-1 sends and receives from a file, also after the gateway was killed',
+  { timeout: 180_000 },
   async () => {
     await using server = await startServer();
     await using example = await copyExample('chat-socket.io-1');

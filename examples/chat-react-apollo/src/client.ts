@@ -32,7 +32,10 @@ export function createApolloClient(token: string): ApolloClient {
       new GraphQLWsLink(webSocket),
       ApolloLink.from([
         // `fetch` throws a TypeError if the connection fails. Each operation can be repeated.
-        new RetryLink({ attempts: { max: Infinity, retryIf: (error) => error instanceof TypeError } }),
+        new RetryLink({
+          attempts: { max: Infinity, retryIf: (error) => error instanceof TypeError },
+          delay: { max: 15_000 },
+        }),
         new HttpLink({ uri: graphqlUrl, headers: { authorization: `Bearer ${token}` } }),
       ]),
     ),

@@ -33,7 +33,8 @@ export function createUrqlClient(token: string): Client {
       // Each operation can be repeated.
       retryExchange({
         maxNumberAttempts: Infinity,
-        retryIf: ({ networkError }) => networkError !== undefined,
+        // parley/client retries subscriptions, and ends them when a retry is of no use.
+        retryIf: ({ networkError }, { kind }) => networkError !== undefined && kind !== 'subscription',
       }),
       fetchExchange,
       subscriptionExchange({
