@@ -69,18 +69,22 @@ const repeat = <Result>(count: number, open: () => Promise<Result>): Promise<Res
 const LOGIN =
   'mutation($password: String!) { login(email: "no@example.com", password: $password) { token } }';
 
-test('operations with large variables wait at the client while others of it are in progress', () =>
-  expectHarmless(() =>
-    repeat(5, async () => {
-      const socket = await openAnonymous();
-      const variables = { password: 'x'.repeat(900_000) };
-      for (let id = 0; id < 80; id += 1)
-        socket.send(
-          JSON.stringify({ id: String(id), type: 'subscribe', payload: { query: LOGIN, variables } }),
-        );
-      return socket;
-    }),
-  ));
+test(
+  'operations with large variables wait at the client while others of it are in progress',
+  { timeout: 180_000 },
+  () =>
+    expectHarmless(() =>
+      repeat(5, async () => {
+        const socket = await openAnonymous();
+        const variables = { password: 'x'.repeat(900_000) };
+        for (let id = 0; id < 80; id += 1)
+          socket.send(
+            JSON.stringify({ id: String(id), type: 'subscribe', payload: { query: LOGIN, variables } }),
+          );
+        return socket;
+      }),
+    ),
+);
 
 test('operations of clients that do not read wait at the client', () =>
   expectHarmless(() =>
