@@ -58,7 +58,7 @@ test('the k6 script runs against a gateway', { timeout: 120_000 }, async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [
     join(import.meta.dirname, 'k6-modules.ts'),
     app.url,
-    // Subscribers close after  s: enough to log in and send on a busy machine.
+    // Subscribers close after 17 s: enough to log in and send on a busy machine.
     '-3',
   ]);
   const metrics = JSON.parse(stdout) as Record<string, unknown[]>;
