@@ -27,7 +27,7 @@ export function createOutbox({ send, onChange, onRefused }) {
       onChange(waiting.map((message) => message.text));
       if (isOnline) outbox.flush();
     },
-    /** Sends what waits. Called whenever the client is online again. */
+    /** Sends the queued messages. Call it when the client is online again. */
     flush() {
       sending ??= drain().finally(() => (sending = undefined));
     },
