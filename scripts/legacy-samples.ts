@@ -43,7 +43,14 @@ const device = {
   ...times,
 };
 const circle = { id: circleId, name: 'Family', ...times };
-const conversation = { id: conversationId, circleId, name: 'Sunday', deviceAccess: true, ...times };
+const conversation = {
+  id: conversationId,
+  circleId,
+  name: 'Sunday',
+  deviceAccess: true,
+  readReceipts: false,
+  ...times,
+};
 const participant = {
   id: 21 as ParticipantId,
   conversationId,

@@ -50,6 +50,7 @@ export const CONVERSATION_COLUMNS = [
   'conversations.circleId',
   'conversations.name',
   'conversations.deviceAccess',
+  'conversations.readReceipts',
   'conversations.createdAt',
   'conversations.updatedAt',
 ] as const;

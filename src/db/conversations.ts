@@ -8,7 +8,7 @@ import type { Conversation, ConversationRole, Participant } from './tables.ts';
 
 export async function insert(
   tx: Tx,
-  conversation: { circleId: CircleId; name: string },
+  conversation: { circleId: CircleId; name: string; readReceipts: boolean },
 ): Promise<Conversation> {
   return tx
     .insertInto('conversations')

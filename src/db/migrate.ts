@@ -23,6 +23,7 @@ import { calls } from './migrations/0015-calls.ts';
 import { readState } from './migrations/0016-read-state.ts';
 import { resumableUploads } from './migrations/0017-resumable-uploads.ts';
 import { mediaDetails } from './migrations/0018-media-details.ts';
+import { readReceipts } from './migrations/0019-read-receipts.ts';
 import type { Tables } from './tables.ts';
 
 export interface Migration extends KyselyMigration {
@@ -53,6 +54,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0016-read-state': readState,
   '0017-resumable-uploads': resumableUploads,
   '0018-media-details': mediaDetails,
+  '0019-read-receipts': readReceipts,
 };
 
 /** The lock that Kysely's migrator takes, with which earlier releases migrated. */

@@ -1,10 +1,11 @@
 import { sql } from 'kysely';
 import type { ActorRef } from '../actor.ts';
-import type { CircleId, ConversationId, MessageId } from '../ids.ts';
+import type { CircleId, ConversationId, MessageId, ParticipantId } from '../ids.ts';
 import { CONVERSATION_COLUMNS, MESSAGE_COLUMNS } from './columns.ts';
 import { compileOnce } from './compile-once.ts';
 import { accessTable, selectAccessibleConversations } from './conversation-access.ts';
 import type { Db, Tx } from './database.ts';
+import { hasReceiptEvents } from './read-receipts.ts';
 import { anyOf, now } from './sql.ts';
 import type { Conversation, Message } from './tables.ts';
 
@@ -52,26 +53,39 @@ export async function lockReadState(
   return { conversation, lastReadId, elapsedMs, foundIds };
 }
 
+/** The effect of a mark. */
+export interface MarkedRead {
+  /** Null for a device. */
+  readonly participantId: ParticipantId | null;
+  /** Whether the conversation has read receipts, and few enough participants for events of them. */
+  readonly isReceiptPublished: boolean;
+}
+
 /** Sets how far an actor has read a conversation, whose read state is locked. */
 export async function setLastRead(
   tx: Tx,
   actor: ActorRef,
   conversationId: ConversationId,
   messageId: MessageId,
-): Promise<void> {
+): Promise<MarkedRead> {
+  // Read here, and not with the lock: behind it, the receipts are those of the last change that the mark has waited for.
+  const isReceiptPublished = hasReceiptEvents.as('isReceiptPublished');
   if (actor.kind === 'device')
-    await tx
+    return tx
       .updateTable('conversations')
       .set({ deviceLastReadId: messageId, deviceLastReadAt: now })
       .where('id', '=', conversationId)
-      .execute();
-  else
-    await tx
-      .updateTable('participants')
-      .set({ lastReadId: messageId, lastReadAt: now })
-      .where('conversationId', '=', conversationId)
-      .where('userId', '=', actor.id)
-      .execute();
+      .returning([sql<null>`null`.as('participantId'), isReceiptPublished])
+      .executeTakeFirstOrThrow();
+  return tx
+    .updateTable('participants')
+    .from('conversations')
+    .set({ lastReadId: messageId, lastReadAt: now })
+    .whereRef('conversations.id', '=', 'participants.conversationId')
+    .where('participants.conversationId', '=', conversationId)
+    .where('participants.userId', '=', actor.id)
+    .returning(['participants.id as participantId', isReceiptPublished])
+    .executeTakeFirstOrThrow();
 }
 
 interface UnreadCount {

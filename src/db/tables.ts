@@ -136,6 +136,10 @@ export interface ConversationsTable {
   deviceLastReadId: ColumnType<MessageId, never, MessageId>;
   /** Time of the last change of `deviceLastReadId` by a mark; null before the first. */
   deviceLastReadAt: ColumnType<Timestamp | null, never, Timestamp>;
+  /** Whether participants see how far the others have read. */
+  readReceipts: Generated<boolean>;
+  /** As `privateReadId` of participants, for the device. */
+  devicePrivateReadId: ColumnType<MessageId, never, MessageId>;
 }
 
 export interface ParticipantsTable {
@@ -149,6 +153,11 @@ export interface ParticipantsTable {
   lastReadId: ColumnType<MessageId, never, MessageId>;
   /** Time of the last change of `lastReadId` by a mark; null before the first. */
   lastReadAt: ColumnType<Timestamp | null, never, Timestamp>;
+  /**
+   * What `lastReadId` was when `readReceipts` was turned on, or when the user joined: others do not see that the user has read
+   * up to there.
+   */
+  privateReadId: ColumnType<MessageId, never, MessageId>;
 }
 
 export interface MessagesTable {
@@ -487,8 +496,11 @@ export type CircleInvitation = Omit<Invitation, 'userId'> & {
   /** Null until it is delivered. */
   readonly userId: UserId | null;
 };
-export type Conversation = Omit<Selectable<ConversationsTable>, 'deviceLastReadId' | 'deviceLastReadAt'>;
-export type Participant = Omit<Selectable<ParticipantsTable>, 'lastReadId' | 'lastReadAt'>;
+export type Conversation = Omit<
+  Selectable<ConversationsTable>,
+  'deviceLastReadId' | 'deviceLastReadAt' | 'devicePrivateReadId'
+>;
+export type Participant = Omit<Selectable<ParticipantsTable>, 'lastReadId' | 'lastReadAt' | 'privateReadId'>;
 export type Message = Selectable<MessagesTable>;
 export type Call = Selectable<CallsTable>;
 /** A participant as others see it. */

@@ -42,6 +42,8 @@ export interface CreateConversationInput {
   readonly name: string;
   /** Members of the circle to invite; may be empty. */
   readonly emails: readonly string[];
+  /** Whether participants see how far the others have read. Default: false. */
+  readonly readReceipts?: boolean;
 }
 
 /** Creates a conversation with the actor as its ADMIN. Throws NOT_FOUND for a circle or an invitee. */
@@ -50,7 +52,7 @@ export async function createConversation(
   actor: ActorRef,
   input: CreateConversationInput,
 ): Promise<Conversation> {
-  const { circleId } = input;
+  const { circleId, readReceipts = false } = input;
   const name = parseName('name', input.name);
   if (input.emails.length > MAX_INITIAL_PARTICIPANTS) {
     throw invalidInput('emails', `At most ${MAX_INITIAL_PARTICIPANTS} members can be invited at creation.`);
@@ -62,7 +64,7 @@ export async function createConversation(
     const creator = await requireCaller(unit.tx, actor);
     const found = await users.findMembersByEmails(unit.tx, circleId, emails);
     const invitees = requireUniqueMembers(found).filter(({ id }) => id !== creator.id);
-    const conversation = await conversations.insert(unit.tx, { circleId, name });
+    const conversation = await conversations.insert(unit.tx, { circleId, name, readReceipts });
     await unit.create(conversationTopic(conversation.id));
     await addParticipants(unit, conversation.id, [creator], 'ADMIN');
     await addParticipants(unit, conversation.id, invitees, 'STANDARD');

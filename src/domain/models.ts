@@ -12,4 +12,5 @@ export type {
   Participant,
   User,
 } from '../db/tables.ts';
+export type { ReadReceipt } from '../db/read-receipts.ts';
 export type { UserWithPresence } from '../db/actors.ts';

@@ -3,9 +3,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { actorKey } from '../actor.ts';
 import type { ActorRef } from '../actor.ts';
 import { lockReadState, setLastRead } from '../db/read-state.ts';
+import type { MarkedRead } from '../db/read-state.ts';
 import type { Conversation } from '../db/tables.ts';
 import { DomainError, notFound } from '../errors.ts';
-import { accountTopic } from '../events/event.ts';
+import { accountTopic, receiptTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { TransactDeps, UnitOfWork } from '../events/unit-of-work.ts';
 import type { ConversationId, MessageId } from '../ids.ts';
@@ -107,13 +108,14 @@ async function commit(
 ): Promise<Progress> {
   const messageIds = marks.map(({ messageId }) => messageId);
   try {
-    const { state, waitMs, isChanged } = await transact(deps, (unit) =>
+    const { state, waitMs, change } = await transact(deps, (unit) =>
       advance(unit, actor, conversationId, messageIds),
     );
     if (state === undefined) throw notFound('The conversation');
+    if (change !== undefined) publishReceipt(deps, actor, conversationId, change);
     const foundIds = new Set(state.foundIds);
     const isWaiting = ({ messageId }: QueuedMark) =>
-      !isChanged && waitMs > 0 && messageId > state.lastReadId && foundIds.has(messageId);
+      change === undefined && waitMs > 0 && messageId > state.lastReadId && foundIds.has(messageId);
     for (const mark of marks.filter((each) => !isWaiting(each))) {
       if (foundIds.has(mark.messageId)) mark.resolve(state.conversation);
       else mark.reject(notFound('The message'));
@@ -123,6 +125,26 @@ async function commit(
     for (const { reject } of marks) reject(error);
     return { waitMs: 0, waiting: [] };
   }
+}
+
+/** A change of a read state. */
+interface Change {
+  readonly messageId: MessageId;
+  /** Set before the commit. */
+  marked?: MarkedRead;
+}
+
+/** Publishes a change to the others, if the conversation allows it. It is a hint: what it says is in the database. */
+function publishReceipt(
+  { bus }: TransactDeps,
+  reader: ActorRef,
+  conversationId: ConversationId,
+  { messageId, marked }: Change,
+): void {
+  if (marked?.isReceiptPublished !== true) return;
+  const receipt = { reader, participantId: marked.participantId, messageId };
+  const topic = receiptTopic(conversationId);
+  bus.publish([{ kind: 'ephemeral', ephemeral: { type: 'read-receipt', topic, receipt } }]);
 }
 
 /** Moves the read state of an actor forward to the newest of the messages, unless the interval has not ended. */
@@ -137,10 +159,14 @@ async function advance(
   );
   const newestId = state?.foundIds.toSorted((a, b) => b - a)[0];
   if (state === undefined || newestId === undefined || newestId <= state.lastReadId)
-    return { state, waitMs: 0, isChanged: false };
+    return { state, waitMs: 0 };
   const waitMs = remainingMs(state.elapsedMs);
-  if (waitMs > 0) return { state, waitMs, isChanged: false };
-  unit.write(setLastRead(unit.tx, actor, conversationId, newestId));
+  if (waitMs > 0) return { state, waitMs };
+  const change: Change = { messageId: newestId };
+  const marking = async () => {
+    change.marked = await setLastRead(unit.tx, actor, conversationId, newestId);
+  };
+  unit.write(marking());
   unit.emit({
     type: 'read-state.changed',
     reader: actor,
@@ -148,7 +174,7 @@ async function advance(
     messageId: newestId,
     redacted: true,
   });
-  return { state, waitMs: MIN_INTERVAL_MS, isChanged: true };
+  return { state, waitMs: MIN_INTERVAL_MS, change };
 }
 
 /** The elapsed time is negative after the clock was set back. */

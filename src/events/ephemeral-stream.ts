@@ -3,7 +3,7 @@ import { BufferBudget } from '../lib/buffer-budget.ts';
 import { isOutage, notFound, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { accessEndReason } from './event.ts';
-import type { Ephemeral, Topic } from './event.ts';
+import type { DomainEvent, Ephemeral, Topic } from './event.ts';
 import { createPullIterator, endReasonOf } from './pull-iterator.ts';
 import type { ReaderIterator } from './pull-iterator.ts';
 import type { Tail, Tails } from './tail.ts';
@@ -24,6 +24,8 @@ export interface EphemeralRequest<Item> {
   authorize(): Promise<void>;
   /** Aborting ends the stream: with an error if the signal's reason is an `EndReason`, else like `return()`. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with each event of the topic. Returns which of the buffered items are not to be delivered any more. */
+  selectRevoked?(event: DomainEvent): ((item: Item) => boolean) | undefined;
   /** Maps to the reader's item; undefined to skip. */
   pick(ephemeral: Ephemeral): Item | undefined;
   /**
@@ -109,6 +111,8 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail, tails: 
     onEvent({ seq, event }) {
       const reason = accessEndReason(actor, event);
       if (reason !== undefined) accessEnds.push({ seq, reason });
+      const isRevoked = request.selectRevoked?.(event);
+      if (isRevoked !== undefined) buffer.drop(isRevoked);
       wake();
     },
     onEphemeral: receive,
@@ -220,6 +224,13 @@ function createItemBuffer<Item>(request: Pick<EphemeralRequest<Item>, 'key' | 'b
       for (const [key, item] of buffered) {
         items.delete(key);
         items.set(key, item);
+      }
+    },
+    drop(isDropped: (item: Item) => boolean): void {
+      for (const [key, item] of items) {
+        if (!isDropped(item)) continue;
+        items.delete(key);
+        if (typeof key === 'number') release(key);
       }
     },
     take(): Item | undefined {

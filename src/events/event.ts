@@ -1,4 +1,5 @@
 import type { ActorRow } from '../db/actors.ts';
+import type { ReadReceipt } from '../db/read-receipts.ts';
 import type {
   Call,
   CallParticipant,
@@ -52,7 +53,12 @@ export type ConversationEvent =
     }
   /** A file of a message was uploaded. The last one sets the message to `DONE`. */
   | ({ readonly type: 'media.uploaded'; readonly uploaded: Media } & MessageFields)
-  | { readonly type: 'conversation.updated'; readonly conversation: Conversation }
+  | {
+      readonly type: 'conversation.updated';
+      readonly conversation: Conversation;
+      /** The property that was changed. Default: the name. */
+      readonly changed?: 'readReceipts';
+    }
   | { readonly type: 'conversation.deleted'; readonly conversation: Conversation }
   | { readonly type: 'participant.joined'; readonly participant: Participant; readonly user: User }
   | ({ readonly type: 'participant.left'; readonly participant: Participant } & Departure)
@@ -146,9 +152,9 @@ export type MessageEvent = Extract<DomainEvent, MessageFields>;
 
 /**
  * A bus address and the name of a log: `circle:3`, `conversation:12`, `user:7`, `device:4`; `call:12` for the calls in
- * conversation 12. `media:12` has no log: it is the address of inspections of files in conversation 12.
+ * conversation 12. Two have no log: `media:12`, of inspections of files in conversation 12, and `read:12`, of its read receipts.
  */
-export type Topic = `${'call' | 'circle' | 'conversation' | 'media' | 'user' | 'device'}:${number}`;
+export type Topic = `${'call' | 'circle' | 'conversation' | 'media' | 'read' | 'user' | 'device'}:${number}`;
 
 /**
  * An event with `seq`, its position in the topic's log. Positions start at 1, have no gaps, and follow the order of
@@ -175,12 +181,15 @@ export type Ephemeral =
       readonly legacyLease: number | null;
     }
   /** Not sent to the topic of the conversation, as legacy clients and older nodes do not know it. */
-  | { readonly type: 'media-inspected'; readonly topic: Topic; readonly media: Media };
+  | { readonly type: 'media-inspected'; readonly topic: Topic; readonly media: Media }
+  /** A participant, or the device, has read up to a message. As above, has a topic of its own. */
+  | { readonly type: 'read-receipt'; readonly topic: Topic; readonly receipt: ReadReceipt };
 
 export const circleTopic = (id: CircleId): Topic => `circle:${id}`;
 export const conversationTopic = (id: ConversationId): Topic => `conversation:${id}`;
 export const callTopic = (id: ConversationId): Topic => `call:${id}`;
 export const inspectionTopic = (id: ConversationId): Topic => `media:${id}`;
+export const receiptTopic = (id: ConversationId): Topic => `read:${id}`;
 export const accountTopic = (actor: ActorRef): Topic => `${actor.kind}:${actor.id}`;
 export const isAccountTopic = (topic: Topic): boolean =>
   topic.startsWith('user:') || topic.startsWith('device:');

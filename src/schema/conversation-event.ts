@@ -96,7 +96,9 @@ MediaUploaded.implement({
   }),
 });
 
-ConversationUpdated.implement({ description: 'The conversation was renamed.' });
+ConversationUpdated.implement({
+  description: 'The conversation was renamed, or its read receipts were turned on or off.',
+});
 ConversationDeleted.implement({
   description:
     'The conversation was deleted, with its circle or because fewer than two remained. Ends the stream.',

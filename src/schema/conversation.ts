@@ -62,7 +62,7 @@ Conversation.implement({
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Creation time.' }),
     updatedAt: t.expose('updatedAt', {
       type: 'DateTime',
-      description: 'Time of the last change of the name or the device’s access.',
+      description: 'Time of the last change of the name, the device’s access or `readReceipts`.',
     }),
     eventCursor: t.field({
       type: 'Cursor',
@@ -197,12 +197,17 @@ builder.mutationFields((t) => ({
         description:
           'E-mail addresses of the other participants, at most 500. NOT_FOUND unless all are members of the circle.',
       }),
+      readReceipts: t.arg.boolean({
+        description:
+          'Whether participants see how far the others have read: see `setReadReceipts`. Default: false.',
+      }),
     },
     resolve: (_root, args, context) =>
       conversations.createConversation(context.deps, requireActor(context), {
         circleId: requireId('Circle', 'circleId', args.circleId),
         name: args.name,
         emails: args.emails ?? [],
+        readReceipts: args.readReceipts ?? false,
       }),
   }),
   updateConversation: t.field({

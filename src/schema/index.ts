@@ -9,6 +9,7 @@ import './invitation.ts';
 import './conversation.ts';
 import './message.ts';
 import './read-state.ts';
+import './read-receipts.ts';
 import './media.ts';
 import './call.ts';
 import './call-participation.ts';

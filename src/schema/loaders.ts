@@ -25,6 +25,7 @@ import {
   findConversationsWithUnread,
   findLastReadMessages,
 } from '../domain/read-state.ts';
+import { findReceiptsByParticipants, findReceiptsOfDevices } from '../domain/read-receipts.ts';
 import type { Circle, Message, UserWithPresence } from '../domain/models.ts';
 import type { CircleId, ConversationId, UserId } from '../ids.ts';
 import type { Page } from './pagination.ts';
@@ -162,6 +163,14 @@ export class Loaders {
   /** The newest read message, if there is one and the caller takes part in the conversation. */
   get lastReadMessage() {
     return this.#loadAsActor(findLastReadMessages);
+  }
+  /** The newest message that a participant has read, if the caller sees it. */
+  get receiptOf() {
+    return this.#loadAsActor(findReceiptsByParticipants);
+  }
+  /** The newest message that the device has read in a conversation, if the caller sees it. */
+  get receiptOfDevice() {
+    return this.#loadAsActor(findReceiptsOfDevices);
   }
   /** The message, if the caller may read it. */
   get readableMessage() {

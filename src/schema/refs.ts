@@ -25,14 +25,16 @@ export type InvitationSource = Omit<InvitationRow, 'email'> & {
   readonly email?: string | null;
   readonly circle?: CircleRow;
 };
-export type ConversationSource = ConversationRow & {
+export type ConversationSource = Omit<ConversationRow, 'readReceipts'> & {
+  /** Not in events of the former release. */
+  readonly readReceipts?: boolean;
   /** Set if the conversation was read as one of the caller's. */
   readonly hasAccess?: true;
   /** Set if it was read with the conversation. */
   readonly unreadCount?: number;
 };
 export type ParticipantSource = ParticipantRow & {
-  readonly conversation?: ConversationRow;
+  readonly conversation?: ConversationSource;
   readonly user?: UserSource | undefined;
 };
 export type MessageSource = MessageRow & {

@@ -78,6 +78,10 @@ export async function createFixture(app: TestGateway, folderApp: TestGateway): P
     { id: circle.id, email: invitee.login },
   );
 
+  await admin.graphql.run(
+    'mutation ($id: ID!) { setReadReceipts(conversationId: $id, allowed: true) { id } }',
+    { id: conversation.id },
+  );
   const send = async (account: TestAccount): Promise<OwnMessage> => {
     const sent = await sendMessage(account, conversation, MARKER, [`${MARKER}.txt`]);
     return { ownMessage: sent.sendMessage.message.id, ownMedia: sent.sendMessage.media[0]?.id ?? '' };

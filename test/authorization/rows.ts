@@ -325,6 +325,14 @@ const fields: readonly Row[] = [
   field('Conversation.lastReadMessage', throughConversation('lastReadMessage { id }'), {
     yes: PARTICIPANTS,
   }),
+  field('Conversation.deviceLastReadMessage', throughConversation('deviceLastReadMessage { id }'), {
+    yes: PARTICIPANTS,
+  }),
+  field(
+    'Participant.lastReadMessage',
+    ({ participant }) => `{ node(id: "${participant}") { ... on Participant { lastReadMessage { id } } } }`,
+    { yes: PARTICIPANTS },
+  ),
   field('Conversation.participants', throughConversation('participants { nodes { id } }'), {
     yes: PARTICIPANTS,
   }),
@@ -532,6 +540,11 @@ const mutations: readonly Row[] = [
     { yes: PARTICIPANTS },
   ),
   mutation(
+    'setReadReceipts',
+    ({ conversation }) => `setReadReceipts(conversationId: "${conversation}", allowed: true) { id }`,
+    { yes: 'admin', FORBIDDEN: 'participant device' },
+  ),
+  mutation(
     'setTyping',
     ({ conversation }) => `setTyping(conversationId: "${conversation}", isTyping: true)`,
     { yes: PARTICIPANTS },
@@ -627,6 +640,11 @@ const subscriptions: readonly Row[] = [
     'NOT_FOUND',
     ({ conversation }, _self, attempt) =>
       `mutation { setTyping(conversationId: "${conversation}", isTyping: ${attempt % 2 === 0}) }`,
+  ),
+  subscription(
+    'readReceipts',
+    ({ conversation }) => `readReceipts(conversationId: "${conversation}") { readerId }`,
+    { yes: PARTICIPANTS },
   ),
   subscription(
     'mediaInspected',

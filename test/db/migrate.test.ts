@@ -123,6 +123,24 @@ test('messages from before the migration count as read, and participants of the 
   expect(await countFor(2)).toEqual([{ conversationId: 1, unreadCount: 0 }]);
 });
 
+test('nodes of the former release create conversations without read receipts, and add participants who have read privately', async () => {
+  const { db } = await openOwnDatabase();
+  await run(
+    `insert into users (email, first_name, last_name) values ('ann@example.com', '', '')`,
+    `insert into circles (name) values ('Family')`,
+    `insert into conversations (circle_id, name) values (1, 'Talk')`,
+    `insert into messages (conversation_id, author_user_id, text, status, media_count) values (1, null, 'hello', 'DONE', 0)`,
+    `insert into participants (conversation_id, user_id, role) values (1, 1, 'ADMIN')`,
+    `update conversations set device_access = true`,
+  ).up(db);
+  const { rows } = await sql`
+    select read_receipts, last_read_id, private_read_id, device_last_read_id, device_private_read_id
+    from conversations join participants on conversation_id = conversations.id
+  `.execute(db);
+  const positions = { lastReadId: 1, privateReadId: 1, deviceLastReadId: 1, devicePrivateReadId: 1 };
+  expect(rows).toEqual([{ readReceipts: false, ...positions }]);
+});
+
 describe.skipIf(inject('database') !== 'postgres')('on PostgreSQL', () => {
   test('nodes that start concurrently run each migration once', async () => {
     const url = await createOwnPostgres();

@@ -82,6 +82,26 @@ test('only the newest item of a key is buffered for a slow reader', async () => 
   ]);
 });
 
+test('an event of the topic revokes buffered items, with a key or without', async () => {
+  const core = await createTestCore();
+  const budget = new BufferBudget();
+  for (const key of [({ id }: TypingItem) => String(id), () => null]) {
+    const stream = await openTyping(core, {
+      key,
+      bytesOf: () => 1_000,
+      budget,
+      selectRevoked: (event) => (event.type === 'participant.kicked' ? ({ id }) => id === 1 : undefined),
+    });
+    publish(core, createTyping(1), createTyping(2));
+    await transact(core, async (unit) => unit.emit(createParticipantKicked(1)));
+    expect(await readItems(stream, 1)).toEqual([{ id: 2, isTyping: true }]);
+    expect(budget.reserved).toBe(0);
+    publish(core, createTyping(1));
+    expect(await readItems(stream, 1)).toEqual([{ id: 1, isTyping: true }]);
+    await stream.return();
+  }
+});
+
 test('items without a key are all buffered, up to a limit: then the stream ends', async () => {
   const core = await createTestCore();
   const stream = await openTyping(core, { key: () => null });
@@ -159,6 +179,7 @@ test('a stream ends with the first of several reasons, as for an actor kicked fr
     circleId: 1 as CircleId,
     name: 'Plans',
     deviceAccess: false,
+    readReceipts: false,
     createdAt: at,
     updatedAt: at,
   };

@@ -9,7 +9,7 @@ import {
   createGateway,
   createGraphqlClient,
 } from '../../src/testing/index.ts';
-import type { GraphqlClient } from '../../src/testing/index.ts';
+import type { Entity, GraphqlClient } from '../../src/testing/index.ts';
 import { findFreePort } from '../harness/ports.ts';
 import { startPostgres } from '../harness/postgres.ts';
 import { readPreviousRelease } from '../harness/previous-release.ts';
@@ -94,6 +94,44 @@ async function readTexts(
   return texts;
 }
 
+/** Checks that what the previous release sends and renames in a conversation with read receipts is shown correctly. */
+async function checkReceipts(
+  annOnPrevious: GraphqlClient,
+  current: Readonly<Record<'ann' | 'bob', GraphqlClient>>,
+  { id }: Entity,
+): Promise<void> {
+  await current.ann.run(
+    'mutation ($id: ID!) { setReadReceipts(conversationId: $id, allowed: true) { id } }',
+    { id },
+  );
+  await using events = current.bob.subscribe(
+    `subscription ($id: ID!) { conversationEvents(conversationId: $id) {
+      __typename ... on ConversationUpdated { conversation { name readReceipts } }
+    } }`,
+    { id },
+  );
+  await events.nextOf('StreamLive');
+  await send(annOnPrevious, id, 'hello');
+  await markAllRead(current.bob, id);
+  expect(
+    await current.ann.run(
+      'query ($id: ID!) { conversation(id: $id) { participants { nodes { lastReadMessage { text } } } } }',
+      { id },
+    ),
+  ).toEqual({
+    conversation: {
+      participants: { nodes: [{ lastReadMessage: null }, { lastReadMessage: { text: 'hello' } }] },
+    },
+  });
+  await annOnPrevious.run(
+    'mutation ($id: ID!) { updateConversation(conversationId: $id, name: "Chat") { id } }',
+    { id },
+  );
+  expect(await events.nextOf('ConversationUpdated')).toMatchObject({
+    conversation: { name: 'Chat', readReceipts: true },
+  });
+}
+
 test('nodes of the previous release run and start beside this one on its database, and alone after a roll-back', async () => {
   await using server = await startPostgres();
   await using stack = new AsyncDisposableStack();
@@ -122,6 +160,11 @@ test('nodes of the previous release run and start beside this one on its databas
     await send(on(current.url, ann.token), id, ...next('beside, of this release'));
     expect(await readTexts(onPrevious, texts.length)).toEqual(texts);
     expect(await readTexts(onCurrent, texts.length)).toEqual(texts);
+    await checkReceipts(
+      ann.graphql,
+      { ann: on(current.url, ann.token), bob: on(current.url, bob.token) },
+      await createConversation(ann, circle, bob),
+    );
     // The previous release does not know the event.
     await using inbox = on(previous.url, bob.token).subscribe(INBOX);
     const { cursor } = (await inbox.nextOf('StreamLive')) as { cursor: string };

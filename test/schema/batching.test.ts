@@ -144,6 +144,20 @@ test('the numbers of unread messages of all conversations take no statement of t
   expect((await run('lastReadMessage { id }')).count).toBe(count + 1);
 });
 
+test('the read receipts of all participants take one statement, and none unless they are selected', async () => {
+  await using client = await openSchemaClient();
+  const ann = await seedConversations(client, 'Large', 3, 4);
+  const count = async (selection: string) => {
+    client.statements.count = 0;
+    await client.run(ann, `{ circles { nodes { conversations { nodes { ${selection} } } } } }`);
+    return client.statements.count;
+  };
+  const withoutReceipts = await count('unreadCount participants { nodes { role } }');
+  const receipts = 'readReceipts participants { nodes { role lastReadMessage { text } } }';
+  expect(await count(`unreadCount ${receipts}`)).toBe(withoutReceipts + 1);
+  expect(await count(`unreadCount deviceLastReadMessage { text } ${receipts}`)).toBe(withoutReceipts + 2);
+});
+
 const INITIAL_QUERY = /* GraphQL */ `
   query InitialQuery {
     circles {

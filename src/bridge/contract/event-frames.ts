@@ -25,6 +25,7 @@ export function framesOf(event: DomainEvent): readonly Frame[] {
     case 'media.uploaded':
       return [encodeMediaUploaded(event)];
     case 'conversation.updated':
+      if (event.changed !== undefined) return [];
       return [encodeConversationEvent(event.conversation.id, { event: 'update' })];
     case 'participant.left':
       return [
@@ -97,6 +98,7 @@ export function framesOfEphemeral(ephemeral: Ephemeral, forward: ForwardChannels
       return forward.map((channel) => createFrame(channel, payload));
     }
     case 'media-inspected':
+    case 'read-receipt':
       return [];
   }
 }
