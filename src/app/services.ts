@@ -22,6 +22,7 @@ import { createTails } from '../events/tail.ts';
 import { TopicLocks } from '../events/topic-locks.ts';
 import type { HealthOptions } from '../gateway/http/health.ts';
 import type { Metrics } from '../gateway/metrics.ts';
+import { SingleFlight } from '../lib/single-flight.ts';
 import { requireForStartup } from '../lib/startup-error.ts';
 import type { Logger } from '../log.ts';
 import { createAccountConnections } from '../services/account-connections.ts';
@@ -215,6 +216,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       mediaInspections,
       mediaUrls: createMediaUrls({ secrets, ttlSeconds: config.MEDIA_URL_TTL, now: () => clock.now() }),
       uploadTickets: createUploadTickets(secrets),
+      publications: new SingleFlight(),
       uploadLimits: createUploadLimits({
         db,
         log,

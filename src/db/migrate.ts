@@ -24,6 +24,7 @@ import { readState } from './migrations/0016-read-state.ts';
 import { resumableUploads } from './migrations/0017-resumable-uploads.ts';
 import { mediaDetails } from './migrations/0018-media-details.ts';
 import { readReceipts } from './migrations/0019-read-receipts.ts';
+import { finishedUploads } from './migrations/0020-finished-uploads.ts';
 import type { Tables } from './tables.ts';
 
 export interface Migration extends KyselyMigration {
@@ -55,6 +56,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0017-resumable-uploads': resumableUploads,
   '0018-media-details': mediaDetails,
   '0019-read-receipts': readReceipts,
+  '0020-finished-uploads': finishedUploads,
 };
 
 /** The lock that Kysely's migrator takes, with which earlier releases migrated. */

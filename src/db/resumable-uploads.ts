@@ -5,9 +5,6 @@ import type { Db, Tx } from './database.ts';
 import { now } from './sql.ts';
 import type { Timestamp } from './tables.ts';
 
-/** Time to finish an upload. No longer than `abandonUploads` leaves its file. */
-const LIFETIME = sql`interval '1 day'`;
-
 /** An upload that arrives in several requests. */
 export interface ResumableUpload {
   /** Under which the bytes are stored that have arrived; the id of the upload, too. */
@@ -36,6 +33,8 @@ const COLUMNS = [
 
 export interface NewUpload extends Pick<ResumableUpload, 'storageName' | 'mediaId' | 'metadata' | 'size'> {
   readonly account: ActorKey;
+  /** Time to finish the upload. */
+  readonly lifetimeMs: number;
 }
 
 /**
@@ -43,10 +42,10 @@ export interface NewUpload extends Pick<ResumableUpload, 'storageName' | 'mediaI
  * nothing if the media was deleted.
  */
 export async function addUpload(db: Db, upload: NewUpload): Promise<void> {
-  const { storageName, mediaId, metadata, size, account } = upload;
+  const { storageName, mediaId, metadata, size, account, lifetimeMs } = upload;
   await sql`
     insert into resumable_uploads (media_id, storage_name, account, metadata, size, expires_at)
-    select id, ${storageName}, ${account}, ${metadata}, ${size}::bigint, clock_timestamp() + ${LIFETIME}
+    select id, ${storageName}, ${account}, ${metadata}, ${size}::bigint, clock_timestamp() + ${lifetimeMs} * interval '1 millisecond'
     from media where id = ${mediaId} for key share
     on conflict (media_id) do update set
       storage_name = excluded.storage_name, account = excluded.account, metadata = excluded.metadata,

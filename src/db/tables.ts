@@ -225,12 +225,14 @@ export interface UploadUsageTable {
   bytes: number;
 }
 
-/** Files that are being stored, or that a crash left behind, and to which no media refers yet. */
+/** Files that are being stored, or that may be left behind, and to which no media refers. */
 export interface UnfinishedUploadsTable {
   storageName: string;
   startedAt: CreatedAt;
   /** Id in the storage of an upload in parts, which must be aborted. */
   partUploadId: Generated<string | null>;
+  /** Whether a media has a copy. Its client may store the file again until the URL expires. */
+  isFinished: Generated<boolean>;
 }
 
 /** Uploads that arrive in several requests, in order. */

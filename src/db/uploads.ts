@@ -47,21 +47,50 @@ export async function deleteUsageOf(tx: Tx, account: string): Promise<void> {
   await tx.deleteFrom('uploadUsage').where('account', '=', account).execute();
 }
 
-/** Records the name under which a file is about to be stored, in case the node crashes before a media refers to it. */
-export async function startUpload(db: Db, storageName: string): Promise<void> {
-  await db.insertInto('unfinishedUploads').values({ storageName }).execute();
+/**
+ * Records the name under which a file is about to be stored, in case the node crashes before a media refers to it, and the id
+ * of its upload in parts.
+ */
+export async function startUpload(db: Db, storageName: string, partUploadId?: string): Promise<void> {
+  await db
+    .insertInto('unfinishedUploads')
+    .values({ storageName, partUploadId: partUploadId ?? null })
+    .onConflict((conflict) =>
+      conflict.column('storageName').doUpdateSet({ partUploadId: sql`excluded.part_upload_id` }),
+    )
+    .execute();
 }
 
-/** Removes that record: a media refers to the file, or the file was removed. */
-export async function finishUpload(db: Db, storageName: string): Promise<void> {
-  await db.deleteFrom('unfinishedUploads').where('storageName', '=', storageName).execute();
+/** Removes that record: a media refers to the file, or the file was removed. Returns false if it was abandoned before. */
+export async function finishUpload(db: Db, storageName: string): Promise<boolean> {
+  const { numDeletedRows } = await db
+    .deleteFrom('unfinishedUploads')
+    .where('storageName', '=', storageName)
+    .executeTakeFirst();
+  return numDeletedRows > 0n;
 }
 
-/** Marks the file of an upload as unused. Returns false if the upload was finished or abandoned before. */
-export async function retireUpload(tx: Tx, storageName: string): Promise<boolean> {
+/** The record of an upload. */
+export interface RecordedUpload {
+  readonly partUploadId: string | null;
+  readonly isFinished: boolean;
+}
+
+/**
+ * Marks an upload as finished, and its file as unused. The record stays until it is abandoned: the file is removed again then.
+ * Returns false if the upload was finished or abandoned before, or has another id of parts.
+ */
+export async function retireUpload(
+  tx: Tx,
+  storageName: string,
+  { partUploadId }: Pick<RecordedUpload, 'partUploadId'>,
+): Promise<boolean> {
   const { rows } = await sql`
     with retired as (
-      delete from unfinished_uploads where storage_name = ${storageName} returning storage_name
+      update unfinished_uploads set is_finished = true, part_upload_id = null
+      where storage_name = ${storageName} and not is_finished
+        and part_upload_id is not distinct from ${partUploadId}::text
+      returning storage_name
     ), unused as (
       insert into unused_files (storage_name) select storage_name from retired on conflict do nothing
     )
@@ -70,14 +99,11 @@ export async function retireUpload(tx: Tx, storageName: string): Promise<boolean
   return rows.length > 0;
 }
 
-/** Finds an upload that is neither finished nor abandoned. */
-export async function findUnfinished(
-  db: Db,
-  storageName: string,
-): Promise<{ readonly partUploadId: string | null } | undefined> {
+/** Finds an upload that is not abandoned. */
+export async function findRecorded(db: Db, storageName: string): Promise<RecordedUpload | undefined> {
   return db
     .selectFrom('unfinishedUploads')
-    .select('partUploadId')
+    .select(['partUploadId', 'isFinished'])
     .where('storageName', '=', storageName)
     .executeTakeFirst();
 }
@@ -89,16 +115,18 @@ export async function setPartUpload(db: Db, storageName: string, partUploadId: s
     .set({ partUploadId })
     .where('storageName', '=', storageName)
     .where('partUploadId', 'is', null)
+    .where('isFinished', '=', false)
     .executeTakeFirst();
   return numUpdatedRows > 0n;
 }
 
-/** Records that the parts of an upload were removed. */
-export async function clearPartUpload(db: Db, storageName: string): Promise<void> {
+/** Records that the parts of this id were removed. */
+export async function clearPartUpload(db: Db, storageName: string, partUploadId: string): Promise<void> {
   await db
     .updateTable('unfinishedUploads')
     .set({ partUploadId: null })
     .where('storageName', '=', storageName)
+    .where('partUploadId', '=', partUploadId)
     .execute();
 }
 
@@ -121,13 +149,21 @@ export async function findAbandonedParts(
     .execute();
 }
 
-/** Marks the files of uploads that a crash interrupted as unused. Returns the number of uploads, at most `limit`. */
+/**
+ * Marks the files of uploads that a crash interrupted as unused, and those of finished ones again. Returns the number of
+ * uploads, at most `limit`.
+ */
 export async function abandonUploads(db: Db, ageMs: number, limit: number): Promise<number> {
   const { rows } = await sql`
     with abandoned as (
       delete from unfinished_uploads where storage_name in (
         select storage_name from unfinished_uploads
-        where ${isAbandoned(ageMs)} and part_upload_id is null limit ${limit}
+        where ${isAbandoned(ageMs)} and part_upload_id is null
+          and not exists (
+            select from resumable_uploads
+            where resumable_uploads.storage_name = unfinished_uploads.storage_name
+          )
+        limit ${limit}
       )
       returning storage_name
     ), unused as (
@@ -141,13 +177,13 @@ export async function abandonUploads(db: Db, ageMs: number, limit: number): Prom
   return rows.length;
 }
 
-/** Finds pending messages that were sent more than `days` days ago, oldest first. */
-export async function findExpired(db: Db, days: number, limit: number): Promise<Message[]> {
+/** Finds pending messages that were sent so long ago, oldest first. */
+export async function findExpired(db: Db, ageMs: number, limit: number): Promise<Message[]> {
   return db
     .selectFrom('messages')
     .select(MESSAGE_COLUMNS)
     .where('status', '=', 'PENDING')
-    .where(sql<boolean>`sent_at < clock_timestamp() - ${days} * interval '1 day'`)
+    .where(sql<boolean>`sent_at < clock_timestamp() - ${ageMs} * interval '1 millisecond'`)
     .orderBy('sentAt')
     .limit(limit)
     .execute();

@@ -5,7 +5,9 @@ import type { Bus } from '../events/bus.ts';
 import type { Epoch } from '../events/cursor.ts';
 import type { TopicLocks } from '../events/topic-locks.ts';
 import type { Tails } from '../events/tail.ts';
+import type { Media } from '../db/tables.ts';
 import type { UserId } from '../ids.ts';
+import type { SingleFlight } from '../lib/single-flight.ts';
 import type { Logger } from '../log.ts';
 import type { BatchedReads } from '../db/batched-reads.ts';
 import type { AccountConnections } from '../services/account-connections.ts';
@@ -54,6 +56,8 @@ export interface Deps {
   readonly mediaUrls: MediaUrls;
   readonly uploadLimits: UploadLimits;
   readonly uploadTickets: UploadTickets;
+  /** Files that are being published, by their name in the storage. */
+  readonly publications: SingleFlight<Media>;
   readonly rateLimits: RateLimits;
   readonly operationLimits: OperationLimits;
   readonly accountConnections: AccountConnections;

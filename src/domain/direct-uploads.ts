@@ -1,6 +1,7 @@
 import type { ActorRef } from '../actor.ts';
-import type { Tx } from '../db/database.ts';
-import type { Media, Timestamp } from '../db/tables.ts';
+import type { Db, Tx } from '../db/database.ts';
+import { findByMessages } from '../db/media.ts';
+import type { Media, Message, Timestamp } from '../db/tables.ts';
 import * as rows from '../db/uploads.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import type { MediaId } from '../ids.ts';
@@ -80,31 +81,53 @@ async function findOrStartParts(
   partUploads: PartUploads,
   storageName: string,
 ): Promise<string | undefined> {
-  const before = await rows.findUnfinished(db, storageName);
+  const before = await findUnfinished(db, storageName);
   if (before === undefined || before.partUploadId !== null) return before?.partUploadId ?? undefined;
   const uploadId = await partUploads.start(storageName);
   if (await rows.setPartUpload(db, storageName, uploadId)) return uploadId;
   // Another request has started it, or the upload was finished.
   await partUploads.abort(storageName, uploadId);
-  return (await rows.findUnfinished(db, storageName))?.partUploadId ?? undefined;
+  return (await findUnfinished(db, storageName))?.partUploadId ?? undefined;
+}
+
+async function findUnfinished(db: Db, storageName: string): Promise<rows.RecordedUpload | undefined> {
+  const recorded = await rows.findRecorded(db, storageName);
+  return recorded?.isFinished === true ? undefined : recorded;
 }
 
 /**
- * Records a file that the actor has uploaded to the storage as that of its media. Throws INVALID_INPUT for a ticket of
- * another account, for a file of another size and while parts are missing, NOT_FOUND if no file has arrived or the upload
- * was finished before, and as `startDirectUpload`.
+ * Records a file that the actor has uploaded to the storage as that of its media, unless it was before. Throws INVALID_INPUT
+ * for a ticket of another account, for a file of another size and while parts are missing, NOT_FOUND if no file has arrived or
+ * the upload was abandoned, and as `startDirectUpload`.
  */
 export async function finishDirectUpload(deps: Deps, actor: ActorRef, ticket: string): Promise<Media> {
   const { message, ...upload } = await requireTicket(deps, actor, ticket);
   const { storageName, size } = upload;
-  const unfinished = await rows.findUnfinished(deps.db, storageName);
-  if (unfinished === undefined) throw notFound('The upload');
-  if (unfinished.partUploadId !== null)
-    await deps.mediaStorage.partUploads?.complete(storageName, unfinished.partUploadId, size);
+  const recorded = await rows.findRecorded(deps.db, storageName);
+  if (recorded === undefined) throw notFound('The upload');
+  if (recorded.isFinished) return requireUploaded(deps, message, upload.mediaId);
+  if (recorded.partUploadId !== null)
+    await deps.mediaStorage.partUploads?.complete(storageName, recorded.partUploadId, size);
   const confirm = async (tx: Tx): Promise<void> => {
-    if (!(await rows.retireUpload(tx, storageName))) throw notFound('The upload');
+    if (await rows.retireUpload(tx, storageName, recorded)) return;
+    if ((await findUnfinished(tx, storageName)) === undefined) throw notFound('The upload');
+    throw invalidInput('ticket', 'The upload was resumed in parts, which are missing.');
   };
-  return publishStagedFile(deps, actor, { ...upload, message, confirm });
+  try {
+    return await publishStagedFile(deps, actor, { ...upload, message, confirm });
+  } catch (error) {
+    // Another node has published the file, and may have removed its bytes since.
+    const current = await rows.findRecorded(deps.db, storageName);
+    if (current?.isFinished !== true) throw error;
+    return requireUploaded(deps, message, upload.mediaId);
+  }
+}
+
+/** Returns the media of an upload that was finished. Throws NOT_FOUND if it was deleted since. */
+async function requireUploaded({ db }: Deps, { id }: Message, mediaId: MediaId): Promise<Media> {
+  const media = (await findByMessages(db, [id])).find((item) => item.id === mediaId);
+  if (media === undefined) throw notFound('The media');
+  return media;
 }
 
 /** Returns what a ticket was signed for, and the message. */

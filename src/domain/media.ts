@@ -6,7 +6,7 @@ import * as details from '../db/media-details.ts';
 import type { MediaDetails } from '../db/media-details.ts';
 import * as messages from '../db/messages.ts';
 import type { Media, Message } from '../db/tables.ts';
-import { finishUpload, startUpload } from '../db/uploads.ts';
+import { findRecorded, finishUpload, startUpload } from '../db/uploads.ts';
 import { notFound, unauthenticated } from '../errors.ts';
 import { conversationTopic } from '../events/event.ts';
 import { eraseFormerFile } from '../events/erasure.ts';
@@ -101,10 +101,15 @@ export async function recordStoredFile(
   }
 }
 
-/** Removes a file that no media refers to. Should this fail, the retention retries. */
-export async function discard(deps: Deps, storageName: string): Promise<void> {
-  await deps.mediaStorage.remove([storageName]);
-  await finishUpload(deps.db, storageName);
+/** Removes a file that no media refers to, and its parts. Should this fail, the retention retries. */
+export async function discard({ db, mediaStorage }: Deps, storageName: string): Promise<void> {
+  const partUploadId = (await findRecorded(db, storageName))?.partUploadId ?? undefined;
+  const hadParts =
+    partUploadId !== undefined &&
+    (await mediaStorage.partUploads?.abort(storageName, partUploadId)) === false;
+  await mediaStorage.remove([storageName]);
+  if (hadParts) return;
+  await finishUpload(db, storageName);
 }
 
 /** Stores the content within the limits of the account. */
@@ -112,8 +117,8 @@ async function store(deps: Deps, actor: ActorRef, content: Readable): Promise<St
   let startedName: string | undefined;
   try {
     return await deps.uploadLimits.run(actor, content, (metered) =>
-      deps.mediaStorage.write(metered, deps.config.MAX_UPLOAD_BYTES, async (name) => {
-        await startUpload(deps.db, name);
+      deps.mediaStorage.write(metered, deps.config.MAX_UPLOAD_BYTES, async (name, partUploadId) => {
+        await startUpload(deps.db, name, partUploadId);
         startedName = name;
       }),
     );
@@ -141,7 +146,8 @@ async function recordUpload(
     const isReplacement = before.some((item) => item.id === mediaId && item.uploadedAt !== null);
     await confirm?.(unit.tx);
     await rows.setUploaded(unit.tx, mediaId, file);
-    await finishUpload(unit.tx, file.storageName);
+    // Without its record the retention removes the file.
+    if (!(await finishUpload(unit.tx, file.storageName))) throw notFound('The upload');
     const media = await rows.findByMessages(unit.tx, [id]);
     const uploaded = media.find((item) => item.id === mediaId);
     if (uploaded === undefined) throw notFound('The media');

@@ -9,6 +9,7 @@ import { conflict, DomainError, notFound } from '../errors.ts';
 import { FileTooLargeError } from '../services/media-storage.ts';
 import type { PartialFiles } from '../services/partial-files.ts';
 import { removeUnusedFiles } from '../services/retention.ts';
+import { uploadLifetimeMs } from '../services/upload-lifetime.ts';
 import type { Deps } from './deps.ts';
 import { requireOwnMessage } from './media.ts';
 import { publishStagedFile } from './staged-files.ts';
@@ -101,7 +102,14 @@ export function createResumableUploads(deps: Deps): ResumableUploads {
       }
       await deps.uploadLimits.requireQuota(actor, size);
       const storageName = await partialFiles.create((name) => recordStart(deps.db, name));
-      const upload = { storageName, mediaId, metadata, size, account: actorKey(actor) };
+      const upload = {
+        storageName,
+        mediaId,
+        metadata,
+        size,
+        account: actorKey(actor),
+        lifetimeMs: uploadLifetimeMs(size),
+      };
       await rows.addUpload(deps.db, upload);
       await removeUnusedFiles(deps);
       return completeIfWhole(deps, actor, await requireUpload(actor, storageName));

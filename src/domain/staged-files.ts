@@ -14,11 +14,15 @@ export interface StagedFile extends Required<FileTarget> {
 /**
  * Records a staged file as that of its media, under a new name. `confirm` marks the staged file as unused. Throws NOT_FOUND
  * if there is no such file, INVALID_INPUT if it has another size, and as `recordStoredFile`; then the staged file stays.
+ * Clients repeat requests whose connection was lost while a large file is copied: they wait for the same copy.
  */
-export async function publishStagedFile(deps: Deps, actor: ActorRef, staged: StagedFile): Promise<Media> {
+export const publishStagedFile = (deps: Deps, actor: ActorRef, staged: StagedFile): Promise<Media> =>
+  deps.publications.run(staged.storageName, () => publish(deps, actor, staged));
+
+async function publish(deps: Deps, actor: ActorRef, staged: StagedFile): Promise<Media> {
   let adoptedName: string | undefined;
-  const adopting = deps.mediaStorage.adopt(staged.storageName, staged.size, async (name) => {
-    await recordStart(deps.db, name);
+  const adopting = deps.mediaStorage.adopt(staged.storageName, staged.size, async (name, partUploadId) => {
+    await recordStart(deps.db, name, partUploadId);
     adoptedName = name;
   });
   const stored = await adopting.catch(async (error: unknown) => {

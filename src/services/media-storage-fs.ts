@@ -65,7 +65,9 @@ export async function createFolderStorage(dir: string, shared = false): Promise<
       }
     },
     async remove(names) {
-      await Promise.all(names.map((name) => rm(pathOf(name), { force: true })));
+      // With what a process that was killed had written of a file.
+      const paths = names.flatMap((name) => [pathOf(name), pathOf(name) + PART_SUFFIX]);
+      await Promise.all(paths.map((path) => rm(path, { force: true })));
     },
     // Only this server uses the folder.
     presignDownload: () => Promise.resolve(undefined),

@@ -33,6 +33,12 @@ export interface StoredFile {
 }
 
 /**
+ * Records what is about to be stored, so that it is removed should the process end. Called with a name before anything is stored
+ * under it, and again with the id of its upload in parts before the first part.
+ */
+export type RecordName = (name: string, partUploadId?: string) => Promise<void>;
+
+/**
  * Stores the files of messages. To add a driver, implement this interface in `media-storage-<kind>.ts`, choose it in
  * `openMediaStorage` (app/media-storage.ts), and add it to test/services/media-storage.test.ts. The database decides which
  * files exist: a driver needs no listing, and no rename.
@@ -41,11 +47,10 @@ export interface StoredFile {
  */
 export interface MediaStorage extends AsyncDisposable {
   /**
-   * Stores the content under a new name and resolves when it is durable. Calls `onName` with the name before it stores
-   * anything. Stores nothing if the content fails or ends early. Throws LIMIT_EXCEEDED above `maxBytes`, UNAVAILABLE when
+   * Stores the content under a new name and resolves when it is durable. Stores nothing if the content fails or ends early. Throws LIMIT_EXCEEDED above `maxBytes`, UNAVAILABLE when
    * the storage is full or read-only, and rethrows errors of the content stream.
    */
-  write(content: Readable, maxBytes: number, onName?: (name: string) => Promise<void>): Promise<StoredFile>;
+  write(content: Readable, maxBytes: number, onName?: RecordName): Promise<StoredFile>;
   /** Opens a file, or a range of it. Throws NOT_FOUND if there is no such file. */
   read(name: string, range?: ByteRange): Promise<Readable>;
   /** Removes files. Ignores missing ones, as removals are retried. */
@@ -61,7 +66,7 @@ export interface MediaStorage extends AsyncDisposable {
    * if there is no such file, INVALID_INPUT if it has another size. The caller removes the original, and the new file if
    * this throws after `onName`.
    */
-  adopt(name: string, size: number, onName: (name: string) => Promise<void>): Promise<StoredFile>;
+  adopt(name: string, size: number, onName: RecordName): Promise<StoredFile>;
   /** Undefined if files cannot grow, as in a bucket. */
   readonly partialFiles?: PartialFiles;
   /** Undefined if clients do not upload to the storage themselves. */

@@ -24,6 +24,9 @@ export interface PartUploads {
   findProgress(name: string, uploadId: string, size: number): Promise<PartProgress>;
   /** Joins the parts to the file, unless it has been done. Throws INVALID_INPUT while parts are missing. */
   complete(name: string, uploadId: string, size: number): Promise<void>;
-  /** Removes what has arrived. Ignores an upload that was completed or aborted. */
-  abort(name: string, uploadId: string): Promise<void>;
+  /**
+   * Removes what has arrived. Returns whether nothing had to be removed, as the upload was completed or aborted. Otherwise abort
+   * it again later: a part that is arriving may stay.
+   */
+  abort(name: string, uploadId: string): Promise<boolean>;
 }

@@ -9,15 +9,20 @@ import { transact } from '../events/unit-of-work.ts';
 import type { TransactDeps } from '../events/unit-of-work.ts';
 import type { ActorRef } from '../actor.ts';
 
-/** Time to upload the declared files of a message: a phone may be offline for a weekend. */
-const EXPIRY_DAYS = 3;
+/** Least time to upload the declared files of a message: a phone may be offline for a weekend. */
+const MIN_EXPIRY_MS = 3 * 86_400_000;
 
 /**
  * Completes messages whose declared files were not uploaded in time: the missing files are removed from the message,
- * and a message without text and files is deleted. Returns the number of messages, at most `limit`.
+ * and a message without text and files is deleted. They have three days, and at least `uploadMs`. Returns the number of
+ * messages, at most `limit`.
  */
-export async function expirePendingFiles(deps: TransactDeps, limit: number): Promise<number> {
-  const expired = await findExpired(deps.db, EXPIRY_DAYS, limit);
+export async function expirePendingFiles(
+  deps: TransactDeps,
+  uploadMs: number,
+  limit: number,
+): Promise<number> {
+  const expired = await findExpired(deps.db, Math.max(MIN_EXPIRY_MS, uploadMs), limit);
   for (const message of expired) await expire(deps, message);
   return expired.length;
 }

@@ -34,6 +34,7 @@ import { FAILURE_WINDOW_SECONDS } from './login-delays.ts';
 import { USAGE_RETENTION_DAYS, daysAgo } from './channel-usage.ts';
 import type { WallClock } from './wall-clock.ts';
 import { expirePendingFiles } from './pending-files.ts';
+import { uploadLifetimeMs } from './upload-lifetime.ts';
 import type { MediaStorage } from './media-storage.ts';
 
 const SWEEP_INTERVAL_MS = 60_000;
@@ -49,9 +50,6 @@ const EVENT_BATCH_SIZE = 2_000;
 const FILE_BATCH_SIZE = 100;
 /** A year, as audits are yearly, and a month in which to do one. */
 const AUDIT_RETENTION_DAYS = 400;
-/** No upload lasts longer than this, and the time of the largest file at the least rate. */
-const ABANDONED_MS = 86_400_000;
-const MIN_UPLOAD_BYTES_PER_MS = 2;
 
 export interface RetentionOptions extends TransactDeps {
   readonly config: Pick<Config, 'EVENT_RETENTION_DAYS' | 'EVENT_RETENTION_COUNT' | 'MAX_UPLOAD_BYTES'>;
@@ -131,12 +129,12 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
   const auditedBefore = await daysBeforeNow(db, AUDIT_RETENTION_DAYS);
   const usedBefore = daysAgo(USAGE_RETENTION_DAYS, await readClock(db));
   await createPartitions(db, config.EVENT_RETENTION_DAYS);
-  const abandonedMs = ABANDONED_MS + config.MAX_UPLOAD_BYTES / MIN_UPLOAD_BYTES_PER_MS;
+  const abandonedMs = uploadLifetimeMs(config.MAX_UPLOAD_BYTES);
   const steps = [
     // First, so that no event is labelled that is about to be removed.
     ...((await hasNodesOfOldLog(db)) ? [] : eventSteps(options, before)),
     () => labelEvents(db),
-    () => expirePendingFiles(options, BATCH_SIZE),
+    () => expirePendingFiles(options, abandonedMs, BATCH_SIZE),
     () => deleteUsageOfEarlierDays(db, BATCH_SIZE),
     () => removeExpiredUploads(db, BATCH_SIZE),
     () => abortPartUploads(options, abandonedMs),
@@ -144,6 +142,7 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
     () => deleteKeysBefore(db, before, BATCH_SIZE),
     () => deleteUsageBefore(db, usedBefore, BATCH_SIZE),
     () => deleteEntriesBefore(db, auditedBefore, BATCH_SIZE),
+    () => removeUnusedFiles(options),
     () => deleteUnusedDetails(db, BATCH_SIZE),
   ];
   let removed = 0;
@@ -161,7 +160,6 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
     windowSeconds: FAILURE_WINDOW_SECONDS,
     knownDays: KNOWN_CLIENT_DAYS,
   });
-  await removeUnusedFiles(options);
   return removed;
 }
 
@@ -172,15 +170,20 @@ const eventSteps = ({ db, config }: RetentionOptions, before: Timestamp) => [
   () => trimTopics(db, config.EVENT_RETENTION_COUNT),
 ];
 
-/** Removes the parts of abandoned uploads. Never throws: the next call retries. Returns the number of uploads. */
+/**
+ * Removes the parts of abandoned uploads. Never throws: the next call retries. Returns the number of uploads that have none any
+ * more.
+ */
 async function abortPartUploads({ db, mediaStorage, log }: RetentionOptions, ageMs: number): Promise<number> {
   try {
     const abandoned = await findAbandonedParts(db, ageMs, FILE_BATCH_SIZE);
+    let cleared = 0;
     for (const { storageName, partUploadId } of abandoned) {
-      await mediaStorage.partUploads?.abort(storageName, partUploadId);
-      await clearPartUpload(db, storageName);
+      if ((await mediaStorage.partUploads?.abort(storageName, partUploadId)) === false) continue;
+      await clearPartUpload(db, storageName, partUploadId);
+      cleared += 1;
     }
-    return abandoned.length;
+    return cleared;
   } catch (error) {
     log.warn({ err: error }, 'removal of abandoned parts failed, retrying later');
     return 0;
@@ -189,22 +192,23 @@ async function abortPartUploads({ db, mediaStorage, log }: RetentionOptions, age
 
 /**
  * Removes stored files that no media row references any more: their message, conversation or account was deleted, or
- * the file was replaced. Never throws: the next call retries.
+ * the file was replaced. Returns their number: those of one batch, so that no request waits for more; the retention removes
+ * the rest. Never throws: the next call retries.
  */
 export async function removeUnusedFiles({
   db,
   mediaStorage,
   log,
-}: Pick<RetentionOptions, 'db' | 'mediaStorage' | 'log'>): Promise<void> {
+}: Pick<RetentionOptions, 'db' | 'mediaStorage' | 'log'>): Promise<number> {
   try {
-    for (;;) {
-      const names = await mediaRows.findUnusedFiles(db, FILE_BATCH_SIZE);
-      if (names.length === 0) return;
-      // Files first: were the rows deleted first, a failure here would leave the files behind for good.
-      await mediaStorage.remove(names);
-      await mediaRows.deleteUnusedFiles(db, names);
-    }
+    const names = await mediaRows.findUnusedFiles(db, FILE_BATCH_SIZE);
+    if (names.length === 0) return 0;
+    // Files first: were the rows deleted first, a failure here would leave the files behind for good.
+    await mediaStorage.remove(names);
+    await mediaRows.deleteUnusedFiles(db, names);
+    return names.length;
   } catch (error) {
     log.warn({ err: error }, 'removal of unused files failed, retrying later');
+    return 0;
   }
 }

@@ -3,6 +3,8 @@ import { AwsClient, AwsV4Signer } from 'aws4fetch';
 import { DomainError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { ByteRange, DownloadHeaders } from './media-storage.ts';
+import { formatParts, parseParts, textOf, toXml } from './s3-xml.ts';
+import type { StoredPart } from './s3-xml.ts';
 
 export interface S3Settings {
   readonly endpoint: string;
@@ -30,14 +32,6 @@ const MAX_LOGGED_LENGTH = 500;
 export interface S3ClientOptions extends S3Settings {
   readonly now: () => number;
   readonly log: Pick<Logger, 'warn'>;
-}
-
-/** A part of a file that has arrived. */
-export interface StoredPart {
-  readonly number: number;
-  readonly size: number;
-  /** As XML. */
-  readonly etag: string;
 }
 
 /** The position of a part in its upload. */
@@ -70,10 +64,18 @@ export class S3Client {
   }
 
   async put(key: string, content: Blob): Promise<void> {
-    await this.#send('PUT', this.#urlOf(key), [200], {
-      body: content,
-      signal: timeoutFor(content.size),
-    });
+    await this.#put(this.#urlOf(key), content);
+  }
+
+  async putPart(key: string, position: PartPosition, content: Blob): Promise<StoredPart> {
+    const { headers } = await this.#put(this.#urlOf(key, queryOf(position)), content);
+    return { number: position.number, size: content.size, etag: toXml(headers.get('etag')) };
+  }
+
+  /** Returns the bytes of a range, or of a shorter file; undefined if there is no such file. */
+  async read(key: string, range: ByteRange): Promise<Buffer | undefined> {
+    const response = await this.#get(key, timeoutFor(sizeOf(range)), range);
+    return response && Buffer.from(await this.#read('GET', () => response.arrayBuffer()));
   }
 
   /** Returns the bytes; undefined if there is no such file. */
@@ -81,14 +83,9 @@ export class S3Client {
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), RESPONSE_TIMEOUT_MS);
     try {
-      const { status, body } = await this.#request('GET', this.#urlOf(key), [200, 206, 404], {
-        signal: timeout.signal,
-        ...(range !== undefined && { headers: { range: `bytes=${range.start}-${range.end}` } }),
-      });
+      const response = await this.#get(key, timeout.signal, range);
       // The global type lacks what Node's streams need of it.
-      if (status !== 404) return (body ?? undefined) as ReadableStream | undefined;
-      await body?.cancel();
-      return undefined;
+      return (response?.body ?? undefined) as ReadableStream | undefined;
     } finally {
       // The body may take longer: its reader decides.
       clearTimeout(timer);
@@ -101,12 +98,26 @@ export class S3Client {
     return status === 404 ? undefined : Number(headers.get('content-length'));
   }
 
-  /** Copies a file within the bucket. Returns false if there is none. */
-  async copy(from: string, to: string): Promise<boolean> {
-    const headers = { 'x-amz-copy-source': new URL(this.#urlOf(from)).pathname };
-    const response = await this.#request('PUT', this.#urlOf(to), [200, 404], { headers });
-    await this.#requireNoError(response, 'COPY');
-    return response.ok;
+  /** Copies a file of this size, at most 5 GiB, within the bucket. Returns false if there is none. */
+  async copy(from: string, to: string, size: number): Promise<boolean> {
+    return (await this.#copy(this.#urlOf(to), size, this.#sourceOf(from))) !== undefined;
+  }
+
+  /** Copies a range of a file to a part of another. Returns undefined if there is no such file. */
+  async copyPart(
+    from: string,
+    to: string,
+    position: PartPosition,
+    range: ByteRange,
+  ): Promise<StoredPart | undefined> {
+    const size = sizeOf(range);
+    const text = await this.#copy(this.#urlOf(to, queryOf(position)), size, {
+      ...this.#sourceOf(from),
+      'x-amz-copy-source-range': `bytes=${range.start}-${range.end}`,
+    });
+    return text === undefined
+      ? undefined
+      : { number: position.number, size, etag: textOf(text, 'ETag') ?? '' };
   }
 
   /** Deletes a file. Ignores a missing one. */
@@ -117,7 +128,7 @@ export class S3Client {
   /** Starts an upload in parts, and returns its id. */
   async startParts(key: string): Promise<string> {
     const response = await this.#request('POST', this.#urlOf(key, { uploads: '' }), [200]);
-    const uploadId = textOf(await response.text(), 'UploadId');
+    const uploadId = textOf(await this.#readResult(response, 'POST'), 'UploadId');
     if (uploadId === undefined) throw this.#toUnavailable('POST', new Error('The response has no UploadId'));
     return uploadId;
   }
@@ -125,27 +136,21 @@ export class S3Client {
   /** Returns the parts that have arrived, of at most 1,000; undefined if the upload was completed or aborted. */
   async listParts(key: string, uploadId: string): Promise<readonly StoredPart[] | undefined> {
     const response = await this.#request('GET', this.#urlOf(key, { uploadId }), [200, 404]);
-    const text = await response.text();
+    const text = await this.#readResult(response, 'GET');
     if (!response.ok) return undefined;
-    return Array.from(text.matchAll(/<Part>([^]*?)<\/Part>/g), ([, part = '']) => ({
-      number: Number(textOf(part, 'PartNumber')),
-      size: Number(textOf(part, 'Size')),
-      etag: textOf(part, 'ETag') ?? '',
-    }));
+    return parseParts(text);
   }
 
-  /** Joins the parts to the file. Does nothing if the upload was completed or aborted. */
-  async completeParts(key: string, uploadId: string, parts: readonly StoredPart[]): Promise<void> {
+  /** Joins the parts to the file. Returns false if the upload was completed or aborted. */
+  async completeParts(key: string, uploadId: string, parts: readonly StoredPart[]): Promise<boolean> {
     const size = parts.reduce((sum, part) => sum + part.size, 0);
-    const elements = parts.map(
-      ({ number, etag }) => `<Part><PartNumber>${number}</PartNumber><ETag>${etag}</ETag></Part>`,
-    );
     const response = await this.#request('POST', this.#urlOf(key, { uploadId }), [200, 404], {
-      body: `<CompleteMultipartUpload>${elements.join('')}</CompleteMultipartUpload>`,
+      body: formatParts(parts),
       headers: { 'content-type': 'application/xml' },
       signal: timeoutFor(size),
     });
-    await this.#requireNoError(response, 'COMPLETE');
+    await this.#readResult(response, 'COMPLETE');
+    return response.ok;
   }
 
   /** Removes the parts of an upload. Ignores one that was completed or aborted. */
@@ -160,9 +165,7 @@ export class S3Client {
     part?: PartPosition & { readonly expiresAt: number },
   ): Promise<{ readonly url: string; readonly expiresAt: number }> {
     const expiresAt = part?.expiresAt ?? this.expiryOf(size);
-    const url = new URL(
-      this.#urlOf(key, part && { partNumber: String(part.number), uploadId: part.uploadId }),
-    );
+    const url = new URL(this.#urlOf(key, part && queryOf(part)));
     url.searchParams.set('X-Amz-Expires', String(Math.ceil((expiresAt - this.#now()) / 1000)));
     const signer = new AwsV4Signer({
       ...this.#credentials,
@@ -196,6 +199,29 @@ export class S3Client {
     return signed.url;
   }
 
+  async #put(url: string, content: Blob): Promise<Response> {
+    return this.#send('PUT', url, [200], { body: content, signal: timeoutFor(content.size) });
+  }
+
+  /** Returns undefined if there is no such file. */
+  async #get(key: string, signal: AbortSignal, range?: ByteRange): Promise<Response | undefined> {
+    const response = await this.#request('GET', this.#urlOf(key), [200, 206, 404], {
+      signal,
+      ...(range !== undefined && { headers: { range: `bytes=${range.start}-${range.end}` } }),
+    });
+    if (response.status !== 404) return response;
+    await response.body?.cancel();
+    return undefined;
+  }
+
+  /** Returns the result as XML; undefined if there is no such file. */
+  async #copy(url: string, size: number, headers: Record<string, string>): Promise<string | undefined> {
+    const signal = timeoutFor(size);
+    const response = await this.#request('PUT', url, [200, 404], { headers, signal });
+    const text = await this.#readResult(response, 'COPY');
+    return response.ok ? text : undefined;
+  }
+
   /** Sends a request whose response has no content of interest. */
   async #send(
     method: string,
@@ -223,15 +249,27 @@ export class S3Client {
     throw this.#toUnavailable(method, new Error(`${response.status} ${text.slice(0, MAX_LOGGED_LENGTH)}`));
   }
 
-  /** S3 sends the status before it has copied the file, or joined its parts. */
-  async #requireNoError(response: Response, method: string): Promise<void> {
-    const text = await response.text();
+  /** Returns the text of a response. S3 sends its status before it has copied the file, or joined its parts. */
+  async #readResult(response: Response, method: string): Promise<string> {
+    const text = await this.#read(method, () => response.text());
     if (response.ok && text.includes('<Error>')) throw this.#toUnavailable(method, new Error(text));
+    return text;
+  }
+
+  /** Reads a body, whose connection may be lost. */
+  async #read<Content>(method: string, read: () => Promise<Content>): Promise<Content> {
+    return read().catch((error: unknown) => {
+      throw this.#toUnavailable(method, error);
+    });
   }
 
   #toUnavailable(method: string, error: unknown): DomainError {
     this.#log.warn({ err: error, method }, 'request to the bucket failed');
     return new DomainError('UNAVAILABLE', 'The media storage is not available. Try again later.');
+  }
+
+  #sourceOf(key: string): Record<string, string> {
+    return { 'x-amz-copy-source': new URL(this.#urlOf(key)).pathname };
   }
 
   #urlOf(key: string, parameters: Readonly<Record<string, string>> = {}): string {
@@ -243,9 +281,9 @@ export class S3Client {
 const timeoutFor = (bytes: number): AbortSignal =>
   AbortSignal.timeout(Math.ceil(RESPONSE_TIMEOUT_MS + bytes / MIN_BYTES_PER_MS));
 
-/** Returns the text of the first element of a name, as XML. */
-const textOf = (xml: string, name: string): string | undefined =>
-  new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1];
+const sizeOf = ({ start, end }: ByteRange): number => end - start + 1;
+
+const queryOf = ({ number, uploadId }: PartPosition) => ({ partNumber: String(number), uploadId });
 
 /** Encodes a time in milliseconds since 1970 as `20261130T120000Z`. */
 const toAmzDate = (time: number): string => new Date(time).toISOString().replaceAll(/[:-]|\.\d{3}/g, '');

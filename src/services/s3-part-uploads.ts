@@ -1,7 +1,8 @@
 import { invalidInput } from '../errors.ts';
 import { requireStoredName } from './media-storage.ts';
 import type { MissingPart, PartUploads } from './part-uploads.ts';
-import type { S3Client, StoredPart } from './s3-client.ts';
+import type { S3Client } from './s3-client.ts';
+import type { StoredPart } from './s3-xml.ts';
 
 /** The least that S3 accepts, but for the last part of a file. */
 const MIN_PART_BYTES = 5 * 1024 ** 2;
@@ -43,7 +44,11 @@ export function createPartUploads(client: S3Client): PartUploads {
         );
       await client.completeParts(name, uploadId, arrived);
     },
-    abort: (name, uploadId) => client.abortParts(requireStoredName(name), uploadId),
+    async abort(name, uploadId) {
+      if ((await client.listParts(requireStoredName(name), uploadId)) === undefined) return true;
+      await client.abortParts(name, uploadId);
+      return false;
+    },
   };
 }
 

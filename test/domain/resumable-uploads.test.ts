@@ -10,6 +10,7 @@ import * as messages from '../../src/domain/messages.ts';
 import { createResumableUploads } from '../../src/domain/resumable-uploads.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
+import { SingleFlight } from '../../src/lib/single-flight.ts';
 import { sweep } from '../../src/services/retention.ts';
 import { createUploadLimits } from '../../src/services/upload-limits.ts';
 import { createTestDeps } from '../harness/deps.ts';
@@ -115,7 +116,7 @@ test('of several nodes that finish an upload concurrently, one publishes the fil
     if (copies === 3) resolve();
     return allHaveCopied;
   });
-  const nodes = indexes(3).map(() => createResumableUploads(deps));
+  const nodes = indexes(3).map(() => createResumableUploads({ ...deps, publications: new SingleFlight() }));
   for (const upload of await Promise.all(nodes.map((node) => node.find(actor, id))))
     expect(upload).toMatchObject({ isFinished: true, received: CONTENT.length });
   expect(await fixture.readUploadEvents()).toHaveLength(1);

@@ -30,6 +30,7 @@ import { createBus } from '../../src/events/bus.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
 import { TopicLocks } from '../../src/events/topic-locks.ts';
+import { SingleFlight } from '../../src/lib/single-flight.ts';
 import { createLogger } from '../../src/log.ts';
 import { openTestDatabase } from './database.ts';
 
@@ -116,6 +117,7 @@ export async function createTestDeps({
       now: () => nodeClock.now(),
     }),
     uploadTickets: createUploadTickets([SECRET]),
+    publications: new SingleFlight(),
     uploadLimits: createUploadLimits({ db, log, quotaBytes: config.UPLOAD_QUOTA_BYTES }),
     rateLimits: createRateLimits({ enabled: rateLimits }),
     operationLimits,

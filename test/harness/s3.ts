@@ -5,6 +5,7 @@ import S3rver from '@20minutes/s3rver';
 import type { Context, Middleware } from '@20minutes/s3rver';
 import createAuthentication from '@20minutes/s3rver/lib/middleware/authentication.js';
 import AwsAccount from '@20minutes/s3rver/lib/models/account.js';
+import { Semaphore } from '../../src/lib/semaphore.ts';
 import type { S3Settings } from '../../src/services/s3-client.ts';
 
 const BUCKET = 'media';
@@ -79,12 +80,15 @@ export async function startS3(): Promise<S3Server> {
 
 const NO_SUCH_UPLOAD = '<Error><Code>NoSuchUpload</Code></Error>';
 
-/** Adds what s3rver lacks of uploads in parts: their list, their removal, and the refusal of what is about an unknown one. */
+/**
+ * Adds what s3rver lacks of uploads in parts: their list, their removal, and the refusal of what is about an unknown one. Requests
+ * about one upload take turns: those of s3rver read files that the others remove.
+ */
 function createPartMethods(partsDir: string): Middleware {
   const authenticate = createAuthentication();
-  return async (context, next) => {
-    const { uploadId } = context.query;
-    if (uploadId === undefined) return next();
+  const turns = new Map<string, Semaphore>();
+  const respondInTurn: Middleware = async (context, next) => {
+    const { uploadId = '' } = context.query;
     const [, bucket, key] = context.path.split('/');
     context.params = { bucket, key };
     const dir = join(partsDir, uploadId);
@@ -97,6 +101,13 @@ function createPartMethods(partsDir: string): Middleware {
       });
     if (context.method !== 'GET') return next();
     return authenticate(context, async () => respond(context, 200, await listParts(dir, names)));
+  };
+  return async (context, next) => {
+    const { uploadId } = context.query;
+    if (uploadId === undefined) return next();
+    const turn = turns.get(uploadId) ?? new Semaphore(1);
+    turns.set(uploadId, turn);
+    await turn.run(async () => respondInTurn(context, next));
   };
 }
 

@@ -3,15 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { createLogger } from '../../src/log.ts';
 import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
 import { createS3Storage } from '../../src/services/media-storage-s3.ts';
-import type { MediaStorage } from '../../src/services/media-storage.ts';
+import type { MediaStorage, RecordName } from '../../src/services/media-storage.ts';
 import { S3Client } from '../../src/services/s3-client.ts';
 import { errorWithCode } from '../harness/matchers.ts';
 import { PNG } from '../harness/media.ts';
 import { startS3 } from '../harness/s3.ts';
+import type { S3Server } from '../harness/s3.ts';
 
 interface OpenStorage extends AsyncDisposable {
   readonly storage: MediaStorage;
@@ -34,25 +35,33 @@ async function openFolder(): Promise<OpenStorage> {
   };
 }
 
-async function openS3(): Promise<OpenStorage> {
+interface OpenBucket extends OpenStorage {
+  readonly client: S3Client;
+  readonly server: S3Server;
+}
+
+async function openS3(partBytes?: number): Promise<OpenBucket> {
   await using stack = new AsyncDisposableStack();
   const server = stack.use(await startS3());
   const spoolDir = await createFolder();
   stack.defer(() => rm(spoolDir, { recursive: true }));
   const client = new S3Client({ ...server.settings, now: () => Date.now(), log: createLogger('silent') });
-  const storage = stack.use(await createS3Storage({ client, spoolDir }));
+  const storage = stack.use(await createS3Storage({ client, spoolDir, ...(partBytes && { partBytes }) }));
   const owned = stack.move();
   return {
     storage,
+    client,
+    server,
     listFiles: async () => [...(await server.listObjects()), ...(await readdir(spoolDir))],
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
 describe.each([
-  ['a folder', openFolder],
-  ['a bucket', openS3],
-])('%s', (_name, open) => {
+  ['a folder', openFolder, 9_000_000],
+  ['a bucket', () => openS3(), 9_000_000],
+  ['a bucket, in parts', () => openS3(50), 1_010],
+])('%s', (_name, open, largeBytes) => {
   test('stores files, and returns them whole or in part', async () => {
     await using opened = await open();
     const { storage, listFiles } = opened;
@@ -61,7 +70,8 @@ describe.each([
       Readable.from([PNG.subarray(0, 10), PNG.subarray(10)]),
       1_000,
       async (name) => {
-        expect(await listFiles()).toEqual([]);
+        // Named again before its parts, from the folder in which it waits.
+        if (announcedName === '') expect(await listFiles()).toEqual([]);
         announcedName = name;
       },
     );
@@ -84,7 +94,7 @@ describe.each([
     const { storage } = opened;
     const empty = await storage.write(Readable.from([]), 1_000);
     expect(await buffer(await storage.read(empty.name))).toEqual(Buffer.alloc(0));
-    const large = Buffer.alloc(9_000_000, 'abcdefg');
+    const large = Buffer.alloc(largeBytes, 'abcdefg');
     const { name, size } = await storage.write(Readable.from([large]), large.length);
     expect(size).toBe(large.length);
     expect((await buffer(await storage.read(name))).equals(large)).toBe(true);
@@ -164,6 +174,61 @@ test('a client uploads a file to a bucket itself, of the declared size only', as
   // The URL is still valid, but the file is out of its reach.
   expect(await put(Buffer.alloc(PNG.length))).toBe(200);
   expect(await buffer(await storage.read(stored.name))).toEqual(PNG);
+});
+
+test('a large file is stored and copied in parts, each of which is recorded before', async () => {
+  await using opened = await openS3(100);
+  const { storage, server, listFiles } = opened;
+  const content = Buffer.from(Uint8Array.from({ length: 1_010 }, (_byte, index) => index % 251));
+  const recorded: (readonly [string, boolean])[] = [];
+  const record: RecordName = async (name, partUploadId) => {
+    expect(await server.listPartUploads()).toEqual(partUploadId === undefined ? [] : [partUploadId]);
+    recorded.push([name, partUploadId !== undefined]);
+  };
+  const { name } = await storage.write(Readable.from([content]), 2_000, record);
+  const adopted = await storage.adopt(name, content.length, record);
+  expect(recorded).toEqual(
+    [name, adopted.name].flatMap((key) => [false, true].map((isParts) => [key, isParts])),
+  );
+  for (const stored of [name, adopted.name])
+    expect((await buffer(await storage.read(stored))).equals(content)).toBe(true);
+  expect((await listFiles()).sort()).toEqual([name, adopted.name].sort());
+  expect(await server.listPartUploads()).toEqual([]);
+});
+
+test('a copy in parts that fails leaves none behind', async () => {
+  await using opened = await openS3(100);
+  const { storage, client, server, listFiles } = opened;
+  const { name, size } = await storage.write(Readable.from([Buffer.alloc(1_000)]), 1_000);
+  const copies = vi.spyOn(client, 'copyPart');
+  // The file is removed during the copy, as by the retention.
+  copies.mockImplementationOnce(async (...args) => {
+    await client.delete(name);
+    return S3Client.prototype.copyPart.apply(client, args);
+  });
+  const adopt = () => storage.adopt(name, size, async () => undefined);
+  await expect(adopt()).rejects.toThrow(errorWithCode('NOT_FOUND'));
+  await client.put(name, new Blob([Buffer.alloc(size)]));
+  copies.mockRejectedValueOnce(new Error('The connection was lost'));
+  await expect(adopt()).rejects.toThrow('The connection was lost');
+  expect([await server.listPartUploads(), await listFiles()]).toEqual([[], [name]]);
+});
+
+test('the time limit of a transfer follows its size', async () => {
+  const settings = { endpoint: 'http://127.0.0.1:1', bucket: 'media', region: 'eu' };
+  const keys = { accessKeyId: 'a', secretAccessKey: 'b' };
+  const client = new S3Client({ ...settings, ...keys, now: () => Date.now(), log: createLogger('silent') });
+  const limits = vi.spyOn(AbortSignal, 'timeout');
+  const position = { uploadId: 'a', number: 1 };
+  const parts = [1, 2].map((number) => ({ number, size: 500_000_000, etag: '' }));
+  await Promise.allSettled([
+    client.copy('a', 'b', 1_000_000_000),
+    client.copyPart('a', 'b', position, { start: 5, end: 1_000_000_004 }),
+    client.completeParts('a', 'b', parts),
+    client.read('a', { start: 0, end: 999_999_999 }),
+  ]);
+  expect(limits.mock.calls).toEqual([[1_030_000], [1_030_000], [1_030_000], [1_030_000]]);
+  limits.mockRestore();
 });
 
 test('a folder takes no uploads of clients', async () => {

@@ -29,6 +29,9 @@ test('parts of an upload that is not finished are removed after a day, once the 
   expect([await server.listPartUploads(), await listNames()]).toEqual([[id], [{ storageName: name }]]);
   outage[Symbol.dispose]();
   await sweep({ ...deps, mediaStorage });
+  // A part may still have been arriving.
+  expect([await server.listPartUploads(), await listNames()]).toEqual([[], [{ storageName: name }]]);
+  await sweep({ ...deps, mediaStorage });
   expect([await server.listPartUploads(), await listNames()]).toEqual([[], []]);
   await rm(spoolDir, { recursive: true });
 });
