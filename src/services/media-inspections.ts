@@ -27,6 +27,8 @@ export interface MediaInspectionsOptions {
   readonly log: Logger;
   /** Counts the inspections that end. */
   readonly count?: (outcome: InspectionOutcome) => void;
+  /** Default: `inspectFile`. */
+  readonly inspect?: (file: InspectedFile, signal: AbortSignal) => Promise<Inspection>;
 }
 
 /**
@@ -147,10 +149,10 @@ export class MediaInspections implements AsyncDisposable {
   /** Returns undefined without the file. */
   async #read({ storageName, contentType, size, attempts }: ClaimedFile): Promise<Inspection | undefined> {
     if (attempts > MAX_ATTEMPTS) return { found: {}, failure: 'process' };
-    const { mediaStorage } = this.#options;
+    const { mediaStorage, inspect = inspectFile } = this.#options;
     const read: InspectedFile['read'] = (range) => mediaStorage.read(storageName, range);
     try {
-      return await inspectFile({ contentType, size, read }, this.#stop.signal);
+      return await inspect({ contentType, size, read }, this.#stop.signal);
     } catch (error) {
       // It was deleted meanwhile, with its row. Otherwise this node has another folder than the one that stored it.
       if (error instanceof DomainError && error.code === 'NOT_FOUND') return undefined;

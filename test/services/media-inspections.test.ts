@@ -6,6 +6,7 @@ import type { Deps } from '../../src/domain/deps.ts';
 import * as messages from '../../src/domain/messages.ts';
 import { uploadMedia } from '../../src/domain/media.ts';
 import type { MediaId } from '../../src/ids.ts';
+import type { Inspection } from '../../src/services/inspection/inspector.ts';
 import { MediaInspections } from '../../src/services/media-inspections.ts';
 import type { MediaStorage } from '../../src/services/media-storage.ts';
 import { sweep } from '../../src/services/retention.ts';
@@ -128,6 +129,38 @@ test('a file is inspected again after the storage was unavailable, and finally g
   await using inspections = new MediaInspections({ ...deps, mediaStorage: { read } });
   await inspections.settle();
   expect(await findDetails(deps.db, ids)).toMatchObject([{ width: null }]);
+});
+
+test('a file whose inspection takes too long is inspected again, and finally keeps what was found', async () => {
+  await using fixture = await createFixture([PNG]);
+  const { deps, ids } = fixture;
+  const outcomes: string[] = [];
+  const inspect = async () => ({ found: { width: 7 }, failure: 'time' }) as const;
+  for (let attempt = 1; attempt <= 5; attempt += 1) {
+    expect(await findDetails(deps.db, ids)).toEqual([]);
+    await using inspections = new MediaInspections({
+      ...deps,
+      inspect,
+      count: (outcome) => void outcomes.push(outcome),
+    });
+    await inspections.settle();
+    await sql`update media_details set claimed_until = null`.execute(deps.db);
+  }
+  expect(outcomes).toEqual(['time', 'time', 'time', 'time', 'time']);
+  expect(await findDetails(deps.db, ids)).toMatchObject([{ width: 7, height: null }]);
+  expect(await claim(deps)).toBeUndefined();
+});
+
+test('a file whose inspection succeeds after one that took too long has its details', async () => {
+  await using fixture = await createFixture([PNG]);
+  const { deps, ids } = fixture;
+  const results: Inspection[] = [{ found: {}, failure: 'time' }, { found: { width: 1, height: 1 } }];
+  for (const result of results) {
+    await using inspections = new MediaInspections({ ...deps, inspect: async () => result });
+    await inspections.settle();
+    await sql`update media_details set claimed_until = null`.execute(deps.db);
+  }
+  expect(await findDetails(deps.db, ids)).toMatchObject([{ width: 1, height: 1 }]);
 });
 
 test('a stopping server leaves the file to others', async () => {

@@ -17,7 +17,7 @@ export interface InspectedFile {
 }
 
 export interface InspectionLimits {
-  /** Longest time of one inspection, with reading the file. */
+  /** Longest time of one inspection, without that in which a bucket sends the bytes at `MIN_BYTES_PER_MS`. */
   readonly ms: number;
   /** Most bytes that are read of one file, repeated ones included. */
   readonly bytes: number;
@@ -34,6 +34,8 @@ export const INSPECTION_LIMITS: InspectionLimits = {
   memoryBytes: 400 * 1024 ** 2,
 };
 
+/** Slowest storage whose files are inspected: 1 MB/s. */
+const MIN_BYTES_PER_MS = 1_000;
 /** Memory of JavaScript in the inspecting process, in MB. */
 const MAX_HEAP_MB = 128;
 /** Most reports of one file: dimensions, and a preview or a duration. */
@@ -57,6 +59,8 @@ interface Progress {
   /** Whether it has asked for bytes of the file. */
   hasRead: boolean;
   isWaitingForStorage: boolean;
+  /** Bytes that it has asked for. */
+  bytes: number;
 }
 
 const PROGRAM = fileURLToPath(new URL(`./program${extname(import.meta.filename)}`, import.meta.url));
@@ -70,20 +74,25 @@ export async function inspectFile(
   file: InspectedFile,
   signal: AbortSignal,
   limits = INSPECTION_LIMITS,
+  program = PROGRAM,
 ): Promise<Inspection> {
   signal.throwIfAborted();
-  const child = await startProcess(file, limits);
+  const child = await startProcess(file, limits, program);
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   const kill = (): void => void child.kill('SIGKILL');
   const interrupted = Promise.withResolvers<never>();
   interrupted.promise.catch(() => undefined);
-  const progress: Progress = { hasRead: false, isWaitingForStorage: false };
+  const progress: Progress = { hasRead: false, isWaitingForStorage: false, bytes: 0 };
   let isLate = false;
-  const timer = setTimeout(() => {
+  const startedAt = performance.now();
+  const endIfLate = (): void => {
+    const leftMs = startedAt + limits.ms + progress.bytes / MIN_BYTES_PER_MS - performance.now();
+    if (leftMs > 0) return void (timer = setTimeout(endIfLate, leftMs));
     isLate = true;
     if (progress.isWaitingForStorage) interrupted.reject(new Error('The storage did not respond in time'));
     kill();
-  }, limits.ms);
+  };
+  let timer = setTimeout(endIfLate, limits.ms);
   const stop = (): void => interrupted.reject(signal.reason);
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
@@ -106,9 +115,10 @@ export async function inspectFile(
 async function startProcess(
   { contentType, size }: InspectedFile,
   { memoryBytes }: InspectionLimits,
+  program: string,
 ): Promise<ChildProcessByStdio<Writable, Readable, null>> {
   const flags = [`--max-old-space-size=${MAX_HEAP_MB}`];
-  const child = spawn(process.execPath, [...flags, PROGRAM, contentType, `${size}`, `${memoryBytes}`], {
+  const child = spawn(process.execPath, [...flags, program, contentType, `${size}`, `${memoryBytes}`], {
     env: {},
     stdio: ['pipe', 'pipe', 'ignore'],
   });
@@ -129,7 +139,7 @@ async function converse(
   // The process may end at any time: what it does not read any more is not an error.
   input.on('error', () => undefined);
   let found: Found = {};
-  let [reads, bytes, reports] = [0, 0, 0];
+  let [reads, reports] = [0, 0];
   for await (const text of linesOf(output)) {
     const line = parseLine(text);
     if (line === undefined) return { found, failure: 'protocol' };
@@ -147,8 +157,8 @@ async function converse(
     const [start, end] = line.read;
     if (start >= end || end > file.size) return { found, failure: 'protocol' };
     reads += 1;
-    bytes += end - start;
-    if (reads > limits.reads || bytes > limits.bytes) return { found, failure: 'reads' };
+    progress.bytes += end - start;
+    if (reads > limits.reads || progress.bytes > limits.bytes) return { found, failure: 'reads' };
     await send(file, { start, end: end - 1 }, input, progress);
   }
   return { found };

@@ -10,8 +10,8 @@ import type { Inspect } from './inspect.ts';
 const MEMORY_CHECK_MS = 20;
 /** Low, not lowest: on a busy machine that would not end in time. */
 const LOW_PRIORITY = 10;
-/** In case the server was killed, which ends this process otherwise. */
-const MAX_LIFE_MS = 60_000;
+/** In case the server was killed, which ends this process otherwise: longer than any inspection. */
+const MAX_LIFE_MS = 120_000;
 const STDOUT = 1;
 
 const write = (line: object): void => void writeSync(STDOUT, `${JSON.stringify(line)}\n`);

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { deflateSync } from 'node:zlib';
@@ -16,6 +18,7 @@ import {
   createWav,
   pngChunk,
 } from '../../harness/media-files.ts';
+import { indexes } from '../../harness/numbers.ts';
 import { ROOT } from '../../harness/program.ts';
 
 const PROGRAM = join(ROOT, 'src/services/inspection/program.ts');
@@ -140,6 +143,60 @@ test('an inspection that exceeds a limit ends', async () => {
   const content = await photo(2_000, 1_500).png().toBuffer();
   expect(await inspect(content, { bytes: 1_000 })).toEqual({ found: {}, failure: 'reads' });
   expect(await inspect(await createMp4(640, 360), { reads: 0 })).toMatchObject({ failure: 'reads' });
+});
+
+const FILE = { contentType: 'image/png', size: 5_000_000 };
+
+/** Inspects a file by another program, which a file may have turned the parser into. */
+async function inspectBy(script: string, limits: Partial<InspectionLimits> = {}, file = FILE) {
+  await using folder = await createScript(script);
+  const read = async ({ start, end }: { start: number; end: number }) =>
+    Readable.from([Buffer.alloc(end - start + 1)]);
+  return await inspectFile({ ...file, read }, never, { ...INSPECTION_LIMITS, ...limits }, folder.path);
+}
+
+async function createScript(script: string) {
+  const dir = await mkdtemp(join(tmpdir(), 'parley-inspection-'));
+  const path = join(dir, 'program.mjs');
+  await writeFile(path, script);
+  return { path, [Symbol.asyncDispose]: () => rm(dir, { recursive: true }) };
+}
+
+const report = (width: number) => `console.log(JSON.stringify({ found: { width: ${width} } }));`;
+const readBytes = (end: number) => `console.log(JSON.stringify({ read: [0, ${end}] }));`;
+
+test('an inspection that takes too long ends, and keeps what was found', async () => {
+  const endless = 'process.stdin.on("data", () => { for (;;); });';
+  expect(await inspectBy(`${report(7)}${readBytes(1)}${endless}`, { ms: 2_000 })).toEqual({
+    found: { width: 7 },
+    failure: 'time',
+  });
+});
+
+test('an inspection has longer for more bytes, which a bucket may send slowly', async () => {
+  // As long as the limit, after it has read five million bytes.
+  const script = `
+    let size = 0;
+    process.stdin.on('data', (bytes) => {
+      size += bytes.length;
+      if (size < 5e6) return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_500);
+      ${report(7)}
+      process.exit();
+    });
+    ${readBytes(5_000_000)}
+  `;
+  expect(await inspectBy(script, { ms: 2_500 })).toEqual({ found: { width: 7 } });
+});
+
+test('a process that reports more than a file has to tell ends, and keeps what it had told', async () => {
+  const reports = (count: number) => indexes(count).map((index) => report(index + 1));
+  const rest = `${readBytes(1)} process.stdin.once('data', () => process.exit());`;
+  expect(await inspectBy([...reports(4), rest].join('\n'))).toEqual({ found: { width: 4 } });
+  expect(await inspectBy([...reports(5), rest].join('\n'))).toEqual({
+    found: { width: 4 },
+    failure: 'protocol',
+  });
 });
 
 test('the memory of a process is limited while its parser blocks it', async () => {
