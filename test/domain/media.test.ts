@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
+import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { blockAccount } from '../../src/domain/account-control.ts';
 import * as conversations from '../../src/domain/conversations.ts';
@@ -365,6 +366,26 @@ test('files are removed with their message, and remaining ones by the next sweep
   await sweep(fixture.deps);
   expect(await fixture.listFiles()).toEqual([]);
   expect(await fixture.deps.db.selectFrom('unusedFiles').selectAll().execute()).toEqual([]);
+});
+
+test('a request removes a hundred files at most, and the next sweep the rest', async () => {
+  await using fixture = await createMediaFixture();
+  const { deps } = fixture;
+  await sql`insert into unused_files select gen_random_uuid() from generate_series(1, 250)`.execute(deps.db);
+  const result = await fixture.send('a');
+  await messages.deleteMessage(deps, fixture.users.ann.actor, { messageId: result.message.id });
+  const count = async () => (await deps.db.selectFrom('unusedFiles').selectAll().execute()).length;
+  expect(await count()).toBe(150);
+  await sweep(deps);
+  expect(await count()).toBe(0);
+});
+
+test('a removed file takes with it what a process that was killed had written of it', async () => {
+  await using folder = await openTestStorage();
+  const name = crypto.randomUUID();
+  await writeFile(join(folder.dir, `${name}.part`), 'half');
+  await folder.storage.remove([name]);
+  expect(await readdir(folder.dir)).toEqual([]);
 });
 
 test('a file that cannot be removed now does not fail the deletion, and is removed later', async () => {

@@ -172,6 +172,29 @@ test('what arrived of an upload is removed with the start of another for its fil
   expect(await fixture.listRows()).toEqual([{ storageName, received: 0 }]);
 });
 
+test('an upload has a day, and the time of its bytes at the least rate; its file stays as long', async () => {
+  await using fixture = await createFixture();
+  const { deps, actor, uploads, message, listFiles } = fixture;
+  const [file] = await deps.db.selectFrom('media').select('id').where('messageId', '=', message.id).execute();
+  const metadata = encodeMetadata({ mediaId: String(file?.id), filename: 'a.txt' });
+  const start = async (size: number) => {
+    const { expiresAt } = await uploads.start(actor, { metadata, size });
+    return Math.round((Date.parse(expiresAt) - Date.now()) / 3_600_000);
+  };
+  expect([await start(1), await start(1_000_000)]).toEqual([24, 24]);
+  const large: Deps = { ...deps, config: { ...deps.config, MAX_UPLOAD_BYTES: 1e10 } };
+  const unlimited = createUploadLimits({ db: deps.db, log: deps.log, quotaBytes: 1e11 });
+  const { expiresAt, storageName } = await createResumableUploads({
+    ...large,
+    uploadLimits: unlimited,
+  }).start(actor, { metadata, size: 1e10 });
+  expect(Math.round((Date.parse(expiresAt) - Date.now()) / 86_400_000)).toBe(59);
+  await sql`update unfinished_uploads set started_at = started_at - interval '50 days'`.execute(deps.db);
+  // With the default limit, as after it was lowered.
+  await sweep(deps);
+  expect(await listFiles()).toEqual([storageName]);
+});
+
 test('a piece that is too slow ends, and what it sent counts', async () => {
   await using fixture = await createFixture();
   const content = new PassThrough();

@@ -10,6 +10,7 @@ import * as messages from '../../src/domain/messages.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { MediaId } from '../../src/ids.ts';
 import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
+import type { MediaStorage } from '../../src/services/media-storage.ts';
 import { sweep } from '../../src/services/retention.ts';
 import { createUploadLimits } from '../../src/services/upload-limits.ts';
 import { createTestDeps } from '../harness/deps.ts';
@@ -169,6 +170,35 @@ test('declared files that are not uploaded in three days are removed, and their 
   ]);
   await expect(upload(ann, text.media[0]?.id, bytes(1))).rejects.toThrow(errorWithCode('NOT_FOUND'));
   await upload(ann, recent.media[0]?.id, bytes(1));
+});
+
+test('where files may be so large that their upload takes longer, declared ones have that time', async () => {
+  await using fixture = await createFixture();
+  const { ann, deps, send, upload } = fixture;
+  const { media: files } = await send(ann, '', 'film');
+  await backdateMessages(deps, 30);
+  await sweep({ ...deps, config: { ...deps.config, MAX_UPLOAD_BYTES: 10_000_000_000 } });
+  await upload(ann, files[0]?.id, bytes(1));
+});
+
+test('an upload whose record the retention has removed is not published', async () => {
+  await using fixture = await createFixture();
+  const { ann, deps, dir, send } = fixture;
+  const { media: files } = await send(ann, '', 'a');
+  const mediaStorage: MediaStorage = {
+    ...deps.mediaStorage,
+    async write(...args) {
+      const stored = await deps.mediaStorage.write(...args);
+      await sql`update unfinished_uploads set started_at = started_at - interval '3 days'`.execute(deps.db);
+      await sweep(deps);
+      return stored;
+    },
+  };
+  const upload = { mediaId: files[0]?.id ?? (0 as MediaId), filename: 'file', content: bytes(1) };
+  await expect(media.uploadMedia({ ...deps, mediaStorage }, ann.actor, upload)).rejects.toThrow(
+    errorWithCode('NOT_FOUND'),
+  );
+  expect(await readdir(dir)).toEqual([]);
 });
 
 test('a file that a crash left behind is removed after days, and no file that the database does not know', async () => {
