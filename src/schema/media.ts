@@ -124,9 +124,12 @@ const DirectUpload = builder.objectRef<DirectUploadModel>('DirectUpload').implem
   description: 'An upload to the storage of the server, past the server.',
   fields: (t) => ({
     url: t.exposeString('url', {
-      description: 'PUT the bytes of the file to this URL, exactly as many as declared, without a token.',
+      description:
+        'PUT the bytes of the file to this URL, exactly as many as declared, without a token. Files of more than 5 GiB need `resumeUpload`.',
     }),
-    ticket: t.exposeString('ticket', { description: 'Argument of `finishUpload`, only for the caller.' }),
+    ticket: t.exposeString('ticket', {
+      description: 'Argument of `resumeUpload` and `finishUpload`, only for the caller.',
+    }),
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
       description: 'Time at which the URL expires; later for large files.',
@@ -190,7 +193,7 @@ builder.mutationFields((t) => ({
   resumeUpload: t.field({
     type: PartUpload,
     description:
-      'Uploads a file of `startUpload` in parts, for weak networks: returns what has arrived, and URLs for the parts that have not, also after a restart of the client or the server. Then the URL of `startUpload` must not be used. NOT_FOUND if the upload was finished before, or a day has passed. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, UNAVAILABLE.',
+      'Uploads a file of `startUpload` in parts, for weak networks: returns what has arrived, and URLs for the parts that have not, also after a restart of the client or the server. Then the URL of `startUpload` must not be used. NOT_FOUND if the upload was finished before, or a day has passed, and more for large files. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, UNAVAILABLE.',
     args: {
       ticket: t.arg.string({ required: true, description: 'The ticket that `startUpload` returned to you.' }),
     },
@@ -199,7 +202,7 @@ builder.mutationFields((t) => ({
   finishUpload: t.field({
     type: Media,
     description:
-      'Finishes an upload of `startUpload` once the file has arrived, with the effects of `uploadMedia`. INVALID_INPUT if the file has another size than declared or parts are missing, NOT_FOUND if none has arrived or the upload was finished before. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, UNAVAILABLE.',
+      'Finishes an upload of `startUpload` once the file has arrived, with the effects of `uploadMedia`. The copy of a large file takes a while: repeat it when the connection was lost, an upload that was finished returns its file. INVALID_INPUT if the file has another size than declared or parts are missing, NOT_FOUND if none has arrived or a day has passed. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, UNAVAILABLE.',
     args: {
       ticket: t.arg.string({ required: true, description: 'The ticket that `startUpload` returned to you.' }),
     },
