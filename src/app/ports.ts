@@ -29,6 +29,7 @@ import type { Metrics } from '../gateway/metrics.ts';
 import type { Ports } from '../gateway/ports.ts';
 import { createByteLedgers } from '../lib/byte-ledger.ts';
 import type { ByteLedgers } from '../lib/byte-ledger.ts';
+import { SilenceWatch } from '../lib/silence-watch.ts';
 import { TurnClock } from '../lib/turn-clock.ts';
 import { schema as ownSchema } from '../schema/index.ts';
 
@@ -83,6 +84,7 @@ export async function createPorts(
     nextConnectionId: createConnectionIds(nodeId),
     turnClock,
     turnEnd,
+    silenceWatch: new SilenceWatch(),
     ledgers: createLedgers(deps, metrics),
     authenticate: (token, address) => accounts.authenticate(deps, token, address),
     openSession: (token, address) => openSession(deps, token, address),
@@ -123,7 +125,7 @@ function createLedgers({ reportRefusal }: Deps, metrics: Metrics): ByteLedgers {
 /** Creates what the bridge may call: it sees neither the schema nor the domain. */
 export function createBridgePorts(ports: Ports, cors: Cors): Omit<BridgeDeps, 'usage'> {
   const { addressOf, nextConnectionId, connectionSlots, turnClock, turnEnd, ledgers } = ports;
-  const { deps, engine, metrics, authenticate } = ports;
+  const { deps, engine, metrics, authenticate, silenceWatch } = ports;
   const { config, log, tails, epoch, presence, tracing } = deps;
   return {
     addressOf,
@@ -141,7 +143,8 @@ export function createBridgePorts(ports: Ports, cors: Cors): Omit<BridgeDeps, 'u
     epoch,
     presence,
     authenticate,
-    recordCallSignal: (actor, signal) => recordCallSignal(deps, actor, signal),
+    silenceWatch,
+    recordCallSignal: (actor, signal, connection) => recordCallSignal(deps, actor, signal, connection),
     findToken: (request, auth) => firstOf([findToken(auth), findTokenInRequest(request)]),
     openStream: (request) => openStream(deps, request),
     conversationExists: async (id) => (await findConversationsById(deps, [id])).size > 0,

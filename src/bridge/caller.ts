@@ -1,4 +1,5 @@
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
+import type { Socket as EngineSocket } from 'engine.io';
 import { payerOf, sameActor } from '../actor.ts';
 import type { ActorRef, Payer } from '../actor.ts';
 import { DomainError, notFound, unauthenticated } from '../errors.ts';
@@ -17,6 +18,7 @@ import type { Login } from './login.ts';
 import type { OutboundQueue } from './outbound-queue.ts';
 import { openReplay } from './replay.ts';
 import type { RoomMember, Rooms } from './rooms.ts';
+import { WatchedSession } from './watched-session.ts';
 
 /** Calls that a connection keeps its account in. A further one replaces the oldest. */
 const MAX_CALLS = 16;
@@ -26,6 +28,7 @@ export interface CallerOptions {
   readonly connection: string;
   /** The client's address. */
   readonly address: string;
+  readonly conn: EngineSocket;
   readonly deps: BridgeDeps;
   readonly rooms: Rooms;
   readonly queue: OutboundQueue;
@@ -125,9 +128,11 @@ export class ConnectionCaller implements Caller, RoomMember {
 
   async recordCallSignal(signal: ForwardedSignal): Promise<void> {
     const { actor } = this;
+    const { conn, deps } = this.#options;
     if (actor === undefined) return;
     try {
-      const hold = await this.#options.deps.recordCallSignal(actor, signal);
+      const session = new WatchedSession(deps.silenceWatch, conn);
+      const hold = await deps.recordCallSignal(actor, signal, session);
       if (hold === undefined) return;
       if (this.#isReleased) return hold.release('CLIENT');
       this.#keepCall(hold);

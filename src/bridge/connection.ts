@@ -66,6 +66,7 @@ export class LegacyConnection {
     const caller = new ConnectionCaller({
       connection: this.id,
       address: this.address,
+      conn: socket.conn,
       deps,
       rooms,
       queue: outbound,

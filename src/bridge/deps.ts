@@ -8,6 +8,7 @@ import type { Tails } from '../events/tail.ts';
 import type { Executor } from '../gateway/execution/executor.ts';
 import type { ConversationId } from '../ids.ts';
 import type { ByteLedgers } from '../lib/byte-ledger.ts';
+import type { SilenceWatch, WatchableConnection } from '../lib/silence-watch.ts';
 import type { TurnClock } from '../lib/turn-clock.ts';
 import type { TurnEnd } from '../lib/turn-end.ts';
 import type { Logger } from '../log.ts';
@@ -87,9 +88,14 @@ export interface BridgeDeps {
   };
   /**
    * Records that a client joins or leaves a call by a payload that it forwards. Returns what keeps it in the call that it has
-   * joined.
+   * joined, until the connection is silent.
    */
-  recordCallSignal(actor: ActorRef, signal: ForwardedSignal): Promise<CallHold | undefined>;
+  recordCallSignal(
+    actor: ActorRef,
+    signal: ForwardedSignal,
+    connection: WatchableConnection,
+  ): Promise<CallHold | undefined>;
+  readonly silenceWatch: SilenceWatch;
   /** Throws UNAUTHENTICATED unless the token is valid. */
   authenticate(token: string, address: string): Promise<Session>;
   /** Marks a TCP connection as that of an account. */

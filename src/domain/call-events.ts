@@ -7,6 +7,7 @@ import { openStream } from '../events/open-stream.ts';
 import { endReasonOf } from '../events/pull-iterator.ts';
 import type { EventStream, ReaderOptions } from '../events/stream.ts';
 import type { CallParticipantId, ConversationId } from '../ids.ts';
+import type { WatchableConnection } from '../lib/silence-watch.ts';
 import type { CallHold } from '../services/call-leases.ts';
 import type { Session } from '../actor.ts';
 import { requireConversationAccess } from './conversation-access.ts';
@@ -19,12 +20,18 @@ export interface CallEventsInput {
   readonly participantId: CallParticipantId | null;
 }
 
+/** The connection's part of a request for call events. */
+export interface CallEventsReader extends ReaderOptions {
+  /** The connection of the stream, if it can be watched. */
+  readonly connection?: WatchableConnection | undefined;
+}
+
 /** Opens a stream of the calls in a conversation. Throws NOT_FOUND without access to it, and as `openStream`. */
 export async function openCallEvents(
   deps: Deps,
   { actor }: Session,
   { conversationId, after, participantId }: CallEventsInput,
-  { signal, budget }: ReaderOptions,
+  { signal, budget, connection }: CallEventsReader,
 ): Promise<EventStream> {
   const access = await openEphemeralStream<never>(deps, {
     topic: conversationTopic(conversationId),
@@ -59,7 +66,8 @@ export async function openCallEvents(
       onClose: close,
     });
     access.next().catch((error: unknown) => controller.abort(accessEndOf(error)));
-    if (participantId !== null) hold = await deps.callLeases.claim(actor, { participantId, conversationId });
+    if (participantId !== null)
+      hold = await deps.callLeases.claim(actor, { participantId, conversationId }, { connection });
     if (isClosed) close();
     return stream;
   } catch (error) {

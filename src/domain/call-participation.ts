@@ -10,6 +10,7 @@ import type { TransactDeps, UnitOfWork } from '../events/unit-of-work.ts';
 import type { CallId, CallParticipantId, ConversationId } from '../ids.ts';
 import { groupBy } from '../lib/group-rows.ts';
 import { parseText } from '../lib/text.ts';
+import type { CallCarrier } from '../services/call-leases.ts';
 import type { ActorRef } from '../actor.ts';
 import { requireConversationAccess } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
@@ -26,8 +27,8 @@ export interface Joined {
 export interface JoinOptions {
   /** A retry with the same key returns the first participant. */
   readonly idempotencyKey?: string | null | undefined;
-  /** The connection that keeps the participant in the call; undefined if that is a stream, which claims it later. */
-  readonly connection?: AbortSignal | undefined;
+  /** Keeps the participant in the call; undefined if a stream does, which claims it later. */
+  readonly carrier?: CallCarrier | undefined;
 }
 
 /**
@@ -57,14 +58,14 @@ export async function joinCall(
   return joinAndKeep(deps, { actor, conversationId, key, isLegacy: false, callId }, options);
 }
 
-async function joinAndKeep(deps: Deps, join: Join, { connection }: JoinOptions): Promise<Joined> {
+async function joinAndKeep(deps: Deps, join: Join, { carrier }: JoinOptions): Promise<Joined> {
   const joined = await joinIn(deps, join);
   const { conversationId } = join;
-  if (connection !== undefined)
+  if (carrier !== undefined)
     await deps.callLeases.claim(
       join.actor,
       { participantId: joined.participant.id, conversationId },
-      connection,
+      carrier,
     );
   return joined;
 }

@@ -4,6 +4,7 @@ import * as targets from '../db/call-targets.ts';
 import * as rows from '../db/legacy-calls.ts';
 import { parseGlobalId, parseId } from '../ids.ts';
 import type { DeviceId, UserId } from '../ids.ts';
+import type { WatchableConnection } from '../lib/silence-watch.ts';
 import type { CallHold } from '../services/call-leases.ts';
 import type { ActorRef } from '../actor.ts';
 import { joinIn, removeFromCall } from './call-participation.ts';
@@ -31,12 +32,14 @@ const HANG_UPS = new Set(['quitting', 'unavailable', 'bye', 'hangup', 'hang-up',
 
 /**
  * Records that a legacy client joins a call by an offer or an answer that was delivered, or leaves one by a hang-up. The call is
- * that of a conversation which both accounts have access to. Returns what keeps it in the call that it has joined.
+ * that of a conversation which both accounts have access to. Returns what keeps it in the call that it has joined, until the
+ * connection is silent.
  */
 export async function recordCallSignal(
   deps: Deps,
   actor: ActorRef,
   { to, content, isDelivered }: ForwardedSignal,
+  connection: WatchableConnection,
 ): Promise<CallHold | undefined> {
   const kind = kindOf(content, MAX_DEPTH);
   if (kind === undefined || (kind === 'description' && !isDelivered)) return undefined;
@@ -51,7 +54,7 @@ export async function recordCallSignal(
   const conversationId = await rows.findSharedConversation(deps.db, actor, target, preferredId);
   if (conversationId === undefined) return undefined;
   const { participant } = await joinIn(deps, { actor, conversationId, key: null, isLegacy: true });
-  return deps.callLeases.claim(actor, { participantId: participant.id, conversationId });
+  return deps.callLeases.claim(actor, { participantId: participant.id, conversationId }, { connection });
 }
 
 const parseForwardTarget = ({ email, userId, deviceId }: ForwardedSignal['to']) =>

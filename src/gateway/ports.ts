@@ -7,6 +7,7 @@ import type { ResumableUploads } from '../domain/resumable-uploads.ts';
 import type { LiveSession } from '../domain/sessions.ts';
 import type { MediaId } from '../ids.ts';
 import type { ByteLedgers } from '../lib/byte-ledger.ts';
+import type { SilenceWatch } from '../lib/silence-watch.ts';
 import type { TurnClock } from '../lib/turn-clock.ts';
 import type { TurnEnd } from '../lib/turn-end.ts';
 import type { AddressOf } from './client-address.ts';
@@ -30,6 +31,7 @@ export interface Ports {
   readonly turnClock: TurnClock;
   readonly turnEnd: TurnEnd;
   readonly connectionSlots: ConnectionSlots;
+  readonly silenceWatch: SilenceWatch;
   readonly ledgers: ByteLedgers;
   /** Verifies a token that a client at the address sent for one request. Throws UNAUTHENTICATED. */
   authenticate(token: string, address: string): Promise<Session>;

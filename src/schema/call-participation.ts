@@ -64,12 +64,12 @@ const Participation = builder.objectRef<calls.Joined>('CallParticipation').imple
 });
 
 const KEEP_DESCRIPTION =
-  'You stay in the call while the WebSocket of this mutation is open, or a `callEvents` stream with your `participantId`, which must open within 10 s of a mutation over HTTP. 8 s after that has closed, you have left, unless another such stream has opened.';
+  'You stay in the call while the WebSocket of this mutation is open, or a `callEvents` stream with your `participantId`, which must open within 10 s of a mutation over HTTP. 8 s after that has closed, you have left, unless another such stream has opened; a WebSocket whose client does not reply to pings for 12 s closes, and you have left then.';
 
 const KEY_DESCRIPTION =
   'A key of your choice for this device, 1 to 200 characters. Repeating the mutation with the same key returns the same participant while it is in the call, so it is safe to retry.';
 
-const connectionOf = ({ isLongLived, signal }: Context) => (isLongLived ? signal : undefined);
+const carrierOf = ({ connection, signal }: Context) => connection && { connection, signal };
 
 builder.mutationFields((t) => ({
   startCall: t.field({
@@ -86,7 +86,7 @@ builder.mutationFields((t) => ({
       calls.startCall(context.deps, requireActor(context), {
         conversationId: requireId('Conversation', 'conversationId', conversationId),
         idempotencyKey,
-        connection: connectionOf(context),
+        carrier: carrierOf(context),
       }),
   }),
   joinCall: t.field({
@@ -104,7 +104,7 @@ builder.mutationFields((t) => ({
       calls.joinCall(context.deps, requireActor(context), {
         callId: requireId('Call', 'callId', callId),
         idempotencyKey,
-        connection: connectionOf(context),
+        carrier: carrierOf(context),
       }),
   }),
   leaveCall: t.field({

@@ -4,6 +4,7 @@ import { openSnapshot } from '../domain/deps.ts';
 import type { Snapshot } from '../domain/deps.ts';
 import { DomainError, unauthenticated } from '../errors.ts';
 import type { BufferBudget } from '../lib/buffer-budget.ts';
+import type { WatchableConnection } from '../lib/silence-watch.ts';
 import { MAX_TEXT_LENGTH } from './complexity.ts';
 import { Loaders } from './loaders.ts';
 import type { ActorRef, Session } from '../actor.ts';
@@ -23,8 +24,8 @@ export interface Context {
   readonly address: string | undefined;
   /** Aborted when the caller's connection or request ends, with an `EndReason` when the server ends it. */
   readonly signal: AbortSignal | undefined;
-  /** Whether `signal` is that of a WebSocket, which outlives the operation. */
-  readonly isLongLived: boolean;
+  /** The WebSocket of `signal`, which outlives the operation; undefined for other transports. */
+  readonly connection: WatchableConnection | undefined;
   /** Buffer budget shared by the streams of the connection; undefined if each stream has a budget of its own. */
   readonly budget: BufferBudget | undefined;
   /** `Last-Event-ID` of a reconnecting SSE client: newer than the argument `after` of the operation that it repeats. */
@@ -67,7 +68,7 @@ export interface ContextOptions {
   readonly tokenProblem?: string | undefined;
   readonly presentedToken?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  readonly isLongLived?: boolean;
+  readonly connection?: WatchableConnection | undefined;
   readonly budget?: BufferBudget | undefined;
   readonly resumeAfter?: string | null;
   readonly renewSession?: RenewSession | undefined;
@@ -102,7 +103,7 @@ export function createBatchContexts(options: ContextOptions): BatchContexts {
 class OperationContext implements Context {
   readonly address: string | undefined;
   readonly signal: AbortSignal | undefined;
-  readonly isLongLived: boolean;
+  readonly connection: WatchableConnection | undefined;
   readonly budget: BufferBudget | undefined;
   readonly resumeAfter: string | null;
   readonly renewSession: RenewSession | undefined;
@@ -123,7 +124,7 @@ class OperationContext implements Context {
       session,
       address,
       signal,
-      isLongLived = false,
+      connection,
       budget,
       resumeAfter = null,
       renewSession,
@@ -138,7 +139,7 @@ class OperationContext implements Context {
     this.presentedToken = presentedToken;
     this.legacy = legacy;
     this.signal = signal;
-    this.isLongLived = isLongLived;
+    this.connection = connection;
     this.budget = budget;
     this.resumeAfter = resumeAfter;
     this.renewSession = renewSession;

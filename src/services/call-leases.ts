@@ -6,6 +6,7 @@ import type { ConnectionEnd } from '../errors.ts';
 import { endReasonOf } from '../events/pull-iterator.ts';
 import type { CallParticipantId, ConversationId } from '../ids.ts';
 import { PendingWork } from '../lib/pending-work.ts';
+import type { WatchableConnection } from '../lib/silence-watch.ts';
 import { startTimer as startSystemTimer } from '../lib/timeout.ts';
 import type { StartTimer } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
@@ -23,12 +24,23 @@ const MAX_CONVERSATIONS = 200;
 /** Keeps a participant in a call while its connection, or its stream of call events, is open. */
 export interface CallHold {
   readonly participantId: CallParticipantId;
-  /** The connection or stream has closed. The participant leaves after a grace period, or immediately if its session has ended. */
+  /**
+   * The connection or stream has closed. The participant leaves after a grace period, or immediately if its session has
+   * ended, or the client has not replied for longer than that.
+   */
   release(reason: ConnectionEnd | undefined): void;
 }
 
+/** The connection of a claim. A stream, which releases its hold itself, has no signal. */
+export interface CallCarrier {
+  /** Ends the participation when aborted. */
+  readonly signal?: AbortSignal | undefined;
+  /** Ends the participation when its client no longer replies. */
+  readonly connection?: WatchableConnection | undefined;
+}
+
 interface Hold extends CallHold {
-  /** Stops following the connection. */
+  /** Stops following the carrier. */
   readonly unfollow: () => void;
 }
 
@@ -50,6 +62,7 @@ const IMMEDIATE: ReadonlySet<ConnectionEnd | undefined> = new Set([
   'KICKED',
   'DELETED',
   'ACCESS_REMOVED',
+  'SILENT',
 ]);
 
 /** Keeps the participants in calls whose connections are on this node, and removes those that no node keeps. */
@@ -72,13 +85,13 @@ export class CallLeases implements AsyncDisposable {
   }
 
   /**
-   * Keeps a participant of the actor in its call until the hold is released, or the connection closes. Replaces its former
+   * Keeps a participant of the actor in its call until the hold is released, or the carrier ends. Replaces its former
    * hold, on any node. Undefined if the participant has left.
    */
   async claim(
     actor: ActorRef,
     participant: ClaimedParticipant,
-    connection?: AbortSignal,
+    { signal, connection }: CallCarrier = {},
   ): Promise<CallHold | undefined> {
     if (!(await rows.claimLease(this.#options.db, this.nodeId, actor, participant))) return undefined;
     const { participantId, conversationId } = participant;
@@ -87,22 +100,27 @@ export class CallLeases implements AsyncDisposable {
       this.#drop(participantId);
       this.#expire(participantId, conversationId, IMMEDIATE.has(reason));
     };
-    const onAbort = () => release(endReasonOf(connection));
+    const onAbort = () => release(endReasonOf(signal));
+    this.#drop(participantId);
+    const unwatch = connection?.watch(() => release('SILENT'));
     const hold: Hold = {
       participantId,
       release,
-      unfollow: () => connection?.removeEventListener('abort', onAbort),
+      unfollow() {
+        signal?.removeEventListener('abort', onAbort);
+        unwatch?.();
+      },
     };
-    this.#drop(participantId);
     this.#holds.set(participantId, hold);
-    connection?.addEventListener('abort', onAbort, { once: true });
-    if (connection?.aborted === true) onAbort();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    if (signal?.aborted === true) onAbort();
     return hold;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopped = true;
     this.#cancelTimer();
+    for (const id of this.#holds.keys()) this.#drop(id);
     await this.#pending.settle();
   }
 

@@ -14,6 +14,7 @@ import type { Follower } from '../../src/events/tail-source.ts';
 import { findToken, findTokenInRequest } from '../../src/gateway/bearer-token.ts';
 import { createConnectionIds } from '../../src/gateway/connection-ids.ts';
 import { createByteLedgers } from '../../src/lib/byte-ledger.ts';
+import { SilenceWatch } from '../../src/lib/silence-watch.ts';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
 import { TurnEnd } from '../../src/lib/turn-end.ts';
 import { createLogger } from '../../src/log.ts';
@@ -157,6 +158,7 @@ export async function startFakeBridge(
     nextConnectionId: createConnectionIds('1f3a9c02'),
     identifyConnection: () => undefined,
     recordCallSignal: async () => undefined,
+    silenceWatch: new SilenceWatch(),
     // Tests count turns of the event loop: work must not be put off to later ones because the machine is busy.
     turnClock: new TurnClock(Number.POSITIVE_INFINITY),
     turnEnd: new TurnEnd(),

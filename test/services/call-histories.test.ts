@@ -8,17 +8,17 @@ import type { GraphqlSocket } from '../harness/graphql-socket.ts';
 import { createRandom } from '../harness/random.ts';
 import { stagger } from '../harness/waiting.ts';
 
-/** Clients that are killed. 1000 take two minutes. */
+/** Clients that are killed, or whose network is lost. 1000 take two minutes. */
 const KILLS = Number(process.env['CALL_KILLS'] ?? 60);
 const SEED = Number(process.env['CALL_SEED'] ?? 16);
 const CLIENTS_PER_CALL = 40;
 const CONCURRENCY = 40;
 /** Longest time between two steps of a client. */
 const STEP_MS = 1_500;
-/** A killed client has left within this time. */
+/** Such a client has left within this time. */
 const MAX_GHOST_MS = 15_000;
 
-const FATES = ['stays', 'is killed', 'is killed', 'returns', 'leaves'] as const;
+const FATES = ['stays', 'is killed', 'loses its network', 'returns', 'leaves'] as const;
 
 interface Plan {
   readonly conversation: Entity;
@@ -30,7 +30,7 @@ interface Plan {
 }
 
 test(
-  'of clients that are killed, leave, return or stay, exactly those that are connected are in calls',
+  'of clients that are killed, lose their network, leave, return or stay, exactly those that are connected are in calls',
   { timeout: 300_000 },
   async () => {
     await using app = await startTestApp({ env: { RATE_LIMITS: 'off' } });
@@ -64,6 +64,11 @@ test(
       if (fate === 'stays') return id;
       if (fate === 'leaves')
         return void (await runOperation(socket, `leaveCall(participantId: "${id}") { id }`));
+      if (fate === 'loses its network') {
+        // Reads nothing from now on, and so does not reply to pings.
+        socket.socket.pause();
+        return undefined;
+      }
       socket.socket.terminate();
       if (fate === 'is killed') return undefined;
       await stagger(delays[1]);

@@ -20,6 +20,7 @@ import { closeOwnSession, logIn, openOwnSession, renewSession } from './connecti
 import type { WebSocketConnection } from './connection.ts';
 import { FrameReceiver } from './frame-writer.ts';
 import { clearRetained } from './graphql-ws-internals.ts';
+import { WatchedWebSocket } from './watched-socket.ts';
 
 const MAX_OPERATIONS = 1_000;
 /** Bytes that the subscriptions of a connection may retain, beyond which it opens no further one. */
@@ -185,7 +186,7 @@ function createOperationContext(
     address: connection.address,
     tokenProblem: connection.tokenProblem ?? found?.problem,
     signal: connection.controller.signal,
-    isLongLived: true,
+    connection: new WatchedWebSocket(ports.silenceWatch, connection),
     budget: connection.budget,
     renewSession: async (token) => void (await renewSession(ports, connection, token)),
   });
@@ -205,7 +206,7 @@ async function createOwnContext(
     address: connection.address,
     tokenProblem: connection.tokenProblem,
     signal: AbortSignal.any([connection.controller.signal, signalOf(ownSession)]),
-    isLongLived: true,
+    connection: new WatchedWebSocket(ports.silenceWatch, connection),
     budget: connection.budget,
   });
 }

@@ -31,6 +31,7 @@ import { pingWhenDue } from './keep-alive.ts';
 import { LiveWebSocket } from './live-connection.ts';
 import { createProtocolOptions } from './protocol.ts';
 import { createSharedUserAgents } from '../user-agents.ts';
+import { endSilent } from './watched-socket.ts';
 import { requireWsInternals } from './ws-internals.ts';
 
 const MAX_FRAME_BYTES = 1024 * 1024;
@@ -78,8 +79,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     for (const connection of connections) {
       const { socket, operations, activeAt, liveSession } = connection;
       if (!pingWhenDue(socket, connection, now)) {
-        connection.endReason ??= 'SILENT';
-        socket.terminate();
+        endSilent(connection);
       } else if (
         liveSession === undefined &&
         operations.size === 0 &&
