@@ -40,10 +40,18 @@ const toParticipant = ({ id, callId, joinedAt, ...actor }: ParticipantRow): Call
 /** SQL condition: the actor joined as the participant. */
 export const isBy = ({ kind, id }: ActorRef) => sql<boolean>`(actor_kind, actor_id) = (${kind}, ${id})`;
 
-/** SQL condition: the account of the participant has access to the conversation of its call. */
+const accessOf = (kind: ActorKind) =>
+  accessCondition(
+    { kind, id: sql.ref<number>('call_participants.actor_id') },
+    sql.ref('calls.conversation_id'),
+  );
+
+/**
+ * SQL condition: the account of the participant has access to the conversation of its call. Scalar subqueries, which use an
+ * index for each participant: instead of the conditions alone, PostgreSQL may read the access of all accounts.
+ */
 const hasAccess = sql<boolean>`case actor_kind
-  when 'user' then ${accessCondition({ kind: 'user', id: sql.ref<number>('call_participants.actor_id') }, sql.ref('calls.conversation_id'))}
-  else ${accessCondition({ kind: 'device', id: sql.ref<number>('call_participants.actor_id') }, sql.ref('calls.conversation_id'))}
+  when 'user' then (select ${accessOf('user')}) else (select ${accessOf('device')})
 end`;
 
 /** Creates the log of a conversation's calls, if it has none. */
@@ -204,8 +212,6 @@ export async function removeOnlyLegacyParticipant(
   return row && toParticipant(row);
 }
 
-const isOver = sql<boolean>`(expires_at < clock_timestamp() or not ${hasAccess})`;
-
 export interface RemovedParticipant {
   readonly participant: CallParticipant;
   /** Whether its account has lost access to the conversation. */
@@ -218,7 +224,7 @@ export async function removeExpired(tx: Tx, callId: CallId): Promise<RemovedPart
     with expired as (
       select call_participants.id, not ${hasAccess} as lost_access
       from call_participants join calls on calls.id = call_id
-      where call_id = ${callId} and ${isOver}
+      where call_id = ${callId} and (expires_at < clock_timestamp() or not ${hasAccess})
     )
     delete from call_participants using expired
     -- Compared again, on the row that a concurrent claim has extended.
@@ -228,12 +234,20 @@ export async function removeExpired(tx: Tx, callId: CallId): Promise<RemovedPart
   return rows.map(({ lostAccess, ...row }) => ({ participant: toParticipant(row), lostAccess }));
 }
 
-/** Finds the conversations with participants whose lease has expired, or whose access has ended. */
-export async function findConversationsWithExpired(db: Db, limit: number): Promise<ConversationId[]> {
+/**
+ * Finds the conversations with participants whose lease has expired, or, of this node's, whose access has ended. Those of a node
+ * that does not look for them expire.
+ */
+export async function findConversationsWithExpired(
+  db: Db,
+  nodeId: string,
+  limit: number,
+): Promise<ConversationId[]> {
   const { rows } = await sql<{ conversationId: ConversationId }>`
     select distinct conversation_id
     from call_participants join calls on calls.id = call_id
-    where ${isOver} limit ${limit}
+    where expires_at < clock_timestamp() or (node_id = ${nodeId} and not ${hasAccess})
+    limit ${limit}
   `.execute(db);
   return rows.map(({ conversationId }) => conversationId);
 }

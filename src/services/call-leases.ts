@@ -165,7 +165,8 @@ export class CallLeases implements AsyncDisposable {
       // Left, or on another node since.
       if (!kept.has(id) && this.#holds.get(id) === hold) this.#drop(id);
     if (!this.#isTimely(nowMs)) return;
-    for (const id of await rows.findConversationsWithExpired(db, MAX_CONVERSATIONS)) await removeExpired(id);
+    for (const id of await rows.findConversationsWithExpired(db, this.nodeId, MAX_CONVERSATIONS))
+      await removeExpired(id);
   }
 
   /** Whether this node has extended its leases in time for a while, and the clock of the database has not jumped. */
