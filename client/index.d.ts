@@ -71,8 +71,15 @@ export interface PeerConnection {
     setLocalDescription(): Promise<void>;
     setRemoteDescription(description: Description): Promise<void>;
     addIceCandidate(candidate: Candidate): Promise<void>;
-    addEventListener(type: string, listener: (event: never) => void): void;
-    removeEventListener(type: string, listener: (event: never) => void): void;
+    addEventListener(type: string, listener: (event: ConnectionEvent) => void): void;
+    removeEventListener(type: string, listener: (event: ConnectionEvent) => void): void;
+}
+/** An event of an RTCPeerConnection; `icecandidate` has a candidate. */
+export interface ConnectionEvent {
+    readonly type: string;
+    readonly candidate?: {
+        toJSON(): Candidate;
+    } | null;
 }
 export interface CallOptions {
     /** A client of graphql-ws or graphql-sse. */

@@ -83,7 +83,7 @@ var Call = class {
 		if (this.#isReady) this.#report(this.#offer());
 	};
 	#onCandidate = ({ candidate }) => {
-		if (candidate !== null) this.#report(this.#send({
+		if (candidate != null) this.#report(this.#send({
 			type: "candidate",
 			data: candidate.toJSON()
 		}));

@@ -1,7 +1,7 @@
 import { parseSignal } from './call-protocol.ts';
 import type { CallMessage, CallSignal } from './call-protocol.ts';
 import type { InnerClient, Result } from './inner.ts';
-import type { CallHandle, CallOptions, Candidate } from './types.ts';
+import type { CallHandle, CallOptions, Candidate, ConnectionEvent } from './types.ts';
 
 /** How often a client that calls repeats `CALLING`: the other one may not be ready for signals yet. */
 const CALLING_INTERVAL_MS = 1_000;
@@ -75,8 +75,8 @@ export class Call implements CallHandle {
     if (this.#isReady) this.#report(this.#offer());
   };
 
-  readonly #onCandidate = ({ candidate }: { readonly candidate: CandidateEvent | null }): void => {
-    if (candidate !== null) this.#report(this.#send({ type: 'candidate', data: candidate.toJSON() }));
+  readonly #onCandidate = ({ candidate }: ConnectionEvent): void => {
+    if (candidate != null) this.#report(this.#send({ type: 'candidate', data: candidate.toJSON() }));
   };
 
   async #offer(): Promise<void> {
@@ -199,10 +199,6 @@ export class Call implements CallHandle {
   #fail(error: unknown): void {
     if (!this.#isStopped) this.#options.onError?.(error);
   }
-}
-
-interface CandidateEvent {
-  toJSON(): Candidate;
 }
 
 /** A signal that was not sent. */
