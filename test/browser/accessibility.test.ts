@@ -1,12 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import axe from 'axe-core';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { TestGateway } from '../../src/testing/index.ts';
-import { startTestApp } from '../harness/app.ts';
-import { isMissing } from '../harness/installed-programs.ts';
-import { BROWSER_TIMEOUT, DESKTOP, PHONE, openBrowser } from './browser.ts';
-import { openDemo } from './demo-page.ts';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { DESKTOP, PHONE } from './browser.ts';
+import { describeDemo } from './demo-suite.ts';
 
 /** Returns the rules of axe that the page violates, with the elements. */
 async function findViolations(page: Page): Promise<readonly string[]> {
@@ -16,20 +13,9 @@ async function findViolations(page: Page): Promise<readonly string[]> {
   );
 }
 
-describe.skipIf(isMissing('chromium'))('the accessibility of the page', BROWSER_TIMEOUT, () => {
-  let browser: Browser;
-  let gateway: TestGateway;
-
-  beforeAll(async () => {
-    [browser, gateway] = await Promise.all([openBrowser(), startTestApp({ demo: true })]);
-  });
-  afterAll(async () => {
-    await browser.close();
-    await gateway[Symbol.asyncDispose]();
-  });
-
+describeDemo('the accessibility of the page', [], (demo) => {
   test.for(['light', 'dark'] as const)('axe finds no violation in %s colours', async (colorScheme) => {
-    await using tab = await openDemo(browser, gateway.url, {
+    await using tab = await demo.open({
       ...DESKTOP,
       colorScheme,
       prepare: (page) => page.emulateMedia({ reducedMotion: 'reduce' }),
@@ -46,7 +32,7 @@ describe.skipIf(isMissing('chromium'))('the accessibility of the page', BROWSER_
   });
 
   test('axe finds no violation in each view of a phone', async () => {
-    await using tab = await openDemo(browser, gateway.url, {
+    await using tab = await demo.open({
       ...PHONE,
       prepare: (page) => page.emulateMedia({ reducedMotion: 'reduce' }),
     });
@@ -57,7 +43,7 @@ describe.skipIf(isMissing('chromium'))('the accessibility of the page', BROWSER_
   });
 
   test('the code of an action is an example, and closes by Escape', async () => {
-    await using tab = await openDemo(browser, gateway.url, DESKTOP);
+    await using tab = await demo.open(DESKTOP);
     const { page } = tab;
     for (const button of await page.locator('[data-code]').all()) {
       await button.focus();

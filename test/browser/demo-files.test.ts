@@ -1,12 +1,8 @@
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { TestGateway } from '../../src/testing/index.ts';
-import { startTestApp } from '../harness/app.ts';
-import { isMissing } from '../harness/installed-programs.ts';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
 import { PNG } from '../harness/media.ts';
-import { BROWSER_TIMEOUT, openBrowser } from './browser.ts';
-import { openDemo } from './demo-page.ts';
 import type { Side } from './demo-page.ts';
+import { describeDemo } from './demo-suite.ts';
 
 /** Drops a picture on a side. */
 const dropPicture = (page: Page, side: Side, name: string) =>
@@ -27,23 +23,12 @@ const waitForPicture = (page: Page, side: Side, name: string) =>
     [`#${side} .message img[alt="${name}"]`],
   );
 
-describe.skipIf(isMissing('chromium'))('files on the page', BROWSER_TIMEOUT, () => {
-  let browser: Browser;
-  let gateway: TestGateway;
-
-  beforeAll(async () => {
-    [browser, gateway] = await Promise.all([openBrowser(), startTestApp({ demo: true })]);
-  });
-  afterAll(async () => {
-    await browser.close();
-    await gateway[Symbol.asyncDispose]();
-  });
-
+describeDemo('files on the page', [], (demo) => {
   test.for([
     ['legacy', 'graphql'],
     ['graphql', 'legacy'],
   ] as const)('a picture that is dropped on %s appears on %s, and after a reload', async ([from, to]) => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     const name = `${from}.png`;
     await dropPicture(tab.page, from, name);
     for (const side of [to, from]) await waitForPicture(tab.page, side, name);
@@ -55,7 +40,7 @@ describe.skipIf(isMissing('chromium'))('files on the page', BROWSER_TIMEOUT, () 
   });
 
   test.for(['legacy', 'graphql'] as const)('a file is chosen and saved on the side of %s', async (side) => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     const name = `notes of ${side}.txt`;
     await tab.page
       .locator(`#${side} .attach input`)
@@ -70,7 +55,7 @@ describe.skipIf(isMissing('chromium'))('files on the page', BROWSER_TIMEOUT, () 
   test('shows the progress of an upload', async () => {
     let isUploadAllowed = (): void => undefined;
     const allowed = new Promise<void>((resolve) => (isUploadAllowed = resolve));
-    await using tab = await openDemo(browser, gateway.url, {
+    await using tab = await demo.open({
       async prepare(page) {
         await page.route(/\/media\/upload\//, async (route) => {
           await allowed;
@@ -87,7 +72,7 @@ describe.skipIf(isMissing('chromium'))('files on the page', BROWSER_TIMEOUT, () 
   });
 
   test('sends a picture by one click', async () => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     await tab.page.locator('#send-picture').click();
     await waitForPicture(tab.page, 'graphql', 'picture.png');
     await waitForPicture(tab.page, 'legacy', 'picture.png');

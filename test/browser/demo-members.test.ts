@@ -1,10 +1,7 @@
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { TestGateway } from '../../src/testing/index.ts';
-import { startTestApp } from '../harness/app.ts';
-import { isMissing } from '../harness/installed-programs.ts';
-import { BROWSER_TIMEOUT, openBrowser } from './browser.ts';
-import { SIDES, openDemo, waitForText } from './demo-page.ts';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { SIDES, waitForText } from './demo-page.ts';
+import { describeDemo } from './demo-suite.ts';
 
 const clickButton = (page: Page, action: string, name: string) =>
   page.locator(`#${action}`).getByRole('button', { name }).click();
@@ -12,20 +9,9 @@ const clickButton = (page: Page, action: string, name: string) =>
 const waitForEvent = (page: Page, name: string) =>
   page.locator('#events b').getByText(name, { exact: true }).first().waitFor();
 
-describe.skipIf(isMissing('chromium'))('devices and members on the page', BROWSER_TIMEOUT, () => {
-  let browser: Browser;
-  let gateway: TestGateway;
-
-  beforeAll(async () => {
-    [browser, gateway] = await Promise.all([openBrowser(), startTestApp({ demo: true })]);
-  });
-  afterAll(async () => {
-    await browser.close();
-    await gateway[Symbol.asyncDispose]();
-  });
-
+describeDemo('devices and members on the page', [], (demo) => {
   test('a device is added, speaks to both sides and is removed, also after a reload', async () => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     const { page } = tab;
     await clickButton(page, 'device', 'Add');
     for (const name of ['DeviceAdded', 'DeviceAccessChanged']) await waitForEvent(page, name);
@@ -41,7 +27,7 @@ describe.skipIf(isMissing('chromium'))('devices and members on the page', BROWSE
   });
 
   test('Bob is invited to a second conversation and kicked from it', async () => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     const { page } = tab;
     await clickButton(page, 'side-room', 'Invite Bob');
     await waitForEvent(page, 'ParticipantJoined');

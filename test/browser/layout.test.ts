@@ -1,10 +1,8 @@
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { TestGateway } from '../../src/testing/index.ts';
-import { startTestApp } from '../harness/app.ts';
-import { isMissing } from '../harness/installed-programs.ts';
-import { BROWSER_TIMEOUT, DESKTOP, LAPTOP, PHONE, openBrowser } from './browser.ts';
-import { SIDES, openDemo, typeMessage, waitForText } from './demo-page.ts';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { DESKTOP, LAPTOP, PHONE } from './browser.ts';
+import { SIDES, typeMessage, waitForText } from './demo-page.ts';
+import { describeDemo } from './demo-suite.ts';
 
 const SIDE_PARTS = ['.toggle', '.log', '.composer button[type=submit]'];
 
@@ -16,22 +14,11 @@ async function isOnScreen(page: Page, selector: string): Promise<boolean> {
   return box.x >= 0 && box.y >= 0 && box.x + box.width <= width && box.y + box.height <= height;
 }
 
-describe.skipIf(isMissing('chromium'))('the layout of the page', BROWSER_TIMEOUT, () => {
-  let browser: Browser;
-  let gateway: TestGateway;
-
-  beforeAll(async () => {
-    [browser, gateway] = await Promise.all([openBrowser(), startTestApp({ demo: true })]);
-  });
-  afterAll(async () => {
-    await browser.close();
-    await gateway[Symbol.asyncDispose]();
-  });
-
+describeDemo('the layout of the page', [], (demo) => {
   test.for([DESKTOP, LAPTOP])(
     'shows both sides, both wires and the log on one screen of $width x $height',
     async (size) => {
-      await using tab = await openDemo(browser, gateway.url, size);
+      await using tab = await demo.open(size);
       const parts = SIDES.flatMap((side) => [
         ...SIDE_PARTS.map((part) => `#${side} ${part}`),
         `#${side}-frames`,
@@ -43,7 +30,7 @@ describe.skipIf(isMissing('chromium'))('the layout of the page', BROWSER_TIMEOUT
   );
 
   test('shows each side and its wire on a phone without scrolling, one at a time', async () => {
-    await using tab = await openDemo(browser, gateway.url, PHONE);
+    await using tab = await demo.open(PHONE);
     const { page } = tab;
     await typeMessage(page, 'legacy', 'from the first view');
     for (const side of ['graphql', 'legacy'] as const) {

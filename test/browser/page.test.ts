@@ -1,13 +1,8 @@
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
-import type { TestGateway } from '../../src/testing/index.ts';
 import { logIn, sendMessage } from '../harness/demo-server.ts';
-import { startTestApp } from '../harness/app.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { isMissing } from '../harness/installed-programs.ts';
 import { openTcpProxy } from '../harness/tcp-proxy.ts';
-import { BROWSER_TIMEOUT, openBrowser } from './browser.ts';
 import {
   SIDES,
   findComposer,
@@ -20,22 +15,13 @@ import {
   waitUntilOnline,
 } from './demo-page.ts';
 
+import { describeDemo } from './demo-suite.ts';
+
 const TEXT = 'é€😀';
 
-describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
-  let browser: Browser;
-  let gateway: TestGateway;
-
-  beforeAll(async () => {
-    [browser, gateway] = await Promise.all([openBrowser(), startTestApp({ demo: true })]);
-  });
-  afterAll(async () => {
-    await browser.close();
-    await gateway[Symbol.asyncDispose]();
-  });
-
+describeDemo('the page', [], (demo) => {
   test('connects socket.io-client 1.3.6 by polling, upgrades it, and requests no other host', async () => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     await waitForText(tab.page, 'legacy', 'Connected: polling, then websocket');
     const socketIo = tab.addresses.filter((address) => address.includes('/socket.io/?'));
     expect(socketIo[0]).toMatch(/EIO=3&transport=polling/);
@@ -44,14 +30,14 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
   });
 
   test('works when it is loaded again, from the cache of the browser', async () => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     await tab.page.reload();
     for (const side of SIDES) await waitUntilOnline(tab.page, side);
     expect(tab.problems).toEqual([]);
   });
 
   test('shows messages of either side on both, once and in order', async () => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     const since = (await readTexts(tab.page, 'legacy')).length;
     await typeMessage(tab.page, 'legacy', `from the left ${TEXT}`);
     await waitForText(tab.page, 'graphql', `from the left ${TEXT}`);
@@ -68,7 +54,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
     // Uses its own gateway, as a disconnected polling client is detected late and would disturb other tests.
     await using folder = await createDataFolder();
     await using separateGateway = await createGateway({ demo: true, env: { DATA_DIR: folder.path } });
-    await using tab = await openDemo(browser, separateGateway.url, {
+    await using tab = await openDemo(demo.browser, separateGateway.url, {
       prepare: (page) => page.routeWebSocket(/\/socket\.io\//, (socket) => socket.close()),
     });
     await waitForText(tab.page, 'legacy', 'Connected: polling');
@@ -79,7 +65,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
   });
 
   test('shows who is typing, and when they stop', async () => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     await findComposer(tab.page, 'legacy').fill('I am');
     await waitForText(tab.page, 'graphql', 'Bob is typing…');
     await findComposer(tab.page, 'legacy').fill('');
@@ -89,7 +75,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
   });
 
   test('renames the conversation for both', async () => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     await tab.page.locator('#graphql .rename summary').click();
     await tab.page.locator('#graphql .rename input').fill(`Harbour ${TEXT}`);
     await tab.page.locator('#graphql .rename button').click();
@@ -100,7 +86,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
   });
 
   test('replays missed events once to a GraphQL client that reconnects, and shows it as offline until then', async () => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     const { page } = tab;
     const since = (await readTexts(page, 'graphql')).length;
     await page.locator('#graphql .toggle').click();
@@ -121,13 +107,13 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
   });
 
   test('reconnects the GraphQL client after a network failure, and replays what it missed once', async () => {
-    await using proxy = await openTcpProxy(Number(new URL(gateway.url).port));
-    await using tab = await openDemo(browser, `http://127.0.0.1:${proxy.port}`);
+    await using proxy = await openTcpProxy(Number(new URL(demo.gateway.url).port));
+    await using tab = await openDemo(demo.browser, `http://127.0.0.1:${proxy.port}`);
     const { page } = tab;
     const since = (await readTexts(page, 'graphql')).length;
     proxy.refuse();
     await page.locator('#graphql[data-state=reconnecting]').waitFor();
-    await sendMessage(gateway.url, await logIn(gateway.url), 'sent during the outage');
+    await sendMessage(demo.gateway.url, await logIn(demo.gateway.url), 'sent during the outage');
     proxy.accept();
     await waitUntilOnline(page, 'graphql');
     await waitForText(page, 'graphql', 'Resumed after the cursor: 1 replayed.');
@@ -138,7 +124,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
   });
 
   test('shows the legacy client as offline, and replays all missed messages when it reconnects', async () => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     const { page } = tab;
     const since = (await readTexts(page, 'legacy')).length;
     await page.locator('#legacy .toggle').click();
@@ -158,7 +144,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
   });
 
   test('shows the frames of both sides, without tokens and passwords', async () => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     const { page } = tab;
     await typeMessage(page, 'legacy', 'on the wire');
     await waitForText(page, 'graphql', 'on the wire');
@@ -185,7 +171,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
   });
 
   test('is usable by keyboard alone', async () => {
-    await using tab = await openDemo(browser, gateway.url);
+    await using tab = await demo.open();
     const { page } = tab;
     await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
