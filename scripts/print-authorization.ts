@@ -137,6 +137,7 @@ Requests to them belong to no account:
 ${REQUEST_NAMES.map((name) => `- **${REQUEST_LABELS[name]}**: ${REQUESTS[name]}`).join('\n')}
 
 A request is from elsewhere, too, when it has a header of a proxy, such as \`X-Forwarded-For\`. The numbers are HTTP statuses.
+\`/demo/restart\` and \`/demo/phone\` tell everyone whether they are available; other methods are for the page of the demo, on the same machine.
 
 ${routes}
 

@@ -8,7 +8,7 @@ import { describeUrl, openServices } from './app/services.ts';
 import { ROUTE_GROUPS } from './app/route-groups.ts';
 import type { RouteGroup } from './app/route-groups.ts';
 import { createTransports } from './app/transports.ts';
-import type { ServerOptions } from './app/transports.ts';
+import type { DemoActions, ServerOptions } from './app/transports.ts';
 import type { ConnectionLimits } from './bridge/connection-limits.ts';
 import { hostOf } from './config.ts';
 import type { GraphQLSchema } from 'graphql';
@@ -20,6 +20,7 @@ import type { Deps } from './domain/deps.ts';
 import { serveOnHost } from './gateway/http/host-server.ts';
 import type { HostServer } from './gateway/http/host-server.ts';
 import { createHttpServer } from './gateway/http/server.ts';
+import type { PhoneOptions } from './gateway/http/phone-listener.ts';
 import type { HttpDrain } from './gateway/http/server.ts';
 import { createMetrics } from './gateway/metrics.ts';
 import type { Authenticate } from './services/authenticate.ts';
@@ -48,6 +49,8 @@ export interface AppOptions {
   readonly passwordMemoryKib?: number | undefined;
   /** Restarts the gateway, for the demo on the page, where its accounts may log in. */
   readonly restart?: (() => void) | undefined;
+  /** Where the demo on the page may open the gateway for a phone, where its accounts may log in. Default: nowhere. */
+  readonly phone?: PhoneOptions | undefined;
   /** Overrides the budgets of operations. */
   readonly operationBudgets?: OperationBudgets | undefined;
 }
@@ -114,12 +117,13 @@ async function openApp<Server extends { readonly http: HttpDrain; readonly url?:
     { ...services, demoEmails },
     legacyLimits,
     metrics,
-    canRestart(demo, config) ? options.restart : undefined,
+    demoActionsOf(options, demo),
   );
   const served = await serve(transports.serverOptions(routes));
   services.ownNode.url = served.url;
   const { http, ...server } = served;
   stack.defer(() => drain({ ...transports, http }, config));
+  stack.defer(() => transports.phoneListener?.close());
   const owned = stack.move();
   return {
     ...server,
@@ -131,11 +135,15 @@ async function openApp<Server extends { readonly http: HttpDrain; readonly url?:
   };
 }
 
-/** Whether the demo may restart the gateway: it runs here, and no data is lost. */
-const canRestart = ({ accounts, isLoginAllowed }: EmbeddedApp['demo'], config: Config): boolean =>
-  isLoginAllowed &&
-  accounts.length > 0 &&
-  (config.DATABASE_URL !== undefined || config.DATA_DIR !== 'memory');
+/** Returns what the demo may do, if it runs here: a restart must lose no data. */
+function demoActionsOf(
+  { restart, phone, config }: AppOptions,
+  { accounts, isLoginAllowed }: EmbeddedApp['demo'],
+): DemoActions {
+  if (!isLoginAllowed || accounts.length === 0) return {};
+  const isStored = config.DATABASE_URL !== undefined || config.DATA_DIR !== 'memory';
+  return { phone, ...(isStored && { restart }) };
+}
 
 /** Connections that the system accepts while the event loop is busy: many clients come from a node that stops. */
 const LISTEN_BACKLOG = 4_096;

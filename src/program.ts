@@ -6,6 +6,7 @@ import type { Command } from './commands/commands.ts';
 import { VARIABLES } from './config-variables.ts';
 import { isGraphiqlOn, readConfig } from './config.ts';
 import type { Config } from './config.ts';
+import { findLanAddress } from './lib/lan-address.ts';
 import { nodeFields } from './log.ts';
 import type { Logger } from './log.ts';
 import { findMisspeltSettings } from './misspelt-settings.ts';
@@ -76,7 +77,7 @@ async function serve(config: Config, nodeId: string, output: Output): Promise<vo
   }
   // Imported late: --help and configuration errors must not wait for it.
   const starting = import('./restartable-app.ts').then(({ startRestartableApp }) =>
-    startRestartableApp({ config, nodeId, log: output.log }),
+    startRestartableApp({ config, nodeId, log: output.log, phone: { findAddress: () => findLanAddress() } }),
   );
   const drainMs = config.DRAIN_DELAY_MS + config.DRAIN_SPREAD_MS;
   const stopping = stopOnSignal(starting, drainMs + STOP_TIMEOUT_MS, output);

@@ -3,6 +3,7 @@ import { createBridge } from '../bridge/server.ts';
 import type { Bridge } from '../bridge/server.ts';
 import { isGraphiqlOn } from '../config.ts';
 import { isDemoAllowed } from '../domain/demo-policy.ts';
+import { demoPhoneRoute } from '../gateway/http/demo-phone.ts';
 import { demoRestartRoute } from '../gateway/http/demo-restart.ts';
 import { documentRoutes } from '../gateway/http/documents.ts';
 import { graphiqlRoute } from '../gateway/http/graphiql-files.ts';
@@ -12,6 +13,8 @@ import { createHealth } from '../gateway/http/health.ts';
 import type { Health } from '../gateway/http/health.ts';
 import { mediaRoutes } from '../gateway/http/media.ts';
 import { isMultipart } from '../gateway/http/multipart.ts';
+import { createPhoneListener } from '../gateway/http/phone-listener.ts';
+import type { PhoneListener, PhoneOptions } from '../gateway/http/phone-listener.ts';
 import { createHttpPolicy } from '../gateway/http/policy.ts';
 import type { RequestsOptions } from '../gateway/http/requests.ts';
 import type { Route } from '../gateway/http/router.ts';
@@ -33,9 +36,20 @@ export interface Transports {
   readonly graphqlSockets: GraphqlSockets;
   readonly bridge: Bridge;
   readonly health: Health;
+  /** Present if the demo may open one. */
+  readonly phoneListener: PhoneListener | undefined;
   /** Returns the options of a server with the routes. */
   serverOptions(groups: readonly RouteGroup[]): ServerOptions;
 }
+
+/** What the demo on the page may do with the gateway; absent if it may not. */
+export interface DemoActions {
+  readonly restart?: (() => void) | undefined;
+  readonly phone?: PhoneOptions | undefined;
+}
+
+/** What a phone is served in its view of the page. */
+const PHONE_GROUPS: readonly RouteGroup[] = ['graphql', 'socket.io', 'media', 'pages'];
 
 /** Creates the transports, and their routes. */
 export function createTransports(
@@ -43,7 +57,7 @@ export function createTransports(
   { nodeId, ownNode, channelUsage, healthChecks, demoEmails }: Services,
   legacyLimits: Partial<ConnectionLimits>,
   metrics: Metrics,
-  restartDemo?: () => void,
+  demoActions: DemoActions,
 ): Transports {
   const { config, log, securityLog } = ports.deps;
   const policy = createHttpPolicy(config, (request) =>
@@ -96,22 +110,33 @@ export function createTransports(
         isForOperators: true,
       },
     ],
-    pages: [...pageRoutes(), ...documentRoutes(), demoRestartRoute(restartDemo, policy)],
+    pages: [...pageRoutes(), ...documentRoutes()],
   };
+  const requestsOptions: Omit<RequestsOptions, 'routes'> = {
+    policy,
+    turnClock: ports.turnClock,
+    inboundLedgers: ports.ledgers.inbound,
+    onResponse: (route, status) => metrics.httpResponses.inc({ route, status: classOf(status) }),
+    timeouts: timeoutsFor(config.KEEP_ALIVE_MS, config.MAX_UPLOAD_BYTES),
+    log,
+  };
+  const phoneListener =
+    demoActions.phone &&
+    createPhoneListener(demoActions.phone, {
+      ...requestsOptions,
+      routes: [...PHONE_GROUPS.flatMap((group) => routes[group]), demoRestartRoute(undefined, policy)],
+    });
+  const demoRoutes = [demoRestartRoute(demoActions.restart, policy), demoPhoneRoute(phoneListener, policy)];
   return {
     graphqlHttp,
     graphqlSockets,
     bridge,
     health,
+    phoneListener,
     serverOptions: (groups) => ({
-      routes: groups.flatMap((group) => routes[group]),
-      policy,
+      ...requestsOptions,
+      routes: [...groups.flatMap((group) => routes[group]), ...(groups.includes('pages') ? demoRoutes : [])],
       connectionSlots: ports.connectionSlots,
-      turnClock: ports.turnClock,
-      inboundLedgers: ports.ledgers.inbound,
-      onResponse: (route, status) => metrics.httpResponses.inc({ route, status: classOf(status) }),
-      timeouts: timeoutsFor(config.KEEP_ALIVE_MS, config.MAX_UPLOAD_BYTES),
-      log,
     }),
   };
 }

@@ -77,9 +77,13 @@ export class ConnectionSlots {
 
   /** Marks a connection as that of an account, for as long as it is open, unless the account has too many. */
   identify(socket: Duplex, account: ActorRef): void {
+    this.identifyAs(socket, actorKey(account));
+  }
+
+  /** Marks a connection as that of an owner with a key of its own. */
+  identifyAs(socket: Duplex, key: string): void {
     const address = this.#open.get(socket);
     if (address === undefined || !this.#anonymous.has(socket)) return;
-    const key = actorKey(account);
     const count = this.#countByAccount.get(key) ?? 0;
     const { isProxy, maxPerAccount } = this.#options;
     if (count >= maxPerAccount && !isProxy(address)) return;

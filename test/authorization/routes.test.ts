@@ -53,6 +53,7 @@ test('every route of the server has rows', () => {
     'app/transports.ts',
     'app/operator-routes.ts',
     'gateway/http/static-files.ts',
+    'gateway/http/demo-phone.ts',
     'gateway/http/demo-restart.ts',
     'gateway/http/documents.ts',
     'gateway/http/graphiql-files.ts',

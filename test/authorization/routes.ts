@@ -47,6 +47,7 @@ export const ROUTES: readonly RouteRow[] = [
   forEveryone('/page/style.css'),
   forEveryone('/graphiql/main.js'),
   forEveryone('/demo/restart'),
+  forEveryone('/demo/phone'),
   forEveryone('/healthz'),
   forEveryone('/readyz'),
   forOperators('/metrics'),

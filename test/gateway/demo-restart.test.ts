@@ -1,16 +1,11 @@
 import { expect, test, vi } from 'vitest';
-import { startApp } from '../../src/app.ts';
-import { readConfig } from '../../src/config.ts';
-import { createLogger } from '../../src/log.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-
-const HEADERS = { 'x-parley-preflight': '1' };
+import { PREFLIGHT_HEADERS as HEADERS, startDemoApp } from '../harness/demo-app.ts';
 
 async function startDemo(dataDir: string, env: Record<string, string> = {}) {
   const restart = vi.fn<() => void>();
-  const config = readConfig({ DATA_DIR: dataDir, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'silent', ...env });
-  const app = await startApp({ config, log: createLogger('silent'), passwordMemoryKib: 8, restart });
-  const send = (headers: Record<string, string> = HEADERS) =>
+  const app = await startDemoApp({ env: { DATA_DIR: dataDir, ...env }, restart });
+  const send = (headers: Readonly<Record<string, string>> = HEADERS) =>
     fetch(`${app.url}/demo/restart`, { method: 'POST', headers });
   return { app, restart, send, [Symbol.asyncDispose]: () => app[Symbol.asyncDispose]() };
 }

@@ -1,5 +1,6 @@
+import { isOfDemoPage } from './demo-access.ts';
+import type { DemoPolicy } from './demo-access.ts';
 import { isUnpreflighted, PREFLIGHT_REQUIRED } from './preflight.ts';
-import type { HttpPolicy } from './policy.ts';
 import { drainRequest, sendHttpError, sendJson } from './respond.ts';
 import type { HttpErrorResponse } from './respond.ts';
 import type { Route } from './router.ts';
@@ -12,18 +13,14 @@ const UNAVAILABLE: HttpErrorResponse = {
 
 /**
  * Returns the route with which the demo on the page restarts the gateway. Refuses all requests if `restart` is absent, and
- * those that operators without a token may not send: from other machines, and from pages of other origins.
+ * those that are not of its page (`isOfDemoPage`).
  */
-export const demoRestartRoute = (
-  restart: (() => void) | undefined,
-  { operatorAccess, cors }: Pick<HttpPolicy, 'operatorAccess' | 'cors'>,
-): Route => ({
+export const demoRestartRoute = (restart: (() => void) | undefined, policy: DemoPolicy): Route => ({
   path: '/demo/restart',
   methods: ['GET', 'HEAD', 'POST'],
   handle(request, response) {
     drainRequest(request);
-    const isAvailable =
-      restart !== undefined && operatorAccess(request) === 'allowed' && cors.isTrusted(request);
+    const isAvailable = restart !== undefined && isOfDemoPage(request, policy);
     if (request.method !== 'POST') return sendJson(response, 200, { isAvailable });
     if (!isAvailable) return sendHttpError(response, UNAVAILABLE);
     if (isUnpreflighted(request)) return sendHttpError(response, PREFLIGHT_REQUIRED);

@@ -13,6 +13,8 @@ import type { SecurityHeadersOf } from './response-headers.ts';
 export interface HttpPolicy {
   readonly cors: Cors;
   readonly isHostAllowed: IsHostAllowed;
+  /** Whether the server serves the client of the request at all. */
+  isAdmitted(request: IncomingMessage): boolean;
   readonly securityHeadersOf: SecurityHeadersOf;
   operatorAccess(request: IncomingMessage): OperatorAccess;
   /** Called for each request of operators that has no token, or a wrong one. */
@@ -25,6 +27,7 @@ export const createHttpPolicy = (
 ): HttpPolicy => ({
   cors: createCors(config.CORS_ORIGINS),
   isHostAllowed: createHostCheck(config),
+  isAdmitted: () => true,
   securityHeadersOf: createSecurityHeaders(config.TRUSTED_PROXIES),
   operatorAccess: createOperatorAccess(config),
   reportRefusedOperator,

@@ -30,6 +30,8 @@ export interface Route {
   readonly isForOperators?: true | 'page';
   /** Whether it responds under any `Host`: load balancers check the health of nodes by names of their own. */
   readonly anyHost?: boolean;
+  /** Whether the request may come from a client that is not admitted (`HttpPolicy`), to be admitted. */
+  isEntrance?(request: IncomingMessage): boolean;
   /** Whether pages of other origins may embed the responses without CORS, as scripts or images. */
   readonly isEmbeddable?: boolean;
 }
@@ -83,6 +85,11 @@ export function createRouter(
         return sendHttpError(response, isWellFormed ? EXPECTATION_FAILED : MALFORMED_HOST);
       }
       const found = find(request);
+      if (!policy.isAdmitted(request) && found?.isEntrance?.(request) !== true) {
+        response.shouldKeepAlive = false;
+        drainRequest(request);
+        return sendHttpError(response, NOT_ADMITTED);
+      }
       const access = accessOf(found, request);
       const route = access === 'hidden' ? undefined : found;
       const methods = route?.methods ?? ALL_METHODS;
@@ -129,6 +136,7 @@ export function createRouter(
         sendRawError(socket, error, policy.securityHeadersOf(request));
       };
       if (!isWellFormed) return reject(MALFORMED_HOST);
+      if (!policy.isAdmitted(request)) return reject(NOT_ADMITTED);
       const route = find(request);
       if (route?.upgrade === undefined) return reject(PATH_NOT_FOUND);
       if (!policy.isHostAllowed(request)) return reject(HOST_NOT_ALLOWED);
@@ -154,6 +162,13 @@ const EXPECTATION_FAILED: HttpErrorResponse = {
   status: 417,
   code: 'INVALID_INPUT',
   message: 'The value of Expect is not supported.',
+};
+
+export const NOT_ADMITTED: HttpErrorResponse = {
+  status: 403,
+  code: 'FORBIDDEN',
+  message:
+    'This address is for one phone, and its code works once. Show a new code with “Bob on your phone” on the page of the gateway.',
 };
 
 export const PATH_NOT_FOUND: HttpErrorResponse = {
