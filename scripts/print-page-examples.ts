@@ -8,6 +8,10 @@ const EXAMPLES = {
   legacy: 'examples/socket.io/listen.ts',
   graphql: 'examples/graphql-ws/listen.ts',
   file: 'examples/apollo-client-4/upload.ts',
+  call: 'examples/graphql-ws/call.ts',
+  device: 'examples/graphql-request/device.ts',
+  members: 'examples/graphql-request/members.ts',
+  restart: 'examples/chat-node/chat.ts',
 };
 const examples = Object.entries(EXAMPLES).map(([name, path]) => [
   name,

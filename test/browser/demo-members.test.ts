@@ -4,7 +4,7 @@ import { SIDES, waitForText } from './demo-page.ts';
 import { describeDemo } from './demo-suite.ts';
 
 const clickButton = (page: Page, action: string, name: string) =>
-  page.locator(`#${action}`).getByRole('button', { name }).click();
+  page.locator(`#${action}`).getByRole('button', { name, exact: true }).click();
 
 const waitForEvent = (page: Page, name: string) =>
   page.locator('#events b').getByText(name, { exact: true }).first().waitFor();
@@ -22,7 +22,7 @@ describeDemo('devices and members on the page', [], (demo) => {
     await waitForEvent(page, 'DeviceRemoved');
     await clickButton(page, 'device', 'Add');
     await clickButton(page, 'device', 'Remove');
-    await page.locator('#device').getByRole('button', { name: 'Add' }).waitFor();
+    await page.locator('#device').getByRole('button', { name: 'Add', exact: true }).waitFor();
     expect(tab.problems).toEqual([]);
   });
 

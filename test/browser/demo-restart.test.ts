@@ -44,11 +44,12 @@ describe.skipIf(isMissing('chromium'))('the restart of the demo', BROWSER_TIMEOU
     expect(await program.exited).toEqual([0, null]);
   });
 
-  test('is hidden where the gateway does not allow it', async () => {
+  test('is hidden where the gateway does not allow it, as is the phone', async () => {
     await using gateway = await startTestApp({ demo: true });
     await using tab = await openDemo(browser, gateway.url);
     await tab.page.locator('#send-picture:enabled').waitFor();
-    expect(await tab.page.locator('#restart').isVisible()).toBe(false);
+    for (const action of ['#restart', '#phone'])
+      expect([action, await tab.page.locator(action).isVisible()]).toEqual([action, false]);
     expect(tab.problems).toEqual([]);
   });
 

@@ -30,3 +30,20 @@ test(
     ]);
   },
 );
+
+test(
+  'graphql-request adds a device that speaks, invites and kicks a member',
+  { timeout: 120_000 },
+  async () => {
+    await using server = await startServer();
+    const run = async (file: string) => {
+      await using program = runExample(`graphql-request/${file}`, server.url);
+      expect(await program.exitCode, program.errors()).toBe(0);
+      return [...program.lines];
+    };
+    // Again, as nothing is left of the first run.
+    for (const _run of [1, 2]) expect(await run('device.ts')).toEqual(['sent by the device', 'removed']);
+    for (const _run of [1, 2])
+      expect(await run('members.ts')).toEqual(['invited bob@example.com', 'kicked bob@example.com']);
+  },
+);

@@ -1,29 +1,56 @@
+/** Time in which a connection that is interrupted may recover. */
+const INTERRUPTION_MS = 5_000;
+
 /**
  * Opens the media of one side: an RTCPeerConnection that sends the camera, and shows in the view what it receives.
- * Without ICE servers: both sides are in one browser, or in one network. `close` releases the camera.
+ * Without ICE servers: both sides are in one browser, or in one network. `close` releases the camera. Returns undefined if
+ * `signal` is aborted before: the browser may ask for the camera for as long as the user likes.
  */
-export async function openPeer(view) {
-  const local = await openLocalVideo();
+export async function openPeer(view, signal) {
+  const local = await unlessAborted(openLocalVideo(view), signal);
+  if (local === undefined) return undefined;
   const connection = new RTCPeerConnection();
   for (const track of local.stream.getTracks()) connection.addTrack(track, local.stream);
   connection.addEventListener('track', ({ streams: [stream] }) => view.showRemote(stream));
   view.showLocal(local.stream);
   const timer = setInterval(() => void countFrames(connection).then(view.showFrames), 300);
+  // The message that ends the call is lost if this client has no connection to the gateway then.
+  const fail = () => view.fail('The call was interrupted.');
+  let interruption;
+  connection.addEventListener('connectionstatechange', () => {
+    clearTimeout(interruption);
+    if (connection.connectionState === 'failed') fail();
+    else if (connection.connectionState === 'disconnected') interruption = setTimeout(fail, INTERRUPTION_MS);
+  });
   return {
     connection,
     close() {
       clearInterval(timer);
+      clearTimeout(interruption);
       connection.close();
       local.stop();
     },
   };
 }
 
+/** Returns the video; undefined if the signal is aborted first, and stops the video when it opens. */
+function unlessAborted(opening, signal) {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(undefined));
+    void opening.then((local) => {
+      if (signal.aborted) local.stop();
+      else resolve(local);
+    });
+  });
+}
+
 /**
  * Opens the camera; a drawing, where there is none or it is refused. Without sound: two clients of one page would feed
  * back.
  */
-async function openLocalVideo() {
+async function openLocalVideo(view) {
+  // Without a secure context, browsers have no `mediaDevices`.
+  if (!isSecureContext) view.explain('The camera needs HTTPS: a drawing is sent instead.');
   try {
     const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360 } });
     return { stream, stop: () => stream.getTracks().forEach((track) => track.stop()) };

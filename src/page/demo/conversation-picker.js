@@ -32,7 +32,7 @@ const CONVERSATION = `
 
 const MEMBERS = `
   query Members($circle: ID!) {
-    circle(id: $circle) { members(first: 50) { nodes { user { id isOnline } } } }
+    circle(id: $circle) { members(first: 50) { nodes { user { id email firstName isOnline } } } }
   }`;
 
 /** Logs in and returns `{ token, id, email, firstName }`. */
@@ -47,6 +47,9 @@ export async function findSharedConversation(one, other) {
   const shared = new Set(theirs.map(({ conversation }) => conversation.id));
   return ours.find(({ conversation }) => shared.has(conversation.id));
 }
+
+/** Finds the oldest conversation of an account, as `findSharedConversation` does. */
+export const findConversation = async (account) => (await listConversations(account))[0];
 
 async function listConversations({ token }) {
   const { circles } = await execute(CONVERSATIONS, {}, { token });
@@ -66,10 +69,19 @@ export async function readConversation({ circle, conversation }, { token }, onFr
   };
 }
 
-/** Returns whether another member is online. */
-export async function readPresence({ circle }, { token }, other, onFrame) {
+async function listMembers({ circle }, { token }, onFrame) {
   const data = await execute(MEMBERS, { circle: circle.id }, { token, onFrame });
-  return data.circle.members.nodes.some(({ user }) => user.id === other.id && user.isOnline);
+  return data.circle.members.nodes.map(({ user }) => user);
+}
+
+/** Finds a member other than the account, as `{ id, email, firstName }`; undefined when there is none. */
+export const findOtherMember = async (target, account) =>
+  (await listMembers(target, account)).find(({ id }) => id !== account.id);
+
+/** Returns whether another member is online. */
+export async function readPresence(target, account, other, onFrame) {
+  const members = await listMembers(target, account, onFrame);
+  return members.some(({ id, isOnline }) => id === other.id && isOnline);
 }
 
 export async function readName({ conversation }, { token }) {

@@ -24,7 +24,7 @@ const REMOVE = 'mutation RemoveDevice($id: ID!) { removeDevice(deviceId: $id) { 
  * with a token of its own, and it is removed. A circle has one device at most.
  */
 export async function connectDevice({ item, account, target, panel, onFrame }) {
-  const [add, speak, remove] = item.querySelectorAll('button');
+  const [add, speak, remove] = item.querySelectorAll('.buttons button');
   const circle = target.circle.id;
   const conversation = target.conversation.id;
   const run = (document, variables, token = account.token) =>

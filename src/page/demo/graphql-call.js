@@ -1,4 +1,5 @@
 import { connectCall } from '/page/vendor/parley-client.js';
+import { createCallEnds } from './call-end.js';
 import { openPeer } from './call-peer.js';
 
 const START_CALL = `
@@ -6,9 +7,15 @@ const START_CALL = `
     startCall(conversationId: $id) { call { eventCursor } participant { id } }
   }`;
 const LEAVE_CALL = 'mutation LeaveCall($id: ID!) { leaveCall(participantId: $id) { id } }';
+const QUIT = `
+  mutation Quit($id: ID!) { sendSignal(to: { userId: $id }, content: { message: "QUITTING" }) }`;
 const CALL_EVENTS = `
   subscription CallEvents($conversationId: ID!, $after: Cursor, $participantId: ID) {
-    callEvents(conversationId: $conversationId, after: $after, participantId: $participantId) { __typename cursor }
+    callEvents(conversationId: $conversationId, after: $after, participantId: $participantId) {
+      __typename
+      cursor
+      ... on CallParticipantLeft { participant { actor { ... on User { id } } } }
+    }
   }`;
 const SIGNALS = 'subscription Signals { signals { sender { ... on User { id } } content } }';
 
@@ -17,48 +24,65 @@ const SIGNALS = 'subscription Signals { signals { sender { ... on User { id } } 
  * `subscribe(document, variables, next)` returns a function that ends the subscription.
  */
 export function createGraphqlCall({ conversationId, otherId, run, view, onEvent, onError }) {
-  let isBusy = false;
   let current;
+  const ends = createCallEnds();
 
   const open = (client, subscribe, calls) => {
-    if (isBusy) return;
-    isBusy = true;
+    if (current !== undefined) return;
+    const call = { closing: new AbortController() };
+    current = call;
     view.open(calls ? 'Calling…' : 'Answering…');
-    start(client, subscribe, calls).catch((error) => {
+    start(call, { client, subscribe, calls }).catch((error) => {
+      if (current !== call) return;
       close();
       onError(error);
     });
   };
-  const start = async (client, subscribe, calls) => {
-    const peer = await openPeer(view);
-    current = { peer };
+  const start = async (call, { client, subscribe, calls }) => {
+    const { signal } = call.closing;
+    call.peer = await openPeer(view, signal);
+    if (call.peer === undefined) return;
     const { startCall } = await run(START_CALL, { id: conversationId });
-    current.participantId = startCall.participant.id;
+    const participantId = startCall.participant.id;
+    if (signal.aborted) return leave(participantId);
+    call.participantId = participantId;
     const after = startCall.call.eventCursor;
+    const end = () => {
+      if (current !== call) return;
+      leave(participantId);
+      close();
+    };
     // The participant stays in the call while this subscription is open.
-    current.leave = subscribe(
+    call.unsubscribe = subscribe(
       CALL_EVENTS,
-      { conversationId, after, participantId: current.participantId },
-      ({ callEvents: { __typename } }) => __typename !== 'StreamLive' && onEvent(__typename),
+      { conversationId, after, participantId },
+      ({ callEvents: { __typename: name, participant } }) => {
+        if (name !== 'StreamLive') onEvent(name);
+        // The signal `QUITTING` is lost while this client has no connection.
+        if (name === 'CallParticipantLeft' && participant.actor?.id === otherId) end();
+      },
     );
-    const { connection } = peer;
-    current.call = connectCall({ client, connection, accountId: otherId, calls, onHangUp: hangUp, onError });
+    const { connection } = call.peer;
+    call.handle = connectCall({ client, connection, accountId: otherId, calls, onHangUp: end, onError });
   };
   /** Releases the media and the subscriptions of the call. */
   const close = () => {
-    const { peer, call, leave } = current ?? {};
-    [current, isBusy] = [undefined, false];
+    const { closing, peer, handle, unsubscribe } = current ?? {};
+    current = undefined;
     view.close();
+    closing?.abort();
     peer?.close();
-    call?.stop();
-    leave?.();
+    handle?.stop();
+    unsubscribe?.();
   };
-  const hangUp = async () => {
-    if (current?.call === undefined) return;
-    const { call, participantId } = current;
-    await call.hangUp();
-    await run(LEAVE_CALL, { id: participantId }).catch(onError);
+  // Over HTTP: the WebSocket may be closed.
+  const leave = (id) => ends.add(() => run(LEAVE_CALL, { id }));
+  const hangUp = () => {
+    if (current === undefined) return;
+    const { participantId } = current;
     close();
+    ends.add(() => run(QUIT, { id: otherId }));
+    if (participantId !== undefined) leave(participantId);
   };
 
   return {
@@ -66,11 +90,15 @@ export function createGraphqlCall({ conversationId, otherId, run, view, onEvent,
     listen(client, subscribe) {
       this.call = () => open(client, subscribe, true);
       subscribe(SIGNALS, {}, ({ signals: { sender, content } }) => {
-        if (sender.id === otherId && content.message === 'CALLING') open(client, subscribe, false);
+        if (sender.id !== otherId) return;
+        if (content.message === 'CALLING') open(client, subscribe, false);
+        // From `connectCall` on, this is its own.
+        if (content.message === 'QUITTING' && current?.handle === undefined) close();
       });
     },
     call() {},
     hangUp,
-    close,
+    /** Repeats what could not be sent. Call it when the client is online again. */
+    resume: ends.repeat,
   };
 }

@@ -5,6 +5,7 @@ import { createGraphqlClient } from './graphql-client.js';
 import { execute, oneLine } from './graphql.js';
 import { toPanelFile } from './files.js';
 import { uploadFile } from './upload.js';
+import { INBOX_EVENTS, createReadState } from './read-state.js';
 import { FILE, readConversation, readPresence, toPanelMessage } from './conversation-picker.js';
 
 const ACTOR = '... on User { id firstName } ... on Device { id firstName: name }';
@@ -41,26 +42,63 @@ const RENAME = `
     updateConversation(conversationId: $id, name: $name) { name }
   }`;
 
-/** Runs the side of a new app: subscriptions over one WebSocket, queries and mutations over HTTP. */
-export function createGraphqlSide({ account, other, target, cursors, panel, onFrame, stopwatch, onEvent }) {
+/**
+ * Runs the side of a new app: subscriptions over one WebSocket, queries and mutations over HTTP. `history` has the messages that
+ * the panel shows.
+ */
+export function createGraphqlSide({
+  account,
+  other,
+  target,
+  cursors,
+  history,
+  panel,
+  onFrame,
+  stopwatch,
+  onEvent,
+}) {
   const { token } = account;
   const id = target.conversation.id;
   const run = (document, variables) => execute(document, variables, { token, onFrame });
   const onError = (error) => panel.addNote(`Failed: ${error.message ?? JSON.stringify(error)}`);
-  const view = createCallView(panel.root, { onCall: () => call.call(), onHangUp: () => call.hangUp() });
+  const view = createCallView(panel.root, {
+    onCall: () => call.call(),
+    onHangUp: () => call.hangUp(),
+    onFailure(text) {
+      panel.addNote(text);
+      call.hangUp();
+    },
+  });
   const call = createGraphqlCall({ conversationId: id, otherId: other.id, run, view, onEvent, onError });
   const outbox = createOutbox({
     send: ({ text, key }) => run(SEND, { id, text, key }),
+    isOnline: () => panel.isOnline,
     onChange: panel.showWaiting,
     onRefused: onError,
   });
-  const side = { account, other, target, panel, onFrame, stopwatch, onEvent, cursors, call, outbox };
+  const isOnline = () => panel.isOnline;
+  const readState = createReadState({ id, run, isOnline, show: panel.setUnread, onError });
+  const side = {
+    account,
+    other,
+    target,
+    panel,
+    onFrame,
+    stopwatch,
+    onEvent,
+    cursors,
+    call,
+    outbox,
+    readState,
+  };
+  for (const { legacyId, author } of history) readState.addMessage(legacyId, author?.id === account.id);
+  panel.watchSeen(readState.onSeen);
   const connection = manageConnection(side);
 
   panel.connect({
     write(text) {
       stopwatch.start(text);
-      outbox.add(text, panel.isOnline);
+      outbox.add(text);
     },
     async sendFile(file) {
       const { sendMessage } = await run(SEND_FILE, { id, name: file.name, key: createKey() });
@@ -72,7 +110,7 @@ export function createGraphqlSide({ account, other, target, cursors, panel, onFr
     type: (isTyping) => run(SET_TYPING, { id, is: isTyping }).catch(() => {}),
     rename: (name) => run(RENAME, { id, name }),
     goOffline() {
-      call.close();
+      call.hangUp();
       connection.close();
     },
     goOnline: () => connection.open(),
@@ -95,6 +133,8 @@ function manageConnection(side) {
       if (status === 'behind') return view.showReconnecting();
       view.showLive();
       side.outbox.flush();
+      side.call.resume();
+      side.readState.mark();
       void showPresence(side);
     };
     const onExpired = ({ payload: { variables } }) =>
@@ -130,6 +170,7 @@ function subscribeAll(side, client, view) {
     side.onEvent(event.__typename);
     panel.addNote(`Circle: ${event.__typename}.`);
   });
+  followInbox(side, client);
   call.listen(client, subscribe);
   subscribe(TYPING, { id: target.conversation.id }, ({ typing }) => {
     if (typing.actor.id !== account.id) panel.setTyping(typing.isTyping ? typing.actor.firstName : null);
@@ -139,6 +180,21 @@ function subscribeAll(side, client, view) {
     setPresence(side, presence.online);
     panel.addNote(`${other.firstName} is ${presence.online ? 'online' : 'offline'}.`);
   });
+}
+
+/** Follows the events of the account, from now on: the read state is read when the stream is live. */
+function followInbox(side, client) {
+  client.subscribe(
+    { query: oneLine(INBOX_EVENTS), variables: {} },
+    {
+      next: ({ data }) => side.readState.handle(data.inboxEvents),
+      error(problem) {
+        if (problem[0]?.extensions?.code === 'CURSOR_EXPIRED') followInbox(side, client);
+        else showEnd(side.panel, problem);
+      },
+      complete() {},
+    },
+  );
 }
 
 /** Shows the end of the session, or the errors with which the server ended a subscription. */
@@ -189,14 +245,18 @@ function createConversationView(side) {
  * Reads the current state again after CURSOR_EXPIRED. Returns the cursor after which the subscription of the circle or the
  * conversation continues.
  */
-async function reload({ target, account, panel, cursors, onFrame }, id) {
+async function reload({ target, account, panel, cursors, onFrame, readState }, id) {
   const data = await readConversation(target, account, onFrame);
   if (id === target.circle.id) return (cursors.circle = data.cursors.circle);
   cursors.conversation = data.cursors.conversation;
   panel.clear();
   panel.setName(data.name);
   panel.addNote('Offline for too long to resume: showing the newest messages.');
-  for (const message of data.messages) panel.addMessage(toPanelMessage(message, account));
+  for (const message of data.messages) {
+    const line = toPanelMessage(message, account);
+    panel.addMessage(line);
+    readState.addMessage(line.id, line.isOwn);
+  }
   return cursors.conversation;
 }
 
@@ -208,19 +268,23 @@ const detailOf = ({ message, media, conversation }) =>
 const senderOf = ({ account, other }, { message }) =>
   ({ [account.id]: 'graphql', [other.id]: 'legacy' })[message?.author?.id] ?? '';
 
-function showEvent({ panel, account, stopwatch }, event, isMissed) {
+function showEvent({ panel, account, stopwatch, readState }, event, isMissed) {
   switch (event.__typename) {
     case 'MessageSent': {
       const line = toPanelMessage(event.message, account);
       panel.onText(line.text);
       const after = line.isOwn || isMissed ? undefined : stopwatch.stop(line.text);
       if (!line.isOwn) panel.setTyping(null);
+      readState.addMessage(line.id, line.isOwn);
       return panel.addMessage({ ...line, after, isMissed });
     }
     case 'MessageUpdated':
       return panel.editMessage(event.message.legacyId, event.message.text);
-    case 'MessageDeleted':
-      return panel.removeMessage(event.messageId.replace('Message:', ''));
+    case 'MessageDeleted': {
+      const messageId = Number(event.messageId.replace('Message:', ''));
+      readState.removeMessage(messageId);
+      return panel.removeMessage(messageId);
+    }
     case 'MediaUploaded':
       return panel.showFile(event.message.legacyId, toPanelFile(event.media));
     case 'ConversationUpdated':

@@ -1,3 +1,4 @@
+import { createCallEnds } from './call-end.js';
 import { openPeer } from './call-peer.js';
 
 /**
@@ -5,67 +6,91 @@ import { openPeer } from './call-peer.js';
  * session descriptions, candidates, `QUITTING`. Answers every call. `forward` sends a payload of `webrtc_forward`.
  */
 export function createLegacyCall({ otherId, forward, view, onError }) {
-  let peer;
-  let hasOffered = false;
+  let current;
+  /** Messages that were received before the end of a call do not open another one. */
+  let endCount = 0;
   let handled = Promise.resolve();
+  const ends = createCallEnds();
   const send = (message) => forward({ user_id: otherId, message });
+  // Without a connection a signal is lost. The call continues, or was not set up.
+  const sendNow = (message) => void send(message).catch((error) => error.isRetryable || onError(error));
 
+  /** Returns whether the media are open: the call may end before. */
   const open = async (text) => {
+    const call = { closing: new AbortController(), hasOffered: false };
+    current = call;
     view.open(text);
-    peer = await openPeer(view);
-    hasOffered = false;
-    peer.connection.addEventListener('icecandidate', ({ candidate }) => {
+    call.peer = await openPeer(view, call.closing.signal);
+    if (call.peer === undefined) return false;
+    call.peer.connection.addEventListener('icecandidate', ({ candidate }) => {
       if (candidate === null) return;
       const { sdpMid, sdpMLineIndex } = candidate;
-      send({ type: 'candidate', data: { candidate: candidate.candidate, sdpMid, sdpMLineIndex } });
+      sendNow({ type: 'candidate', data: { candidate: candidate.candidate, sdpMid, sdpMLineIndex } });
     });
+    return true;
   };
   const close = () => {
-    peer?.close();
-    peer = undefined;
+    endCount += 1;
+    current?.closing.abort();
+    current?.peer?.close();
+    current = undefined;
     view.close();
   };
-  const describe = async (description) => {
-    await peer.connection.setLocalDescription(description);
-    send({ type: 'sdp', data: { type: description.type, sdp: description.sdp } });
+  const describe = async ({ connection }, description) => {
+    await connection.setLocalDescription(description);
+    sendNow({ type: 'sdp', data: { type: description.type, sdp: description.sdp } });
   };
 
   const handle = async (message) => {
-    if (message === 'QUITTING') return close();
     if (message === 'CALLING') {
-      if (peer === undefined) await open('Answering…');
-      return send('READY');
+      if (current !== undefined || (await open('Answering…'))) sendNow('READY');
+      return;
     }
-    if (peer === undefined) return;
-    const { connection } = peer;
+    if (current === undefined) return;
+    const { peer } = current;
     if (message === 'READY') {
-      if (hasOffered) return;
-      hasOffered = true;
-      await describe(await connection.createOffer());
-    } else if (message.type === 'candidate') await connection.addIceCandidate(message.data);
+      if (current.hasOffered) return;
+      current.hasOffered = true;
+      await describe(peer, await peer.connection.createOffer());
+    } else if (message.type === 'candidate') await peer.connection.addIceCandidate(message.data);
     else {
-      await connection.setRemoteDescription(message.data);
-      if (message.data.type === 'offer') await describe(await connection.createAnswer());
+      await peer.connection.setRemoteDescription(message.data);
+      if (message.data.type === 'offer') await describe(peer, await peer.connection.createAnswer());
     }
   };
-  const enqueue = (work) => (handled = handled.then(work).catch(onError));
+  /** Runs the work after that before it, unless a call ends meanwhile: its connection is then closed. */
+  const enqueue = (work) => {
+    const endsBefore = endCount;
+    const isOver = () => endCount !== endsBefore;
+    handled = handled
+      .then(() => (isOver() ? undefined : work()))
+      .catch((error) => isOver() || onError(error));
+  };
 
   return {
-    call: () =>
+    call() {
       enqueue(async () => {
-        if (peer !== undefined) return;
-        await open('Calling…');
-        send('CALLING');
-      }),
-    hangUp: () =>
-      enqueue(() => {
-        send('QUITTING');
-        close();
-      }),
-    close,
+        if (current !== undefined || !(await open('Calling…'))) return;
+        const { signal } = current.closing;
+        await send('CALLING').catch((error) => {
+          if (signal.aborted) return;
+          close();
+          onError(error);
+        });
+      });
+    },
+    hangUp() {
+      if (current === undefined) return;
+      close();
+      ends.add(() => send('QUITTING'));
+    },
+    /** Repeats what could not be sent. Call it when the client is online again. */
+    resume: ends.repeat,
     /** Handles a frame of `webrtc_forward`. */
-    receive({ sender_id, content }) {
-      if (sender_id === otherId) void enqueue(() => handle(content.message));
+    receive({ sender_id, content: { message } }) {
+      if (sender_id !== otherId) return;
+      if (message === 'QUITTING') close();
+      else enqueue(() => handle(message));
     },
   };
 }

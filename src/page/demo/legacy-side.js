@@ -36,9 +36,12 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
   const showPresence = (isOnline) => {
     panel.setPresence(`${other.firstName} is ${isOnline ? 'online' : 'offline'}`, isOnline);
   };
-  const { request, settle } = createRequests((channel, payload) => {
-    onFrame('sent', channel, payload);
-    socket.emit(channel, payload);
+  const { request, settle } = createRequests({
+    isConnected: () => socket.connected,
+    emit(channel, payload) {
+      onFrame('sent', channel, payload);
+      socket.emit(channel, payload);
+    },
   });
 
   const join = async () => {
@@ -56,6 +59,7 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
     panel.setName(name);
     panel.setState('online', describe(state));
     outbox.flush();
+    call.resume();
     showPresence(await readPresence(target, account, other));
     state.hasJoined = true;
   };
@@ -76,10 +80,17 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
     panel.addMessage(line);
   };
 
-  const view = createCallView(panel.root, { onCall: () => call.call(), onHangUp: () => call.hangUp() });
+  const view = createCallView(panel.root, {
+    onCall: () => call.call(),
+    onHangUp: () => call.hangUp(),
+    onFailure(text) {
+      panel.addNote(text);
+      call.hangUp();
+    },
+  });
   const call = createLegacyCall({
     otherId: Number(other.id.replace('User:', '')),
-    forward: (payload) => panel.attempt(request('webrtc_forward', payload)),
+    forward: (payload) => request('webrtc_forward', payload),
     view,
     onError: ({ message }) => panel.addNote(`Failed: ${message}`),
   });
@@ -87,6 +98,7 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
     // Apps of 2015 have no `client_message_id`: theirs are sent once.
     send: ({ text, key }) =>
       request('message', { ...conversation, text_message: text, client_message_id: key }),
+    isOnline: () => panel.isOnline,
     onChange: panel.showWaiting,
     onRefused: ({ message }) => panel.addNote(`Failed: ${message}`),
   });
@@ -105,7 +117,7 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
   panel.connect({
     write(text) {
       stopwatch.start(text);
-      outbox.add(text, panel.isOnline);
+      outbox.add(text);
     },
     async sendFile(file) {
       const { message_id, media_list } = await request('message', { ...conversation, files: [file.name] });
@@ -124,7 +136,7 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
     // Typing is ephemeral: a failure is not worth a note.
     type: (isTyping) => request('writing', { ...conversation, is_writing: isTyping }).catch(() => {}),
     goOffline() {
-      call.close();
+      call.hangUp();
       socket.disconnect();
       panel.setState('offline', 'Offline');
     },
@@ -138,12 +150,18 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
 
 const describe = ({ transports }) => `Connected: ${transports.join(', then ')}`;
 
-/** Matches replies to requests: the server sends one `success` or `error` per request, in order. */
-function createRequests(emit) {
+const createLossError = () => Object.assign(new Error('the connection was lost'), { isRetryable: true });
+
+/**
+ * Matches replies to requests: the server sends one `success` or `error` per request, in order. Rejects requests without a
+ * connection: socket.io-client would send them after those of the next connection, and the order would be another one.
+ */
+function createRequests({ isConnected, emit }) {
   const pending = [];
   return {
     request: (channel, payload) =>
       new Promise((resolve, reject) => {
+        if (!isConnected()) return reject(createLossError());
         pending.push({ resolve, reject });
         emit(channel, payload);
       }),
@@ -237,8 +255,7 @@ function watchConnection({ socket, state, panel, onFrame, join, settle }) {
   });
   socket.on('disconnect', (reason) => {
     onFrame('received', 'disconnect', { reason });
-    const lost = Object.assign(new Error('the connection was lost'), { isRetryable: true });
-    while (settle('reject', lost)) continue;
+    while (settle('reject', createLossError())) continue;
     const isWanted = reason === 'io client disconnect' || reason === 'io server disconnect';
     if (!isWanted) panel.setState('reconnecting', 'Connection lost, reconnecting…');
   });

@@ -6,23 +6,26 @@ const DEMO = {
 };
 const byId = (id) => document.getElementById(id);
 
-/** Logs both sides in: with the demo accounts, or without them by forms. `onFrame` receives the frames of GraphQL. */
-export async function logInBoth(onFrame) {
-  const accounts = await Promise.all([logInSide('legacy'), logInSide('graphql', onFrame)]);
-  byId('logins').hidden = true;
-  byId('demo').hidden = false;
-  return accounts;
-}
+/** Logs both sides in. `onFrame` receives the frames of GraphQL. */
+export const logInBoth = (onFrame) => Promise.all([logInSide('legacy'), logInSide('graphql', onFrame)]);
 
-async function logInSide(side, onFrame) {
+/** Logs a side in: with its demo account, or without it by a form. */
+export async function logInSide(side, onFrame) {
   try {
     return await logIn(DEMO[side], onFrame);
   } catch (error) {
     if (error.code !== 'UNAUTHENTICATED') throw error;
   }
-  byId('logins').hidden = false;
-  byId('demo').hidden = true;
-  return logInWithForm(byId(`${side}-login`), onFrame);
+  const form = byId(`${side}-login`);
+  const showForms = (isShown) => {
+    byId('logins').hidden = !isShown;
+    byId('demo').hidden = isShown;
+  };
+  showForms(true);
+  const account = await logInWithForm(form, onFrame);
+  form.dataset.isDone = true;
+  if (document.querySelector('#logins form:not([hidden], [data-is-done])') === null) showForms(false);
+  return account;
 }
 
 function logInWithForm(form, onFrame) {

@@ -1,37 +1,26 @@
-import { findSharedConversation, readConversation, toPanelMessage } from './conversation-picker.js';
+import { findSharedConversation, readConversation } from './conversation-picker.js';
 import { watchAvailability } from './availability.js';
 import { connectCode } from './code.js';
 import { connectDevice } from './device.js';
 import { createEventList } from './event-list.js';
-import { createFrames } from './frames.js';
 import { createGraphqlSide } from './graphql-side.js';
 import { createLegacySide } from './legacy-side.js';
 import { connectSideRoom } from './side-room.js';
 import { createPicture } from './sample-picture.js';
+import { connectPhone } from './phone.js';
+import { startPhoneView } from './phone-view.js';
 import { connectRestart } from './restart.js';
 import { logInBoth } from './logins.js';
-import { createPanel } from './panel.js';
+import { createLegacyViews, createSide, fillPanel, newestIdOf } from './side.js';
 import { createStopwatch } from './stopwatch.js';
 import { connectViews } from './views.js';
 
 const byId = (id) => document.getElementById(id);
 
-const createSide = (name, details) => ({
-  panel: createPanel(byId(name), details),
-  onFrame: createFrames(byId(`${name}-frames`)),
-});
-
-/** Shows the account, the conversation and its newest messages. */
-function fillPanel({ panel, account }, protocol, { name, messages }) {
-  panel.setTitle(`${account.firstName}, ${protocol}`, account.firstName);
-  panel.setName(name);
-  for (const message of messages) panel.addMessage(toPanelMessage(message, account));
-}
-
 async function start() {
   connectViews(byId('demo'));
   connectCode(byId('code'));
-  const legacy = createSide('legacy', { client: 'socket.io-client 1.3.6', mayRename: false });
+  const legacy = createLegacyViews();
   const graphql = createSide('graphql', { client: 'graphql-ws and parley/client', mayRename: true });
   [legacy.account, graphql.account] = await logInBoth(graphql.onFrame);
 
@@ -48,7 +37,7 @@ async function start() {
   }
 
   const shared = { target, stopwatch: createStopwatch() };
-  const newest = history.messages.at(-1)?.legacyId ?? 0;
+  const newest = newestIdOf(history);
   // The legacy side joins first, so that it receives the presence of the other.
   await createLegacySide({ ...shared, ...legacy, other: graphql.account, io: globalThis.io, newest }).joined;
   const { getClient } = createGraphqlSide({
@@ -56,18 +45,37 @@ async function start() {
     ...graphql,
     other: legacy.account,
     cursors: history.cursors,
+    history: history.messages,
     onEvent: events.addEvent,
   });
   byId('send-picture').addEventListener('click', () => void createPicture().then(legacy.panel.sendFile));
-  byId('start-call').addEventListener('click', () => byId('legacy').querySelector('.call-button').click());
+  const showCaller = connectStartCall(byId('start-call'), legacy, graphql);
   const actions = { ...graphql, other: legacy.account, target, getClient, onEvent: events.addEvent };
   connectSideRoom({ item: byId('side-room'), ...actions });
   await connectDevice({ item: byId('device'), ...actions });
   await connectRestart({ item: byId('restart'), legacy, graphql });
+  const phone = { item: byId('phone'), dialog: byId('phone-dialog'), name: legacy.account.firstName };
+  await connectPhone({ ...phone, onUse: showCaller });
   watchAvailability([byId('legacy'), byId('graphql')]);
 }
 
-start().catch((error) => {
+/**
+ * Connects the button that starts a call between the sides. Returns the function to call when the legacy account uses a phone,
+ * or no longer: its calls ring there, so the GraphQL side is then the one that calls.
+ */
+function connectStartCall(button, legacy, graphql) {
+  let [caller, callee] = [legacy, graphql];
+  button.addEventListener('click', () => caller.panel.root.querySelector('.call-button').click());
+  const show = (isOnPhone) => {
+    [caller, callee] = isOnPhone ? [graphql, legacy] : [legacy, graphql];
+    button.textContent = `Call ${callee.account.firstName}`;
+  };
+  show(false);
+  return show;
+}
+
+const run = new URLSearchParams(location.search).get('side') === 'legacy' ? startPhoneView : start;
+run(byId('demo')).catch((error) => {
   byId('notice').hidden = false;
   byId('notice').textContent = `The demo could not start: ${error.message}`;
 });

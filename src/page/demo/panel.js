@@ -1,5 +1,6 @@
 import { element, followEnd } from '../element.js';
 import { acceptFiles, createFileItem } from './files.js';
+import { watchSeen } from './seen.js';
 import { showTyping, watchTyping } from './typing.js';
 
 const MAX_LINES = 100;
@@ -15,6 +16,7 @@ export function createPanel(root, { client, mayRename }) {
   const input = composer.querySelector('label input');
   find('.who').textContent = root.ariaLabel;
   find('.client').textContent = client;
+  find('.unread').dataset.unread = root.id;
   log.ariaLabel = `Messages, ${root.ariaLabel}`;
 
   const follow = followEnd(log);
@@ -25,6 +27,7 @@ export function createPanel(root, { client, mayRename }) {
     while (lines.children.length > MAX_LINES) lines.firstElementChild.remove();
     follow();
   };
+  let observe = () => {};
   const findMessage = (id) => lines.querySelector(`[data-message="${Number(id)}"]`);
   const findFile = (id) => lines.querySelector(`[data-file="${Number(id)}"]`);
 
@@ -85,7 +88,23 @@ export function createPanel(root, { client, mayRename }) {
     },
     setTyping: showTyping(find('.typing')),
     addNote: (text) => add(element('li', 'note', text)),
-    addMessage: (message) => add(createMessageItem(message)),
+    addMessage(message) {
+      const item = createMessageItem(message);
+      add(item);
+      observe(item);
+    },
+    /** Calls `onSeen` with the id of the newest message that is on the screen, from now on. */
+    watchSeen(onSeen) {
+      observe = watchSeen(onSeen);
+      for (const item of lines.querySelectorAll('[data-message]')) observe(item);
+    },
+    /** Shows the number of unread messages, also on the button of the view. */
+    setUnread(count) {
+      for (const badge of document.querySelectorAll(`[data-unread="${root.id}"]`)) {
+        badge.hidden = count === 0;
+        badge.querySelector('b').textContent = count;
+      }
+    },
     editMessage(id, text) {
       const line = findMessage(id)?.querySelector('.text');
       if (line) line.textContent = text;

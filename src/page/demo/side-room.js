@@ -18,7 +18,7 @@ const EVENTS = `
  * subscriptions to it. `getClient` returns the client of the GraphQL side.
  */
 export function connectSideRoom({ item, account, other, target, panel, getClient, onFrame, onEvent }) {
-  const [invite, kick] = item.querySelectorAll('button');
+  const [invite, kick] = item.querySelectorAll('.buttons button');
   const run = (document, variables) => execute(document, variables, { token: account.token, onFrame });
   let room;
 
