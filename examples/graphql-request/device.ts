@@ -51,7 +51,7 @@ const REMOVE_DEVICE = gql`
 const [circleId, conversationId] = ['Circle:1', 'Conversation:1'];
 const owner = clientOf(await createSession().getToken());
 
-// The password is returned once. It is for the device, which stores it and logs in by itself.
+// The password is returned once: the device stores it, and logs in with it.
 const { addDevice } = await owner.request<AddDevice>(ADD_DEVICE, { circleId, name: 'Doorbell' });
 const { device: added, username, password } = addDevice;
 await owner.request(ALLOW_DEVICE, { conversationId });

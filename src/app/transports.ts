@@ -42,13 +42,13 @@ export interface Transports {
   serverOptions(groups: readonly RouteGroup[]): ServerOptions;
 }
 
-/** What the demo on the page may do with the gateway; absent if it may not. */
+/** Actions of the demo on the page; those that it may not do are absent. */
 export interface DemoActions {
   readonly restart?: (() => void) | undefined;
   readonly phone?: PhoneOptions | undefined;
 }
 
-/** What a phone is served in its view of the page. */
+/** The routes that the page on a phone needs. */
 const PHONE_GROUPS: readonly RouteGroup[] = ['graphql', 'socket.io', 'media', 'pages'];
 
 /** Creates the transports, and their routes. */

@@ -1,17 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import axe from 'axe-core';
-import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
+import { findViolations } from './axe.ts';
 import { DESKTOP, PHONE } from './browser.ts';
 import { describeDemo } from './demo-suite.ts';
-
-/** Returns the rules of axe that the page violates, with the elements. */
-async function findViolations(page: Page): Promise<readonly string[]> {
-  await page.evaluate(axe.source);
-  return page.evaluate(
-    'axe.run().then(({ violations }) => violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target}`)))',
-  );
-}
 
 describeDemo('the accessibility of the page', [], (demo) => {
   test.for(['light', 'dark'] as const)('axe finds no violation in %s colours', async (colorScheme) => {

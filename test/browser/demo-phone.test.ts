@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.ts';
 import { startDemoApp } from '../harness/demo-app.ts';
 import { isMissing } from '../harness/installed-programs.ts';
+import { findViolations } from './axe.ts';
 import { BROWSER_TIMEOUT, PHONE, openBrowser, openTab } from './browser.ts';
 import { SIDES, openDemo, typeMessage, waitForText, waitUntilOnline } from './demo-page.ts';
 import { FAKE_CAMERA } from './demo-suite.ts';
@@ -55,14 +56,17 @@ describe.skipIf(isMissing('chromium'))('the page on a phone', BROWSER_TIMEOUT, (
     const url = await readQr(findDialog(page).locator('.qr svg'));
     expect(url).toMatch(/^http:\/\/127\.0\.0\.2:\d+\/demo\/phone\?key=/);
     expect(await readAddress(page)).toBe(url);
+    expect(await findViolations(page)).toEqual([]);
 
     await using onPhone = await openTab(browser, url, PHONE);
     await waitUntilOnline(onPhone.page, 'legacy');
     expect(new URL(onPhone.page.url()).pathname).toBe('/');
     for (const part of ['#graphql', '.views', '.middle'])
       expect([part, await onPhone.page.locator(part).isVisible()]).toEqual([part, false]);
+    expect(await findViolations(onPhone.page)).toEqual([]);
     await findDialog(page).getByText('Bob is open on a phone.').waitFor();
     expect(await findDialog(page).locator('.qr svg').count()).toBe(0);
+    expect(await findViolations(page)).toEqual([]);
     await using second = await openTab(browser, 'about:blank');
     expect((await second.page.goto(url))?.status()).toBe(403);
 

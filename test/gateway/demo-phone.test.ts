@@ -171,7 +171,7 @@ test('two clicks at the same time leave one listener', async () => {
   expect(results.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
 });
 
-test('the listener closes by itself', async () => {
+test('the listener closes after its time', async () => {
   await using demo = await startDemo({ phone: { findAddress: () => PHONE_ADDRESS, lifetimeMs: 1_000 } });
   const url = await demo.open();
   const socket = openSocket(url, await enter(url));
