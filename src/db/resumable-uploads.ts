@@ -125,6 +125,7 @@ export async function removeExpiredUploads(db: Db, limit: number): Promise<numbe
   const { numAffectedRows } = await sql`
     delete from resumable_uploads where storage_name in (
       select storage_name from resumable_uploads where expires_at < clock_timestamp() limit ${limit}
+      for update skip locked
     )
   `.execute(db);
   return Number(numAffectedRows ?? 0);

@@ -163,7 +163,7 @@ export async function abandonUploads(db: Db, ageMs: number, limit: number): Prom
             select from resumable_uploads
             where resumable_uploads.storage_name = unfinished_uploads.storage_name
           )
-        limit ${limit}
+        limit ${limit} for update skip locked
       )
       returning storage_name
     ), unused as (
