@@ -12,7 +12,8 @@ const waitForVideo = (page: Page, side: Side) =>
     `#${side} .call-state`,
   );
 
-const waitForEvent = (page: Page, name: string) => page.locator('#events li', { hasText: name }).waitFor();
+const waitForEvent = (page: Page, name: string) =>
+  page.locator('#events li', { hasText: name }).first().waitFor();
 
 describeDemo('calls on the page', FAKE_CAMERA, (demo) => {
   test.for([
@@ -26,6 +27,7 @@ describeDemo('calls on the page', FAKE_CAMERA, (demo) => {
     await waitForEvent(page, 'CallParticipantJoined');
     await page.locator(`#${callee} .hang-up`).click();
     for (const side of SIDES) await page.locator(`#${side} .call`).waitFor({ state: 'hidden' });
+    await waitForEvent(page, 'CallParticipantLeft');
     // The next call, from the other side, is one of its own.
     await page.locator(`#${callee} .call-button`).click();
     for (const side of SIDES) await waitForVideo(page, side);

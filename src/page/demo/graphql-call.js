@@ -14,7 +14,7 @@ const CALL_EVENTS = `
     callEvents(conversationId: $conversationId, after: $after, participantId: $participantId) {
       __typename
       cursor
-      ... on CallParticipantLeft { participant { actor { ... on User { id } } } }
+      ... on CallParticipantLeft { participant { id actor { ... on User { id } } } }
     }
   }`;
 const SIGNALS = 'subscription Signals { signals { sender { ... on User { id } } content } }';
@@ -44,20 +44,17 @@ export function createGraphqlCall({ conversationId, otherId, run, view, onEvent,
     if (call.peer === undefined) return;
     const { startCall } = await run(START_CALL, { id: conversationId });
     const participantId = startCall.participant.id;
-    if (signal.aborted) return leave(participantId);
     call.participantId = participantId;
+    if (signal.aborted) return leave(call);
     const after = startCall.call.eventCursor;
-    const end = () => {
-      if (current !== call) return;
-      leave(participantId);
-      close();
-    };
+    const end = () => current === call && close();
     // The participant stays in the call while this subscription is open.
     call.unsubscribe = subscribe(
       CALL_EVENTS,
       { conversationId, after, participantId },
       ({ callEvents: { __typename: name, participant } }) => {
         if (name !== 'StreamLive') onEvent(name);
+        if (participant?.id === participantId) call.unsubscribe();
         // The signal `QUITTING` is lost while this client has no connection.
         if (name === 'CallParticipantLeft' && participant.actor?.id === otherId) end();
       },
@@ -65,24 +62,29 @@ export function createGraphqlCall({ conversationId, otherId, run, view, onEvent,
     const { connection } = call.peer;
     call.handle = connectCall({ client, connection, accountId: otherId, calls, onHangUp: end, onError });
   };
-  /** Releases the media and the subscriptions of the call. */
+  /** Releases the media of the call, and leaves it. */
   const close = () => {
-    const { closing, peer, handle, unsubscribe } = current ?? {};
+    const call = current;
+    if (call === undefined) return;
     current = undefined;
     view.close();
-    closing?.abort();
-    peer?.close();
-    handle?.stop();
-    unsubscribe?.();
+    call.closing.abort();
+    call.peer?.close();
+    call.handle?.stop();
+    if (call.participantId !== undefined) leave(call);
   };
-  // Over HTTP: the WebSocket may be closed.
-  const leave = (id) => ends.add(() => run(LEAVE_CALL, { id }));
+  // Over HTTP: the WebSocket may be closed. The events continue until this participant has left, and show it.
+  const leave = ({ participantId, unsubscribe }) =>
+    ends.add(() =>
+      run(LEAVE_CALL, { id: participantId }).catch((error) => {
+        unsubscribe?.();
+        throw error;
+      }),
+    );
   const hangUp = () => {
     if (current === undefined) return;
-    const { participantId } = current;
     close();
     ends.add(() => run(QUIT, { id: otherId }));
-    if (participantId !== undefined) leave(participantId);
   };
 
   return {
