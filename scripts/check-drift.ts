@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 
 const root = dirname(import.meta.dirname);
 
-/** The file that each generator in this folder writes. */
-const generators: Readonly<Record<string, string>> = {
+/** The files that each generator in this folder writes. */
+const generators: Readonly<Record<string, string | readonly string[]>> = {
   'print-schema.ts': 'schema.graphql',
   'print-admin-schema.ts': 'admin.graphql',
   'print-configuration.ts': 'docs/configuration.md',
@@ -18,7 +18,10 @@ const generators: Readonly<Record<string, string>> = {
   'print-client.ts': 'client/index.js',
   'print-client-types.ts': 'client/index.d.ts',
   'print-socket-io-types.ts': 'client/socket.io.d.ts',
-  'print-possible-types.ts': 'examples/possible-types.json',
+  'print-possible-types.ts': [
+    'examples/possible-types.json',
+    'examples/chat-react-apollo/src/possible-types.json',
+  ],
   'print-examples.ts': 'docs/clients.md',
   'print-page-examples.ts': 'src/page/demo/examples.json',
   'print-scaling.ts': 'docs/scaling.md',
@@ -33,24 +36,26 @@ for (const name of scripts) {
 
 const stale: string[] = [];
 // The order matters: typed operations are generated from the printed schema.
-for (const [name, file] of Object.entries(generators)) {
+for (const [name, files] of Object.entries(generators)) {
   if (scripts.includes(name))
-    regenerateFile(file, () => runCommand(process.execPath, [join('scripts', name)]));
+    regenerate([files].flat(), () => runCommand(process.execPath, [join('scripts', name)]));
 }
-regenerateFile(typedOperations, () => runCommand('graphql-codegen', ['--config', 'codegen.ts', '--silent']));
+regenerate([typedOperations], () => runCommand('graphql-codegen', ['--config', 'codegen.ts', '--silent']));
 
 if (stale.length > 0) {
   console.error(`Stale files were regenerated, commit them: ${stale.join(', ')}`);
   process.exitCode = 1;
 }
 
-/** Regenerates a file, and adds it to `stale` if its content has changed. */
-function regenerateFile(file: string, regenerate: () => void): void {
-  const previousContent = readContent(file);
-  regenerate();
-  if (file.endsWith('.md')) runCommand('prettier', ['--log-level', 'warn', '--write', file]);
-  if (readContent(file) !== previousContent) stale.push(file);
-  else console.log(`${file} is up to date`);
+/** Regenerates files, and adds those to `stale` whose content has changed. */
+function regenerate(files: readonly string[], run: () => void): void {
+  const previousContents = files.map(readContent);
+  run();
+  for (const [index, file] of files.entries()) {
+    if (file.endsWith('.md')) runCommand('prettier', ['--log-level', 'warn', '--write', file]);
+    if (readContent(file) !== previousContents[index]) stale.push(file);
+    else console.log(`${file} is up to date`);
+  }
 }
 
 function readContent(file: string): string | undefined {

@@ -1,4 +1,5 @@
-// Writes the `possibleTypes` of Apollo's cache: the members of the schema's interfaces and unions.
+// Writes the `possibleTypes` of Apollo's cache: the members of the schema's interfaces and unions. An example that is copied
+// alone has a file of its own.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { buildSchema, isAbstractType } from 'graphql';
@@ -11,4 +12,8 @@ const possibleTypes = Object.fromEntries(
     .filter(({ name }) => !name.startsWith('__'))
     .map((type) => [type.name, schema.getPossibleTypes(type).map(({ name }) => name)]),
 );
-writeFileSync(join(root, 'examples', 'possible-types.json'), `${JSON.stringify(possibleTypes, null, 2)}\n`);
+for (const folder of ['.', 'chat-react-apollo/src'])
+  writeFileSync(
+    join(root, 'examples', folder, 'possible-types.json'),
+    `${JSON.stringify(possibleTypes, null, 2)}\n`,
+  );
