@@ -20,9 +20,12 @@ const client = resumable(
     retryAttempts: 0, // parley/client retries
   }),
   {
-    // The log was trimmed past the cursor: read the conversations again, and resume from there.
-    onExpired: async ({ payload }) =>
-      (await readConversations()).find(({ id }) => id === payload.variables?.id)?.eventCursor,
+    // The log was trimmed past the cursor: show what was sent since, and resume from there.
+    async onExpired({ payload }) {
+      const conversation = (await readConversations()).find(({ id }) => id === payload.variables?.id);
+      if (conversation !== undefined) showMessages(conversation);
+      return conversation?.eventCursor;
+    },
     onState: ({ status }) => console.log(status === 'live' ? 'Connected.' : 'Connection lost.'),
   },
 );
@@ -33,40 +36,62 @@ for (const [index, { name, unreadCount }] of conversations.entries())
 console.log('Enter the number of a conversation.');
 
 let open: Conversation | undefined;
+/** Ids of messages. */
+const shown = new Set<string>();
+/** The newest message that was shown, until it is marked as read. */
+let unmarked: Message | undefined;
 for await (const line of createInterface({ input: process.stdin })) {
   if (open !== undefined) {
-    if (line.trim() !== '') await send(open, line);
+    if (line.trim() !== '') await send(open, line).catch(({ message }) => console.error(message));
   } else {
     open = conversations[Number(line) - 1];
-    if (open !== undefined) void show(open);
+    if (open !== undefined) show(open).catch(fail);
   }
 }
 await client.dispose();
 
 /** Shows the messages of a conversation and its events, each once and in order, also over failures of the connection. */
 async function show(conversation: Conversation): Promise<void> {
-  const { id, eventCursor, messages } = conversation;
-  messages.nodes.forEach(print);
-  const newest = messages.nodes.at(-1);
-  if (newest !== undefined) await markRead(conversation, newest);
-
+  const { id, eventCursor } = conversation;
+  showMessages(conversation);
   const variables = { id, after: eventCursor };
   const results = client.iterate<{ conversationEvents: ConversationEvent }>({ query: EVENTS, variables });
   for await (const { data } of results) {
     const event = data?.conversationEvents;
-    if (event?.__typename === 'MessageSent') {
-      print(event.message);
-      await markRead(conversation, event.message);
-    }
+    if (event?.__typename === 'MessageSent') showMessage(conversation, event.message);
   }
 }
 
-function print({ author, text }: Message): void {
-  console.log(`${author?.firstName ?? author?.name ?? 'Deleted account'}: ${text}`);
+function showMessages(conversation: Conversation): void {
+  for (const message of conversation.messages.nodes) showMessage(conversation, message);
 }
 
-async function markRead({ id }: Conversation, message: Message): Promise<void> {
-  await request(MARK_READ, { id, messageId: message.id });
+/** Shows a message, unless it was shown, and marks it as read. */
+function showMessage(conversation: Conversation, message: Message): void {
+  if (shown.has(message.id)) return;
+  shown.add(message.id);
+  const { author, text } = message;
+  console.log(`${author?.firstName ?? author?.name ?? 'Deleted account'}: ${text}`);
+  // Does not wait for the answer, so that many messages are shown without a delay: they share the next mark.
+  const isMarking = unmarked !== undefined;
+  unmarked = message;
+  if (!isMarking) markRead(conversation).catch(fail);
+}
+
+/** Marks the newest message that was shown as read, until no other one was shown meanwhile. */
+async function markRead({ id }: Conversation): Promise<void> {
+  for (let marked: Message | undefined; unmarked !== marked;) {
+    marked = unmarked;
+    await request(MARK_READ, { id, messageId: marked?.id });
+  }
+  unmarked = undefined;
+}
+
+/** The account does not take part any more, or its session has ended. */
+function fail(problem: unknown): void {
+  const [error] = Array.isArray(problem) ? problem : [problem];
+  console.error(error.message ?? error);
+  process.exit(1);
 }
 
 async function send({ id }: Conversation, text: string): Promise<void> {

@@ -54,6 +54,30 @@ export async function openChat(
   return page;
 }
 
+/** Resolves once the cursor of a stream of this field was rejected, on a WebSocket that the page opens from now on. */
+export function waitForInvalidCursor(page: Page, field: string): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  page.on('websocket', (socket) => {
+    const ids = new Set<string>();
+    socket.on('framesent', ({ payload }) => {
+      const { id, type, payload: operation } = JSON.parse(String(payload)) as Frame;
+      if (type === 'subscribe' && operation?.query?.includes(field) === true) ids.add(id);
+    });
+    socket.on('framereceived', ({ payload }) => {
+      const { id } = JSON.parse(String(payload)) as Frame;
+      if (ids.has(id) && String(payload).includes('CURSOR_INVALID')) resolve();
+    });
+  });
+  return promise;
+}
+
+/** A frame of graphql-transport-ws. */
+interface Frame {
+  readonly id: string;
+  readonly type: string;
+  readonly payload?: { readonly query?: string };
+}
+
 export const openConversation = (page: Page): Promise<void> =>
   page.getByRole('button', { name: 'Demo conversation' }).click();
 

@@ -2,8 +2,10 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import { openBrowser } from '../browser/browser.ts';
+import { createDataFolder } from '../harness/data-folder.ts';
 import { CONVERSATION_ID, logIn, sendMessage } from '../harness/demo-server.ts';
 import { isMissing } from '../harness/installed-programs.ts';
+import { renewEpoch } from '../harness/renew-epoch.ts';
 import { startServer } from '../harness/server.ts';
 import {
   openChat,
@@ -12,6 +14,7 @@ import {
   readUnread,
   sendText,
   serveChat,
+  waitForInvalidCursor,
 } from './chat-in-browser.ts';
 
 const WELCOME = 'Ann Welcome! A message from either client appears on both.';
@@ -26,6 +29,18 @@ async function deleteNewest(url: string): Promise<void> {
   await client.run('mutation ($id: ID!) { deleteMessage(messageId: $id) { id } }', {
     id: conversation.messages.nodes[0]?.id,
   });
+}
+
+/** Creates a conversation of Ann and Bob, as Ann. */
+async function createTalk(url: string, name: string): Promise<void> {
+  await using client = createGraphqlClient(url, await logIn(url));
+  const { circles } = await client.run<{ circles: { nodes: { id: string }[] } }>(
+    '{ circles { nodes { id } } }',
+  );
+  await client.run(
+    'mutation ($id: ID!, $name: String!) { createConversation(circleId: $id, name: $name, emails: ["bob@example.com"]) { id } }',
+    { id: circles.nodes[0]?.id, name },
+  );
 }
 
 describe.skipIf(isMissing('chromium')).for(['chat-react-apollo', 'chat-react-urql'])('%s', (folder) => {
@@ -77,6 +92,39 @@ describe.skipIf(isMissing('chromium')).for(['chat-react-apollo', 'chat-react-urq
           .poll(async () => (await readMessages(page)).toSorted(), { timeout: 45_000 })
           .toEqual(all.toSorted());
       await expect.poll(() => readUnread(bob)).toBe('');
+    },
+  );
+
+  test(
+    'shows an error of a mutation, and receives all streams after the cursors expired',
+    { timeout: 180_000 },
+    async () => {
+      await using data = await createDataFolder();
+      await using server = await startServer({ DATA_DIR: data.path });
+      await using site = await serveChat(folder, server.url);
+      const bob = await openChat(browser, site.url, 'bob@example.com', []);
+      await bob.route('**/graphql', (route) =>
+        route.request().postData()?.includes('MarkRead') === true
+          ? route.fulfill({ json: { errors: [{ message: 'The mark failed.' }] } })
+          : route.continue(),
+      );
+      await openConversation(bob);
+      await bob.getByRole('alert').getByText('The mark failed.').waitFor();
+      await bob.unroute('**/graphql');
+      await expect.poll(() => readMessages(bob)).toEqual([WELCOME]);
+
+      await server.stop('SIGTERM');
+      renewEpoch(data.path);
+      const expired = waitForInvalidCursor(bob, 'inboxEvents');
+      await server.start();
+      await sendMessage(server.url, await logIn(server.url), 'afterwards');
+      await expect.poll(() => readMessages(bob), { timeout: 45_000 }).toContain('Ann afterwards');
+      await expired;
+      // The query that replaces an expired cursor may find the first one.
+      for (const name of ['Afterwards', 'Later']) {
+        await createTalk(server.url, name);
+        await bob.getByRole('button', { name }).waitFor();
+      }
     },
   );
 });

@@ -18,8 +18,10 @@ export function createApolloClient(token: string): ApolloClient {
       retryAttempts: 0, // parley/client retries
     }),
     {
-      // The log was trimmed past the cursor: read the conversations again, and resume from there.
+      // The log was trimmed past the cursor: read the conversations again, and resume from there. The inbox has no such cursor:
+      // see useInboxEvents.
       async onExpired({ payload }) {
+        if (payload.variables?.id === undefined) return null;
         const { data } = await client.query({ query: CONVERSATIONS, fetchPolicy: 'network-only' });
         const conversations = data?.circles.nodes.flatMap((circle) => circle.conversations.nodes);
         return conversations?.find(({ id }) => id === payload.variables?.id)?.eventCursor;

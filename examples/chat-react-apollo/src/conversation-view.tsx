@@ -6,8 +6,9 @@ import { usePageVisibility } from './visibility.ts';
 
 export function ConversationView({ conversation }: { conversation: Conversation }) {
   const { id, unreadCount, messages } = conversation;
-  const [sendMessage, { error }] = useMutation(SEND_MESSAGE);
-  const [markRead] = useMutation(MARK_READ);
+  const [sendMessage, sending] = useMutation(SEND_MESSAGE);
+  const [markRead, marking] = useMutation(MARK_READ);
+  const error = sending.error ?? marking.error;
   const isVisible = usePageVisibility();
   const messageId = messages.nodes.at(-1)?.id;
 

@@ -1,34 +1,49 @@
+import { CombinedGraphQLErrors } from '@apollo/client';
 import type { ApolloClient } from '@apollo/client';
 import { useApolloClient, useSubscription } from '@apollo/client/react';
-import { useState } from 'react';
 import { CONVERSATION_EVENTS, CONVERSATIONS, INBOX_EVENTS, MESSAGES, UNREAD_COUNT } from './operations.ts';
 import type { Conversation, ConversationEvent } from './operations.ts';
 
 /** Applies the events of a conversation to the cache, each once and in order, also over failures of the connection. */
 export function useConversationEvents({ id, eventCursor }: Conversation): void {
   const client = useApolloClient();
-  // Starts where the query ended. From there on, parley/client resumes.
-  const [after] = useState(eventCursor);
   useSubscription(CONVERSATION_EVENTS, {
-    variables: { id, after },
+    // Starts where the newest query ended, because its result replaces what later events have added. From there on,
+    // parley/client resumes.
+    variables: { id, after: eventCursor },
     ignoreResults: true,
     onData: ({ data: { data } }) => data && applyEvent(client, id, data.conversationEvents),
     // The account has left the conversation, or its session has ended: the query shows which.
-    onError: () => void client.refetchQueries({ include: [CONVERSATIONS] }),
+    onError: () => readAgain(client),
   });
 }
 
 /** Receives what the account reads on other devices, and the conversations to which it is added. */
 export function useInboxEvents(): void {
   const client = useApolloClient();
-  useSubscription(INBOX_EVENTS, {
+  const { restart } = useSubscription(INBOX_EVENTS, {
     ignoreResults: true,
     onData({ data: { data } }) {
-      // The cache has stored the number of a ReadStateChanged by the id of its conversation.
-      if (data?.inboxEvents.__typename === 'ConversationInvited')
-        void client.refetchQueries({ include: [CONVERSATIONS] });
+      const type = data?.inboxEvents.__typename;
+      // The cache has stored the number of a ReadStateChanged by the id of its conversation. Events before StreamLive are not
+      // delivered: the query shows what they changed.
+      if (type === 'ConversationInvited' || type === 'StreamLive') readAgain(client);
+    },
+    // The log was trimmed past the cursor, or restored: begins again, with StreamLive, once Apollo has completed the stream.
+    onError(error) {
+      if (isExpired(error)) queueMicrotask(restart);
     },
   });
+}
+
+function isExpired(error: unknown): boolean {
+  const code = CombinedGraphQLErrors.is(error) ? error.errors[0]?.extensions?.code : undefined;
+  return code === 'CURSOR_EXPIRED' || code === 'CURSOR_INVALID';
+}
+
+/** Reads the conversations again. `useQuery` shows an error. */
+function readAgain(client: ApolloClient): void {
+  void client.refetchQueries({ include: [CONVERSATIONS] });
 }
 
 /** The cache has stored messages and unread counts by id. What remains are the lists. */
@@ -44,10 +59,8 @@ function applyEvent(client: ApolloClient, conversationId: string, event: Convers
   }
   if (event.__typename === 'MessageDeleted') {
     cache.evict({ id: cache.identify({ __typename: 'Message', id: event.messageId }) });
-    void client.query({
-      query: UNREAD_COUNT,
-      variables: { id: conversationId },
-      fetchPolicy: 'network-only',
-    });
+    client
+      .query({ query: UNREAD_COUNT, variables: { id: conversationId }, fetchPolicy: 'network-only' })
+      .catch(() => readAgain(client));
   }
 }

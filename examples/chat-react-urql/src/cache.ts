@@ -36,7 +36,9 @@ export const createCache = (): Exchange =>
         },
         inboxEvents(result, _args, cache) {
           const event = result.inboxEvents as InboxEvent;
-          if (event.__typename === 'ConversationInvited') cache.invalidate('Query', 'circles');
+          // Events before StreamLive are not delivered: the query shows what they changed.
+          if (event.__typename === 'ConversationInvited' || event.__typename === 'StreamLive')
+            cache.invalidate('Query', 'circles');
         },
       },
     },

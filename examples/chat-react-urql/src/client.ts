@@ -16,8 +16,10 @@ export function createUrqlClient(token: string): Client {
       retryAttempts: 0, // parley/client retries
     }),
     {
-      // The log was trimmed past the cursor: read the conversations again, and resume from there.
+      // The log was trimmed past the cursor: read the conversations again, and resume from there. The inbox has no such cursor:
+      // see chat.tsx.
       async onExpired({ payload }) {
+        if (payload.variables?.id === undefined) return null;
         const { data } = await client.query(CONVERSATIONS, {}, { requestPolicy: 'network-only' });
         const conversations = data?.circles.nodes.flatMap((circle) => circle.conversations.nodes);
         return conversations?.find(({ id }) => id === payload.variables?.id)?.eventCursor;

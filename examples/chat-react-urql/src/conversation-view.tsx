@@ -6,8 +6,9 @@ import { usePageVisibility } from './visibility.ts';
 
 export function ConversationView({ conversation }: { conversation: Conversation }) {
   const { id, unreadCount, messages } = conversation;
-  const [{ error }, sendMessage] = useMutation(SEND_MESSAGE);
-  const [, markRead] = useMutation(MARK_READ);
+  const [sending, sendMessage] = useMutation(SEND_MESSAGE);
+  const [marking, markRead] = useMutation(MARK_READ);
+  const error = sending.error ?? marking.error;
   const isVisible = usePageVisibility();
   const messageId = messages.nodes.at(-1)?.id;
 
