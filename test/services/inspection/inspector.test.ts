@@ -130,6 +130,15 @@ test('an image of many frames, or with a text that expands, is decoded within th
   expect([{}, { width: 8, height: 8 }]).toContainEqual({ ...found, preview: undefined });
 });
 
+test('a progressive JPEG with hundreds of scans, each of which is decoded, has no preview', async () => {
+  const jpeg = await plain('red', 1_200, 900).jpeg({ progressive: true }).toBuffer();
+  const end = jpeg.length - 2;
+  const scan = jpeg.subarray(jpeg.lastIndexOf(Buffer.from('ffda', 'hex')), end);
+  const scans = indexes(400).map(() => scan);
+  const content = Buffer.concat([jpeg.subarray(0, end), ...scans, jpeg.subarray(end)]);
+  expect(await inspect(content)).toEqual({ found: { width: 1_200, height: 900 } });
+});
+
 test('an image that takes more memory than the limit ends its process, and keeps its dimensions', async () => {
   const content = createPng(5_000, 5_000, { interlaced: true });
   expect(content.length).toBeLessThan(1_000_000);
