@@ -11,6 +11,7 @@ import {
   openWebSocket,
   post,
   range,
+  run,
   subscribe,
   text,
   tokens,
@@ -115,6 +116,50 @@ export const ACCOUNT_ATTACKS: Attacks = {
     loop(16, (index) =>
       post(graphql(SEND, { id: ids[index % ids.length], text: 'text' }), bearer(index % ids.length)),
     );
+  },
+  marks: async () => {
+    const targets = await Promise.all(
+      tokens.map(async (_, index) => {
+        const id = await createConversation(index);
+        const { sent } = await run<{ sent: { message: { id: string } } }>(
+          index,
+          'mutation($id: ID!) { sent: sendMessage(conversationId: $id, text: "text") { message { id } } }',
+          { id },
+        );
+        return { id, messageId: sent.message.id };
+      }),
+    );
+    hold(40, async (index) => {
+      const socket = await openWebSocket(bearer(index));
+      socket.send(subscribe(0, 'subscription { inboxEvents { __typename } }'));
+      flood(socket, (at) =>
+        subscribe(
+          at + 1,
+          'mutation($id: ID!, $messageId: ID!) { markRead(conversationId: $id, messageId: $messageId) { unreadCount } }',
+          targets[index % targets.length],
+        ),
+      );
+      return socket;
+    });
+  },
+  calls: async () => {
+    const ids = await Promise.all(tokens.map((_, index) => createConversation(index)));
+    hold(40, async (index) => {
+      const socket = await openWebSocket(bearer(index));
+      const id = ids[index % ids.length];
+      for (const at of range(100))
+        socket.send(
+          subscribe(at, `subscription s${at} { callEvents(conversationId: "${id}") { __typename } }`),
+        );
+      flood(socket, (at) =>
+        subscribe(
+          100 + at,
+          'mutation($id: ID!, $key: String) { startCall(conversationId: $id, idempotencyKey: $key) { participant { id } } }',
+          { id, key: `${index} ${at}` },
+        ),
+      );
+      return socket;
+    });
   },
   'refreshed-tokens': () =>
     loop(24, async (index) => {

@@ -4,9 +4,15 @@ import { ACCOUNT_ATTACKS } from './account-attacks.ts';
 import { name } from './attack-tools.ts';
 import type { Attacks } from './attack-tools.ts';
 import { ENCODING_ATTACKS } from './encoding-attacks.ts';
+import { MEDIA_ATTACKS } from './media-attacks.ts';
 import { STRANGER_ATTACKS } from './stranger-attacks.ts';
 
-const SINGLE_ATTACKS: Attacks = { ...STRANGER_ATTACKS, ...ENCODING_ATTACKS, ...ACCOUNT_ATTACKS };
+const SINGLE_ATTACKS: Attacks = {
+  ...STRANGER_ATTACKS,
+  ...ENCODING_ATTACKS,
+  ...ACCOUNT_ATTACKS,
+  ...MEDIA_ATTACKS,
+};
 
 /** Attacks of strangers and accounts that run together. */
 const COMBINED = [

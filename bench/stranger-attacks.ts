@@ -21,11 +21,24 @@ import {
 } from './attack-tools.ts';
 import type { Attacks } from './attack-tools.ts';
 
+/** The largest pages and files that are served to everyone. */
+const DOCUMENTS = [
+  '/CHANGELOG.md',
+  '/schema.graphql',
+  '/docs/performance.md',
+  '/graphiql/vendor/graphiql.js',
+  '/',
+];
+
 /** Attacks without an account, by name. */
 export const STRANGER_ATTACKS: Attacks = {
   'unread-pages': () =>
     hold(20, () =>
       openUnread(`GET /graphql HTTP/1.1\r\nHost: ${host}\r\nAccept: text/html\r\n\r\n`.repeat(90)),
+    ),
+  'unread-documents': () =>
+    hold(200, (index) =>
+      openUnread(`GET ${DOCUMENTS[index % DOCUMENTS.length]} HTTP/1.1\r\nHost: ${host}\r\n\r\n`.repeat(90)),
     ),
   'http-operations': () => loop(200, () => post(graphql('{ __typename }'))),
   'http-connections': () =>
