@@ -3,6 +3,7 @@ import { EPHEMERAL_SAMPLES, EVENT_SAMPLES } from '../../scripts/legacy-samples.t
 import { encodeDate, encodeIceServer } from '../../src/bridge/contract/encoders.ts';
 import type { Frame } from '../../src/bridge/contract/encoders.ts';
 import { framesOf, framesOfEphemeral } from '../../src/bridge/contract/event-frames.ts';
+import type { MessageId, ParticipantId, UserId } from '../../src/ids.ts';
 import { sampleEvent } from './sample-events.ts';
 
 /** Formats frames as text, because the order of keys is part of the contract. */
@@ -71,6 +72,16 @@ test('every ephemeral event is encoded as the documented frames', () => {
 
 test('a device that is removed while offline sends no disconnect frame', () => {
   expect(framesOf({ ...sampleEvent('device.removed'), online: false })).toEqual([]);
+});
+
+test('read receipts, and a conversation that turns them on or off, send no frame', () => {
+  expect(framesOf({ ...sampleEvent('conversation.updated'), changed: 'readReceipts' })).toEqual([]);
+  const receipt = {
+    reader: { kind: 'user', id: 8 as UserId },
+    participantId: 21 as ParticipantId,
+    messageId: 40 as MessageId,
+  } as const;
+  expect(framesOfEphemeral({ type: 'read-receipt', topic: 'read:12', receipt }, [])).toEqual([]);
 });
 
 test('a forwarded payload is sent on the channels of the connection', () => {
