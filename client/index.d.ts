@@ -88,9 +88,12 @@ export interface CallOptions {
     readonly connection: PeerConnection;
     /** Global id of the other account: `User:8` or `Device:4`. */
     readonly accountId: string;
-    /** Whether this client calls. Otherwise it waits for the other one. */
+    /** Whether this client calls. Otherwise it waits for the other one, which then must call. */
     readonly calls: boolean;
-    /** Whether this client gives way when both send an offer at the same time. Default: unless it calls. Never both. */
+    /**
+     * Whether this client gives way when both send an offer at the same time. Never both. Default: the client whose participant id
+     * is the smaller one; without these ids, the client that does not call.
+     */
     readonly polite?: boolean;
     /** Global ids of the participants of this client and of the other one: needed if an account may have several devices in the call. */
     readonly participantId?: string | undefined;

@@ -52,7 +52,7 @@ var Call = class {
 	constructor(options) {
 		this.#options = options;
 		this.#client = options.client;
-		this.#polite = options.polite ?? !options.calls;
+		this.#polite = options.polite ?? isPolite(options);
 		const { connection } = options;
 		connection.addEventListener("negotiationneeded", this.#onNegotiationNeeded);
 		connection.addEventListener("icecandidate", this.#onCandidate);
@@ -125,8 +125,8 @@ var Call = class {
 			return this.#options.onHangUp?.();
 		}
 		if (message === "CALLING") {
-			if (!this.#options.calls) await this.#send("READY");
-			return;
+			if (!this.#options.calls) return this.#send("READY");
+			return this.#options.otherParticipantId === void 0 ? void 0 : this.#start();
 		}
 		if (message === "READY") return this.#options.calls ? this.#start() : void 0;
 		if (message.type === "candidate") return this.#addCandidate(message.data);
@@ -149,8 +149,11 @@ var Call = class {
 		if (this.#ignoresOffer) return;
 		if (data.type === "answer" && connection.signalingState !== "have-local-offer") return;
 		this.#isSettingAnswer = data.type === "answer";
-		await connection.setRemoteDescription(data);
-		this.#isSettingAnswer = false;
+		try {
+			await connection.setRemoteDescription(data);
+		} finally {
+			this.#isSettingAnswer = false;
+		}
 		for (const candidate of this.#earlyCandidates.splice(0)) await connection.addIceCandidate(candidate).catch(() => void 0);
 		if (data.type !== "offer") return;
 		await connection.setLocalDescription();
@@ -203,6 +206,11 @@ var Call = class {
 		if (!this.#isStopped) this.#options.onError?.(error);
 	}
 };
+/** Whether the client gives way. Of two with participant ids, exactly one does. */
+function isPolite({ calls, participantId: own, otherParticipantId: other }) {
+	if (own === void 0 || other === void 0) return !calls;
+	return own.length === other.length ? own < other : own.length < other.length;
+}
 /** A signal that was not sent. */
 var SignalError = class extends Error {
 	name = "SignalError";

@@ -37,7 +37,7 @@ export class Call implements CallHandle {
   constructor(options: CallOptions) {
     this.#options = options;
     this.#client = options.client as unknown as InnerClient;
-    this.#polite = options.polite ?? !options.calls;
+    this.#polite = options.polite ?? isPolite(options);
     const { connection } = options;
     connection.addEventListener('negotiationneeded', this.#onNegotiationNeeded);
     connection.addEventListener('icecandidate', this.#onCandidate);
@@ -115,8 +115,9 @@ export class Call implements CallHandle {
       return this.#options.onHangUp?.();
     }
     if (message === 'CALLING') {
-      if (!this.#options.calls) await this.#send('READY');
-      return;
+      if (!this.#options.calls) return this.#send('READY');
+      // A participant that calls, too, is ready for an offer. An app that calls is not: it rings.
+      return this.#options.otherParticipantId === undefined ? undefined : this.#start();
     }
     if (message === 'READY') return this.#options.calls ? this.#start() : undefined;
     if (message.type === 'candidate') return this.#addCandidate(message.data);
@@ -144,8 +145,11 @@ export class Call implements CallHandle {
     // That of an offer which was sent again.
     if (data.type === 'answer' && connection.signalingState !== 'have-local-offer') return;
     this.#isSettingAnswer = data.type === 'answer';
-    await connection.setRemoteDescription(data);
-    this.#isSettingAnswer = false;
+    try {
+      await connection.setRemoteDescription(data);
+    } finally {
+      this.#isSettingAnswer = false;
+    }
     // Some may belong to an offer that was lost: they fail.
     for (const candidate of this.#earlyCandidates.splice(0))
       await connection.addIceCandidate(candidate).catch(() => undefined);
@@ -199,6 +203,12 @@ export class Call implements CallHandle {
   #fail(error: unknown): void {
     if (!this.#isStopped) this.#options.onError?.(error);
   }
+}
+
+/** Whether the client gives way. Of two with participant ids, exactly one does. */
+function isPolite({ calls, participantId: own, otherParticipantId: other }: CallOptions): boolean {
+  if (own === undefined || other === undefined) return !calls;
+  return own.length === other.length ? own < other : own.length < other.length;
 }
 
 /** A signal that was not sent. */

@@ -11,32 +11,79 @@ const SCRIPT = /* JavaScript */ `
   import { createClient } from '/graphql-ws/client.js';
   import { connectCall } from '/client.js';
 
-  const openConnection = async (iceServers, onTrack) => {
-    const connection = new RTCPeerConnection({ iceServers, iceTransportPolicy: 'relay' });
-    const stream = await navigator.mediaDevices.getUserMedia({ video: true, audio: true });
+  // Small, as one machine encodes the video of all clients.
+  const MEDIA = { video: { width: 160, height: 120, frameRate: 10 }, audio: true };
+  const CALL_EVENTS =
+    'subscription CallEvents($conversationId: ID!, $participantId: ID!) {' +
+    ' callEvents(conversationId: $conversationId, participantId: $participantId) { cursor } }';
+
+  const addMedia = async (connection) => {
+    const stream = await navigator.mediaDevices.getUserMedia(MEDIA);
     for (const track of stream.getTracks()) connection.addTrack(track, stream);
+  };
+
+  const openConnection = async (iceServers) => {
+    const connection = new RTCPeerConnection({ iceServers, iceTransportPolicy: 'relay' });
+    window.signalingStates = [];
+    connection.addEventListener('signalingstatechange', () =>
+      window.signalingStates.push(connection.signalingState),
+    );
+    await addMedia(connection);
     return connection;
   };
 
-  const client = (url, token) =>
-    createClient({ url: url.replace('http', 'ws') + '/graphql', lazy: false, connectionParams: { token } });
-
-  window.joinByGraphql = async ({ url, token, iceServers, ...options }) => {
-    window.connection = await openConnection(iceServers);
-    window.errors = [];
-    window.call = connectCall({
-      ...options,
-      client: client(url, token),
-      connection: window.connection,
-      onHangUp: () => (window.isOver = true),
-      onError: (error) => window.errors.push(String(error.message ?? JSON.stringify(error))),
-    });
+  /** Opens the client of the page. Signals wait in window.held while that is an array. */
+  const openClient = (url, token) => {
+    const connectionParams = { token };
+    const client = createClient({ url: url.replace('http', 'ws') + '/graphql', lazy: false, connectionParams });
+    const subscribe = (payload, sink) => {
+      if (window.held === undefined || payload.variables?.content === undefined)
+        return client.subscribe(payload, sink);
+      window.held.push(() => client.subscribe(payload, sink));
+      return () => undefined;
+    };
+    return { ...client, subscribe };
   };
+  window.sendHeld = () => {
+    const { held } = window;
+    window.held = undefined;
+    for (const send of held) send();
+  };
+
+  window.errors = [];
+  window.connections = {};
+
+  /** Keeps the participant in its call. */
+  window.stayInCall = ({ url, token, ...variables }) => {
+    window.client ??= openClient(url, token);
+    window.client.subscribe({ query: CALL_EVENTS, variables }, { next() {}, error() {}, complete() {} });
+  };
+
+  /** Connects with another account: by a snippet of the documentation, or by connectCall with the options. */
+  window.joinByGraphql = async ({ url, token, iceServers, snippet, ...options }) => {
+    const connection = (window.connection = await openConnection(iceServers));
+    const client = (window.client ??= openClient(url, token));
+    const { participantId, otherParticipantId } = options;
+    window.connections[otherParticipantId] = connection;
+    if (snippet === undefined)
+      window.call = connectCall({
+        ...options,
+        client,
+        connection,
+        onHangUp: () => (window.isOver = true),
+        onError: (error) => window.errors.push(String(error.message ?? JSON.stringify(error))),
+      });
+    else {
+      const scope = { connectCall, client, connection, participantId, otherParticipantId };
+      window.call = new Function(...Object.keys(scope), snippet + 'return call;')(...Object.values(scope));
+    }
+  };
+
+  window.addMedia = () => addMedia(window.connection);
 
   window.joinBySocketIo = async ({ url, token, iceServers, userId, calls, losesFirstOffer }) => {
     const connection = (window.connection = await openConnection(iceServers));
     const socket = (window.socket = io(url, { transports: ['websocket'] }));
-    window.errors = [];
     const send = (message) => socket.emit('webrtc_forward', { user_id: userId, message });
     connection.onicecandidate = ({ candidate }) => {
       if (candidate === null) return;
@@ -70,14 +117,16 @@ const SCRIPT = /* JavaScript */ `
     if (calls) send('CALLING');
   };
 
-  /** Frames of video that were decoded, and the kinds of the used candidates. */
-  window.readStats = async () => {
-    const stats = [...(await window.connection.getStats()).values()];
+  /** Frames that were decoded of each video, and the kinds of the used candidates. */
+  window.readStats = async (connection = window.connection) => {
+    const stats = [...(await connection.getStats()).values()];
     const transport = stats.find(({ type }) => type === 'transport');
     const pair = stats.find(({ id }) => id === transport?.selectedCandidatePairId);
     const kindOf = (id) => stats.find((entry) => entry.id === id)?.candidateType;
     return {
-      frames: stats.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'video')?.framesDecoded ?? 0,
+      frames: stats
+        .filter(({ type, kind }) => type === 'inbound-rtp' && kind === 'video')
+        .map(({ framesDecoded }) => framesDecoded),
       candidates: pair === undefined ? [] : [kindOf(pair.localCandidateId), kindOf(pair.remoteCandidateId)],
     };
   };
