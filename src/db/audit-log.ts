@@ -1,7 +1,8 @@
 import type { Selectable } from 'kysely';
 import type { AuditEntryId } from '../ids.ts';
 import type { Db } from './database.ts';
-import type { AuditLogTable, Timestamp } from './tables.ts';
+import type { Timestamp } from './tables.ts';
+import type { AuditLogTable } from './tables/accounts.ts';
 
 export type AuditEntry = Selectable<AuditLogTable>;
 

@@ -3,7 +3,8 @@ import type { ConversationId, MediaId } from '../ids.ts';
 import { MEDIA_COLUMNS } from './columns.ts';
 import type { Db } from './database.ts';
 import { anyOf, now } from './sql.ts';
-import type { Media, MediaDetailsTable } from './tables.ts';
+import type { Media } from './tables.ts';
+import type { MediaDetailsTable } from './tables/media.ts';
 
 /** Properties of a file that its bytes tell; null those that they do not. */
 export type MediaDetails = Readonly<Pick<MediaDetailsTable, 'width' | 'height' | 'duration'>>;

@@ -24,7 +24,11 @@ async function readListedFiles(): Promise<string[]> {
   const [, section = ''] = (await readProjectFile('CONTRIBUTING.md')).split('\n## Add an entity\n');
   const [table = ''] = section.split('\n## ');
   return [...table.matchAll(/^\| `([^`]+)`/gm)].map(([, path = '']) =>
-    path.replace('<entities>', 'notes').replace('<entity>', 'note').replace('<topic>', 'circle'),
+    path
+      .replace('<entities>', 'notes')
+      .replace('<entity>', 'note')
+      .replace('<topic>', 'circle')
+      .replace('<area>', 'circles'),
   );
 }
 

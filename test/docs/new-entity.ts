@@ -128,12 +128,15 @@ builder.mutationFields((t) => ({
 /** The changes that add the entity `Note`, by path. `NNNN` stands for the number of the next migration. */
 export const NEW_ENTITY: Readonly<Record<string, Change>> = {
   'src/ids.ts': append("export type NoteId = Id<'Note'>;"),
-  'src/db/tables.ts': combine(
-    prepend("import type { NoteId } from '../ids.ts';"),
-    insertAfter(/^export interface Tables \{$/m, '\n  notes: NotesTable;'),
+  'src/db/tables/circles.ts': combine(
+    prepend("import type { NoteId } from '../../ids.ts';"),
     append(
       'export interface NotesTable { id: GeneratedAlways<NoteId>; circleId: CircleId; text: string; createdAt: CreatedAt }',
     ),
+  ),
+  'src/db/tables.ts': combine(
+    prepend("import type { NotesTable } from './tables/circles.ts';"),
+    insertAfter(/^export interface Tables \{$/m, '\n  notes: NotesTable;'),
     append('export type Note = Selectable<NotesTable>;'),
   ),
   'src/db/migrations/NNNN-notes.ts': MIGRATION,
