@@ -68,7 +68,7 @@ const tusHead = (method: string, path: string, headers: Readonly<Record<string, 
     '\r\n',
   ].join('\r\n');
 
-/** Uploads a file as the old apps do. */
+/** Uploads a file as legacy clients do. */
 async function upload(
   index: number,
   { legacyId }: DeclaredMedia,
