@@ -104,8 +104,15 @@ export const createSession = (actor: ActorRef): Session => ({
 
 /** Returns all events in the topic's log, including those that are not delivered to readers. */
 export async function readEvents(deps: Deps, topic: Topic): Promise<DomainEvent[]> {
-  const page = await eventLog.readAfter(deps.db, topic, 0, 1000);
-  return (page?.entries ?? []).map((entry) => toEnvelope(entry).event);
+  const events: DomainEvent[] = [];
+  for (let lastSeq = 0; ;) {
+    const page = await eventLog.readAfter(deps.db, topic, lastSeq, 1000);
+    const envelopes = (page?.entries ?? []).map(toEnvelope);
+    events.push(...envelopes.map(({ event }) => event));
+    const last = envelopes.at(-1);
+    if (last === undefined) return events;
+    lastSeq = last.seq;
+  }
 }
 
 /** Returns the types of the events in the topic's log. */
