@@ -65,7 +65,7 @@ async function expectOutcome(row: Row, actor: ActorName, target = fixture): Prom
 }
 
 describe.for(Object.values(SECTIONS))('$title', ({ rows }) => {
-  test.for(rows.map((row) => [titleOf(row), row] as const))('%s', { timeout: 240_000 }, async ([, row]) => {
+  test.for(rows.map((row) => [titleOf(row), row] as const))('%s', { timeout: 600_000 }, async ([, row]) => {
     const [allowed, denied] = [
       ACTOR_NAMES.filter((actor) => row.outcomes[actor] === 'yes'),
       ACTOR_NAMES.filter((actor) => row.outcomes[actor] !== 'yes'),

@@ -77,8 +77,8 @@ export async function runCell(
 }
 
 const MAX_ATTEMPTS = 50;
-/** Longest wait of a caller with access: the inspection of a file takes long on a busy machine. */
-const RESULT_TIMEOUT_MS = 60_000;
+/** Longest wait of a caller with access: on a busy machine the inspection of a file ends early, and is repeated within 180 s. */
+const RESULT_TIMEOUT_MS = 200_000;
 
 const headersOf = (token: string | undefined): Record<string, string> =>
   token === undefined ? {} : { authorization: `Bearer ${token}` };
