@@ -148,7 +148,9 @@ test.for<[string, (fixture: Fixture) => Promise<unknown>]>([
     async ({ deps, actor, id, uploads }) => {
       await sweep(deps);
       expect(await uploads.find(actor, id)).toMatchObject({ received: 10 });
-      await sql`update resumable_uploads set expires_at = clock_timestamp()`.execute(deps.db);
+      await sql`update resumable_uploads set expires_at = clock_timestamp() - interval '1 second'`.execute(
+        deps.db,
+      );
       await expect(uploads.find(actor, id)).rejects.toThrow(errorWithCode('NOT_FOUND'));
       await sweep(deps);
     },
