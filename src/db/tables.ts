@@ -49,7 +49,7 @@ import type {
 } from './tables/nodes.ts';
 import type { Timestamp } from './tables/types.ts';
 
-export type { CircleRole, ConversationRole, LeaseKind, MessageStatus, Timestamp } from './tables/types.ts';
+export type { CircleRole, ConversationRole, LeaseKind, Timestamp } from './tables/types.ts';
 
 export interface Tables {
   users: UsersTable;
