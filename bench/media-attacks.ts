@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { deflateSync } from 'node:zlib';
+import { crc32, deflateSync } from 'node:zlib';
 import {
   base,
   bearer,
@@ -84,7 +84,7 @@ async function upload(
   await response.arrayBuffer();
 }
 
-/** A PNG of a few kilobytes that takes a gigabyte once it is decoded. Its checksums are those that decoders ignore. */
+/** A PNG of a few kilobytes that takes a gigabyte once it is decoded. */
 function createBomb(): Uint8Array<ArrayBuffer> {
   const SIDE = 16_000;
   const header = Buffer.alloc(13);
@@ -92,9 +92,11 @@ function createBomb(): Uint8Array<ArrayBuffer> {
   header.writeUInt32BE(SIDE, 4);
   header.set([8, 6, 0, 0, 0], 8);
   const chunk = (type: string, data: Buffer): Buffer => {
-    const length = Buffer.alloc(4);
+    const content = Buffer.concat([Buffer.from(type), data]);
+    const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)];
     length.writeUInt32BE(data.length);
-    return Buffer.concat([length, Buffer.from(type), data, Buffer.alloc(4)]);
+    checksum.writeUInt32BE(crc32(content));
+    return Buffer.concat([length, content, checksum]);
   };
   const pixels = deflateSync(Buffer.alloc(4 * SIDE * 256));
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
