@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { isEmailVerificationOn } from '../config.ts';
 import type { Tx } from '../db/database.ts';
 import * as verifications from '../db/email-verifications.ts';
@@ -10,6 +10,7 @@ import { accountTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { UserId } from '../ids.ts';
 import type { ActorRef } from '../actor.ts';
+import { digestOf, isSecret } from '../lib/secret-digest.ts';
 import { emailKey } from '../lib/text.ts';
 import { requireCaller } from './circle-access.ts';
 import type { Deps } from './deps.ts';
@@ -53,7 +54,7 @@ async function sendToken(deps: Deps, { id, email }: Pick<User, 'id' | 'email'>):
     if (deps.config.RATE_LIMITS === 'on') await limitMails(deps, tx, id, email);
     await verifications.replace(
       tx,
-      { userId: id, email, tokenHash: sha256(token).toString('hex') },
+      { userId: id, email, tokenHash: digestOf(token).toString('hex') },
       TOKEN_TTL_SECONDS,
     );
   });
@@ -66,7 +67,7 @@ const limitMails = (deps: Deps, tx: Tx, id: UserId, email: string): Promise<void
     name: 'verification mails',
     limits: new Map([
       [`mails of ${id}`, MAX_MAILS_PER_HOUR],
-      [`mails to ${sha256(emailKey(email)).toString('hex').slice(0, 32)}`, MAX_MAILS_PER_HOUR],
+      [`mails to ${digestOf(emailKey(email)).toString('hex').slice(0, 32)}`, MAX_MAILS_PER_HOUR],
     ]),
   });
 
@@ -95,8 +96,7 @@ export async function verifyEmail(deps: Deps, actor: ActorRef, token: string): P
     await unit.lock(accountTopic(actor));
     const caller = await requireCaller(unit.tx, actor);
     const found = await verifications.find(unit.tx, caller.id);
-    const isValid =
-      found?.email === caller.email && timingSafeEqual(sha256(token), Buffer.from(found.tokenHash, 'hex'));
+    const isValid = found?.email === caller.email && isSecret(token, Buffer.from(found.tokenHash, 'hex'));
     if (!isValid)
       throw invalidInput('token', 'The token is wrong, expired or used, or belongs to an earlier e-mail.');
     await users.setVerifiedEmail(unit.tx, caller.id, caller.email);
@@ -115,5 +115,3 @@ export async function findVerifiedEmails(deps: Deps, ids: readonly UserId[]): Pr
   const states = await users.findInvitationStates(deps.db, ids);
   return new Map(states.map(({ id, isVerified }) => [id, isVerified]));
 }
-
-const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();

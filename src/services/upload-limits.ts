@@ -9,13 +9,14 @@ import { startTimer as startSystemTimer } from '../lib/timeout.ts';
 import type { StartTimer } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
 import type { LimitName, ReportRefusal } from './refusals.ts';
+import { MIN_UPLOAD_BYTES_PER_MS } from './upload-lifetime.ts';
 
 /** More than the files of one message, which clients upload concurrently. */
 const MAX_CONCURRENT_UPLOADS = 32;
 const RETRY_AFTER_MS = 1_000;
-/** An upload must send at least `MIN_WINDOW_BYTES` in each window: 2 KB/s, a weak mobile signal. */
+/** An upload must send at least `MIN_WINDOW_BYTES` in each window. */
 const WINDOW_MS = 30_000;
-const MIN_WINDOW_BYTES = 60_000;
+const MIN_WINDOW_BYTES = MIN_UPLOAD_BYTES_PER_MS * WINDOW_MS;
 const BUFFER_BYTES = 16 * 1024;
 
 export interface UploadLimitsOptions {

@@ -1,7 +1,7 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { hostOf, isLoopback } from '../../config.ts';
 import type { Config } from '../../config.ts';
+import { digestOf, isSecret } from '../../lib/secret-digest.ts';
 import { isRebindable } from './allowed-hosts.ts';
 
 /** `hidden`: the route does not exist for this request. `refused`: its token is missing or wrong. */
@@ -17,7 +17,7 @@ const FORWARDING_HEADERS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 
 export function createOperatorAccess(config: Config): (request: IncomingMessage) => OperatorAccess {
   const { ADMIN_TOKEN: token } = config;
   const isLocal = isLoopback(hostOf(config));
-  const digest = token === undefined ? undefined : sha256(token);
+  const digest = token === undefined ? undefined : digestOf(token);
   return (request) => {
     const { headers } = request;
     const isDirect =
@@ -28,9 +28,6 @@ export function createOperatorAccess(config: Config): (request: IncomingMessage)
     if (isDirect) return 'allowed';
     if (digest === undefined) return 'hidden';
     const sent = /^bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1];
-    // Digests have one length, so the comparison takes the same time for any token.
-    return sent !== undefined && timingSafeEqual(sha256(sent), digest) ? 'allowed' : 'refused';
+    return sent !== undefined && isSecret(sent, digest) ? 'allowed' : 'refused';
   };
 }
-
-const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -1,5 +1,6 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { digestOf, isSecret } from '../../lib/secret-digest.ts';
 import { sendHttpError, sendJson } from './respond.ts';
 import { NOT_ADMITTED } from './router.ts';
 import type { Route } from './router.ts';
@@ -33,13 +34,7 @@ export interface PhoneAccess {
   readonly route: Route;
 }
 
-const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
-
 const createSecret = (): string => randomBytes(KEY_BYTES).toString('base64url');
-
-/** Compares digests, in the same time for any text. */
-const isSame = (text: string | null | undefined, secret: string): boolean =>
-  text != null && timingSafeEqual(sha256(text), sha256(secret));
 
 const keyOf = ({ url = '' }: IncomingMessage): string | null =>
   new URLSearchParams(/\?(.*)/.exec(url)?.[1]).get('key');
@@ -52,8 +47,9 @@ function cookieOf({ headers: { cookie = '' } }: IncomingMessage): string | undef
 /** Creates the access of one phone. Its cookie is valid for `lifetimeMs` at most. */
 export function createPhoneAccess(lifetimeMs: number): PhoneAccess {
   const [key, secret] = [createSecret(), createSecret()];
+  const [keyDigest, secretDigest] = [digestOf(key), digestOf(secret)];
   let isUsed = false;
-  const isAdmitted = (request: IncomingMessage): boolean => isSame(cookieOf(request), secret);
+  const isAdmitted = (request: IncomingMessage): boolean => isSecret(cookieOf(request) ?? '', secretDigest);
   return {
     entrance: `${PATH}?key=${key}`,
     isUsed: () => isUsed,
@@ -66,7 +62,7 @@ export function createPhoneAccess(lifetimeMs: number): PhoneAccess {
         const sentKey = keyOf(request);
         if (sentKey === null) return sendJson(response, 200, { isAvailable: false, isPhone: true });
         if (!isAdmitted(request)) {
-          if (isUsed || !isSame(sentKey, key)) return sendHttpError(response, NOT_ADMITTED);
+          if (isUsed || !isSecret(sentKey, keyDigest)) return sendHttpError(response, NOT_ADMITTED);
           isUsed = true;
           const seconds = Math.ceil(lifetimeMs / 1_000);
           response.setHeader(

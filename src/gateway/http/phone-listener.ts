@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { Semaphore } from '../../lib/semaphore.ts';
 import type { Logger } from '../../log.ts';
 import { ConnectionSlots } from '../connection-slots.ts';
 import { createPhoneAccess } from './phone-access.ts';
@@ -53,13 +54,7 @@ export function createPhoneListener(
   { routes, policy, log, ...options }: RequestsOptions,
 ): PhoneListener {
   let opened: Opened | undefined;
-  let last: Promise<unknown> = Promise.resolve();
-  /** Runs one change after the other. */
-  const enqueue = <Result>(work: () => Promise<Result>): Promise<Result> => {
-    const done = last.then(work);
-    last = done.catch(() => undefined);
-    return done;
-  };
+  const changes = new Semaphore(1);
 
   const close = async (): Promise<void> => {
     if (opened === undefined) return;
@@ -95,7 +90,7 @@ export function createPhoneListener(
     });
     const port = await listen(http, address, log);
     if (port === undefined) return 'refused';
-    const timer = setTimeout(() => void enqueue(close), lifetimeMs).unref();
+    const timer = setTimeout(() => void changes.run(close), lifetimeMs).unref();
     opened = { http, access, timer, expiresAt: performance.now() + lifetimeMs };
     log.info({ address, port }, 'phone listener opened');
     return { url: `http://${address}:${port}${access.entrance}`, expiresInMs: lifetimeMs };
@@ -107,8 +102,8 @@ export function createPhoneListener(
       const { access, expiresAt } = opened;
       return { isUsed: access.isUsed(), expiresInMs: Math.max(0, Math.ceil(expiresAt - performance.now())) };
     },
-    open: () => enqueue(open),
-    close: () => enqueue(close),
+    open: () => changes.run(open),
+    close: () => changes.run(close),
   };
 }
 
