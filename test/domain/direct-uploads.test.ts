@@ -12,6 +12,7 @@ import { SingleFlight } from '../../src/lib/single-flight.ts';
 import { createS3Storage } from '../../src/services/media-storage-s3.ts';
 import { sweep } from '../../src/services/retention.ts';
 import { S3Client } from '../../src/services/s3-client.ts';
+import { afterCopy } from '../harness/after-copy.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import {
   createCircle,
@@ -98,26 +99,13 @@ const put = async (url: string | undefined): Promise<number> =>
 /** Another node of the same cluster. */
 const nodeOf = (deps: Deps): Deps => ({ ...deps, publications: new SingleFlight() });
 
-/** Calls back once a file was copied to be published, before it is recorded. */
-const afterCopy = (deps: Deps, callback: () => Promise<unknown>): Deps => ({
-  ...nodeOf(deps),
-  mediaStorage: {
-    ...deps.mediaStorage,
-    async adopt(...args) {
-      const stored = await deps.mediaStorage.adopt(...args);
-      await callback();
-      return stored;
-    },
-  },
-});
-
 test('an upload that is resumed in parts while it is finished leaves none behind', async () => {
   await using fixture = await createFixture();
   const { deps, ann, start, expire, listLeftovers } = fixture;
   const { url, ticket } = await start(ann);
   await put(url);
   const resume = () => direct.resumeDirectUpload(deps, ann.actor, ticket);
-  await expect(direct.finishDirectUpload(afterCopy(deps, resume), ann.actor, ticket)).rejects.toThrow(
+  await expect(direct.finishDirectUpload(afterCopy(nodeOf(deps), resume), ann.actor, ticket)).rejects.toThrow(
     errorWithCode('INVALID_INPUT'),
   );
   const { parts } = await resume();
@@ -137,7 +125,7 @@ test('of several nodes that finish an upload concurrently, one publishes the fil
   let copies = 0;
   const finish = () =>
     direct.finishDirectUpload(
-      afterCopy(deps, () => {
+      afterCopy(nodeOf(deps), () => {
         copies += 1;
         if (copies === 3) resolve();
         return allHaveCopied;

@@ -13,6 +13,7 @@ import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
 import { SingleFlight } from '../../src/lib/single-flight.ts';
 import { sweep } from '../../src/services/retention.ts';
 import { createUploadLimits } from '../../src/services/upload-limits.ts';
+import { afterCopy } from '../harness/after-copy.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import {
   createCircle,
@@ -91,19 +92,6 @@ async function receiveWithoutPublishing({ deps, id }: Fixture): Promise<void> {
     },
   });
 }
-
-/** Calls back once a file was copied to be published, before it is recorded. */
-const afterCopy = (deps: Deps, callback: () => Promise<void>): Deps => ({
-  ...deps,
-  mediaStorage: {
-    ...deps.mediaStorage,
-    async adopt(...args) {
-      const stored = await deps.mediaStorage.adopt(...args);
-      await callback();
-      return stored;
-    },
-  },
-});
 
 test('of several nodes that finish an upload concurrently, one publishes the file', async () => {
   await using fixture = await createFixture();

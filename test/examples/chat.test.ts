@@ -11,6 +11,7 @@ import { renewEpoch } from '../harness/renew-epoch.ts';
 import { startServer } from '../harness/server.ts';
 import { copyExample } from './copied-example.ts';
 import { runProgram } from './program.ts';
+import type { Program } from './program.ts';
 
 const WELCOME = 'Ann: Welcome! A message from either client appears on both.';
 
@@ -63,19 +64,26 @@ async function sendMessages(url: string, texts: readonly string[]): Promise<void
   await client.run(`mutation { ${fields.join(' ')} }`);
 }
 
+/** Starts the chat as Bob, and opens the demo conversation. */
+async function openChat(cwd: string, url: string): Promise<Program> {
+  await using stack = new AsyncDisposableStack();
+  const chat = stack.use(
+    runProgram(process.execPath, ['chat.ts', 'bob@example.com'], { cwd, env: { PARLEY_URL: url } }),
+  );
+  await chat.waitUntil((lines) => lines.includes('1. Demo conversation, 1 unread'));
+  chat.write('1');
+  await chat.waitUntil((lines) => lines.includes('Connected.'));
+  stack.move();
+  return chat;
+}
+
 test(
   'chat-node shows many messages without a delay, and marks them together',
   { timeout: 120_000 },
   async () => {
     await using server = await startServer();
     await using example = await copyExample('chat-node');
-    await using chat = runProgram(process.execPath, ['chat.ts', 'bob@example.com'], {
-      cwd: example.path,
-      env: { PARLEY_URL: server.url },
-    });
-    await chat.waitUntil((lines) => lines.includes('1. Demo conversation, 1 unread'));
-    chat.write('1');
-    await chat.waitUntil((lines) => lines.includes('Connected.'));
+    await using chat = await openChat(example.path, server.url);
     await using bob = createGraphqlClient(server.url, await logIn(server.url, 'bob@example.com'));
     await using inbox = bob.subscribe(
       'subscription { inboxEvents { __typename cursor ... on ReadStateChanged { conversation { unreadCount } } } }',
@@ -102,13 +110,7 @@ test('chat-node shows what was sent while its cursor expired', { timeout: 180_00
   await using folder = await createDataFolder();
   await using server = await startServer({ DATA_DIR: folder.path });
   await using example = await copyExample('chat-node');
-  await using chat = runProgram(process.execPath, ['chat.ts', 'bob@example.com'], {
-    cwd: example.path,
-    env: { PARLEY_URL: server.url },
-  });
-  await chat.waitUntil((lines) => lines.includes('1. Demo conversation, 1 unread'));
-  chat.write('1');
-  await chat.waitUntil((lines) => lines.includes('Connected.'));
+  await using chat = await openChat(example.path, server.url);
   await server.stop('SIGTERM');
   {
     await using elsewhere = await startServer({ DATA_DIR: folder.path });
