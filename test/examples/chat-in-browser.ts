@@ -38,6 +38,8 @@ export async function openChat(
   problems: string[],
 ): Promise<Page> {
   const context = await browser.newContext();
+  // The development server compiles the page when it is opened for the first time.
+  context.setDefaultTimeout(90_000);
   const page = await context.newPage();
   page.on('pageerror', ({ message }) => problems.push(message));
   page.on('console', (message) => {

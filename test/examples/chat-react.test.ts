@@ -113,6 +113,10 @@ describe.skipIf(isMissing('chromium')).for(['chat-react-apollo', 'chat-react-urq
       await bob.unroute('**/graphql');
       await expect.poll(() => readMessages(bob)).toEqual([WELCOME]);
 
+      // The inbox has a cursor once it shows this.
+      await createTalk(server.url, 'Before');
+      await bob.getByRole('button', { name: 'Before' }).waitFor();
+
       await server.stop('SIGTERM');
       renewEpoch(data.path);
       const expired = waitForInvalidCursor(bob, 'inboxEvents');
