@@ -59,8 +59,32 @@ export interface ErrorDetails {
   readonly reason?: EndReason;
 }
 
+/**
+ * An error of normal operation, such as a refusal. It has no stack trace: anyone can cause any number of them, and collecting
+ * a trace takes longer than the rest of a refusal.
+ */
+export class ExpectedError extends Error {
+  constructor(message: string) {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    super(message);
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+/** Runs the work. The errors that it creates have no stack trace. */
+export function withoutStackTraces<Result>(work: () => Result): Result {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return work();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
 /** An error whose code and message are sent to the client. Any other error is a bug or an outage, and is masked. */
-export class DomainError extends Error {
+export class DomainError extends ExpectedError {
   override readonly name = 'DomainError';
   readonly code: ErrorCode;
   readonly details: ErrorDetails;

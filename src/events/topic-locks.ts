@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { ExpectedError } from '../errors.ts';
 import type { Topic } from './event.ts';
 
 /** Longest wait of a unit of work for the locks of its topics. */
@@ -98,7 +99,7 @@ export class TopicLocks {
 export const lockDeadline = (): number => performance.now() + MAX_WAIT_MS;
 
 /** A topic's lock was not free in time. Has the code with which PostgreSQL reports this. */
-class LockTimeoutError extends Error {
+class LockTimeoutError extends ExpectedError {
   override readonly name: string = 'LockTimeoutError';
   readonly code = '55P03';
 

@@ -1,3 +1,5 @@
+import { ExpectedError } from '../errors.ts';
+
 /** A flow that was idle may be served this much service time ahead of the others, in milliseconds. */
 const IDLE_CREDIT_MS = 50;
 /** Assumed service time of a task until it has ended. */
@@ -164,7 +166,7 @@ export class FairQueue {
 }
 
 /** Has the message of pg-pool's own timeout, by which callers recognise that the database is unavailable. */
-export class FairQueueTimeoutError extends Error {
+export class FairQueueTimeoutError extends ExpectedError {
   override readonly name = 'FairQueueTimeoutError';
 
   constructor() {

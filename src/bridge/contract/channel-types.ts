@@ -1,4 +1,5 @@
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
+import { ExpectedError } from '../../errors.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { Topic } from '../../events/event.ts';
 import type { ConversationId } from '../../ids.ts';
@@ -104,7 +105,7 @@ export interface Caller {
 }
 
 /** An error with the exact text for the `error` channel. */
-export class LegacyError extends Error {
+export class LegacyError extends ExpectedError {
   override readonly name = 'LegacyError';
   readonly code: ErrorCode;
 

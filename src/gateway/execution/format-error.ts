@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { GraphQLError } from 'graphql';
-import { DomainError, ERROR_CODES, isOutage } from '../../errors.ts';
+import { DomainError, ERROR_CODES, isOutage, withoutStackTraces } from '../../errors.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import { isGraphQLError } from '../../schema/graphql-error.ts';
@@ -65,13 +65,16 @@ function withLocation(
   message: string,
   extensions: Record<string, unknown>,
 ): GraphQLError {
-  return new GraphQLError(message, {
-    nodes: location?.nodes,
-    source: location?.source,
-    positions: location?.positions,
-    path: location?.path,
-    extensions,
-  });
+  return withoutStackTraces(
+    () =>
+      new GraphQLError(message, {
+        nodes: location?.nodes,
+        source: location?.source,
+        positions: location?.positions,
+        path: location?.path,
+        extensions,
+      }),
+  );
 }
 
 const isDomainError = (error: unknown): error is DomainError => error instanceof DomainError;
