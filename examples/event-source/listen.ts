@@ -48,17 +48,26 @@ async function listen(): Promise<void> {
   source.addEventListener('complete', () => source.close());
   source.addEventListener('error', () => {
     // EventSource reconnects after a lost connection, with `Last-Event-ID`, but not after an HTTP error, such as a proxy's.
-    if (source.readyState === EventSource.CLOSED)
-      setTimeout(() => void listen(), 1_000 + Math.random() * 2_000);
+    if (source.readyState === EventSource.CLOSED) listenLater();
   });
 
   function handleErrors([error]: NonNullable<Result['errors']>): void {
     source.close();
     if (error?.extensions?.code !== 'UNAUTHENTICATED') throw new Error(error?.message);
     session.forget();
-    void listen();
+    listen().catch(retry);
   }
 }
 
+/** The login has failed, for example because the gateway does not run. */
+function retry(problem: Error): void {
+  console.error(problem.message);
+  listenLater();
+}
+
+function listenLater(): void {
+  setTimeout(() => void listen().catch(retry), 1_000 + Math.random() * 2_000);
+}
+
 setInterval(() => {}, 60_000);
-await listen();
+listen().catch(retry);

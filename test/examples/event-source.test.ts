@@ -2,8 +2,9 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openBrowser, openTab } from '../browser/browser.ts';
 import { isMissing } from '../harness/installed-programs.ts';
-import { startServer } from '../harness/server.ts';
+import { prepareServer, startServer } from '../harness/server.ts';
 import { logIn, sendMessage } from '../harness/demo-server.ts';
+import { runExample } from './program.ts';
 
 const CONVERSATION_EVENTS = `subscription {
   conversationEvents(conversationId: "Conversation:1") { __typename cursor ... on MessageSent { message { text } } }
@@ -54,4 +55,12 @@ describe.skipIf(isMissing('chromium'))('a browser', { timeout: 120_000 }, () => 
     const received = await page.evaluate<string[]>('seen');
     expect(received.filter((text) => text !== 'StreamLive')).toEqual(sent);
   });
+});
+
+test('the example logs in once the gateway runs', { timeout: 120_000 }, async () => {
+  await using server = await prepareServer();
+  await using example = runExample('event-source/listen.ts', server.url);
+  await expect.poll(() => example.errors()).toContain('fetch failed');
+  await server.start();
+  await example.waitUntil((lines) => lines.includes('StreamLive'));
 });
