@@ -28,6 +28,7 @@ import type { Cors } from '../gateway/http/cors.ts';
 import type { Metrics } from '../gateway/metrics.ts';
 import type { Ports } from '../gateway/ports.ts';
 import { createByteLedgers } from '../lib/byte-ledger.ts';
+import { UNLIMITED } from '../lib/inflow-limit.ts';
 import type { ByteLedgers } from '../lib/byte-ledger.ts';
 import { SilenceWatch } from '../lib/silence-watch.ts';
 import { TurnClock } from '../lib/turn-clock.ts';
@@ -112,8 +113,11 @@ function shareDatabase(deps: Deps): ResumableUploads {
   };
 }
 
-function createLedgers({ reportRefusal }: Deps, metrics: Metrics): ByteLedgers {
-  const ledgers = createByteLedgers((holder) => reportRefusal('bytes', holder));
+function createLedgers({ config, reportRefusal }: Deps, metrics: Metrics): ByteLedgers {
+  const ledgers = createByteLedgers({
+    onEvicted: (holder) => reportRefusal('bytes', holder),
+    ...(config.RATE_LIMITS === 'off' && { inflow: UNLIMITED }),
+  });
   metrics.beforeScrape(() => {
     for (const direction of ['inbound', 'outbound'] as const)
       for (const clients of ['account', 'anonymous'] as const)

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Socket as EngineSocket } from 'engine.io';
 import type { WebSocket } from 'ws';
-import { LedgerEntry } from '../lib/byte-ledger.ts';
+import { LedgerEntry, MIN_COUNTED_BYTES } from '../lib/byte-ledger.ts';
 import type { ByteLedgers } from '../lib/byte-ledger.ts';
 import { receivedBytes } from '../lib/websocket-receiver.ts';
 import type { Transport } from './engine-io/internals.ts';
@@ -46,9 +46,12 @@ export class HeldBytes {
     return entry;
   }
 
-  /** Counts the body of a polling request, as large as it may become, until it has a response. */
-  countBody(request: IncomingMessage, response: ServerResponse, maxBytes: number): void {
-    if (request.method !== 'POST') return;
+  /**
+   * Counts the body of a polling request, as large as it may become, until it has a response. Returns the milliseconds for
+   * which it should not be read.
+   */
+  countBody(request: IncomingMessage, response: ServerResponse, maxBytes: number): number {
+    if (request.method !== 'POST') return 0;
     const conn = this.#sessions.findByRequest(request);
     const entry = new LedgerEntry(
       this.#ledgers.inbound,
@@ -59,8 +62,10 @@ export class HeldBytes {
       },
     );
     response.once('close', () => entry.release());
-    const length = Number(request.headers['content-length'] ?? maxBytes);
-    entry.update(Math.min(length, maxBytes));
+    const length = Math.min(Number(request.headers['content-length'] ?? maxBytes), maxBytes);
+    entry.update(length);
+    const isLimited = length >= MIN_COUNTED_BYTES && this.#sessions.priorityOf(conn) === 'anonymous';
+    return isLimited ? this.#ledgers.inflow.add(length) : 0;
   }
 }
 

@@ -7,8 +7,8 @@ import { actorKey } from '../actor.ts';
 import type { ActorRef } from '../actor.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { ListConnections } from '../live-connections.ts';
-import { waitAtMost } from '../lib/timeout.ts';
-import { parseInTurn, replyToPing, requireReceiverInternals } from '../lib/websocket-receiver.ts';
+import { callAfter, waitAtMost } from '../lib/timeout.ts';
+import { limitReceiving, replyToPing, requireReceiverInternals } from '../lib/websocket-receiver.ts';
 import { exceedsSendLimitsWithMargin } from './backpressure.ts';
 import { DEFAULT_LIMITS } from './connection-limits.ts';
 import { LegacyConnection } from './connection.ts';
@@ -149,8 +149,10 @@ export function createBridge(deps: BridgeDeps): Bridge {
     const socket = transport.socket as WebSocket | undefined;
     if (socket === undefined) return;
     socket.on('ping', (payload: Buffer) => replyToPing(socket, payload));
-    stream.prependListener('data', () => {
-      parseInTurn(socket, deps.turnClock, sessions.priorityOf(sessions.findByTransport(transport)));
+    limitReceiving(socket, stream, {
+      turnClock: deps.turnClock,
+      inflow: deps.ledgers.inflow,
+      priorityOf: () => sessions.priorityOf(sessions.findByTransport(transport)),
     });
     heldBytes.countReceived(transport, socket, stream);
   });
@@ -231,8 +233,13 @@ export function createBridge(deps: BridgeDeps): Bridge {
     handleRequest(request, response) {
       if (isDraining && !isOfSession(request)) return refuse(response);
       identifyPoll(request);
-      heldBytes.countBody(request, response, limits.payloadBytes);
-      payloadTurns.handle(request, clientOf(request), () => engine.handleRequest(request, response));
+      const pass = (): void => {
+        if (response.closed) return;
+        payloadTurns.handle(request, clientOf(request), () => engine.handleRequest(request, response));
+      };
+      const delayMs = heldBytes.countBody(request, response, limits.payloadBytes);
+      if (delayMs === 0) pass();
+      else callAfter(delayMs, response, pass);
     },
     handleUpgrade(request, socket, head, reject) {
       rejections.set(request, reject);

@@ -1,6 +1,8 @@
 import type { ActorRef } from '../actor.ts';
 import { createTotalBufferBudget } from './buffer-budget.ts';
 import type { BufferBudget } from './buffer-budget.ts';
+import { InflowLimit } from './inflow-limit.ts';
+import type { InflowRate } from './inflow-limit.ts';
 import { priorityOfLogin } from './turn-clock.ts';
 import type { Priority } from './turn-clock.ts';
 
@@ -16,6 +18,9 @@ const TOTAL_BYTES = { account: 48 * MEGABYTE, anonymous: 32 * MEGABYTE } as cons
   Priority,
   number
 >;
+
+/** Large messages and bodies of all anonymous clients together: honest ones send none, and 10 ms of work for each megabyte. */
+const ANONYMOUS_INFLOW: InflowRate = { bytesPerSecond: 4 * MEGABYTE, burstBytes: 4 * MEGABYTE };
 
 /** The client that holds bytes, as far as it is known. */
 export interface Holder {
@@ -109,18 +114,32 @@ export type Direction = 'inbound' | 'outbound';
 /** The ledgers of a node: received and not handled yet, sent and not read yet, and events buffered for readers. */
 export interface ByteLedgers extends Readonly<Record<Direction, Readonly<Record<Priority, ByteLedger>>>> {
   readonly buffered: BufferBudget;
+  /** How fast what anonymous clients send in large pieces is received. */
+  readonly inflow: InflowLimit;
 }
 
-/** `onEvicted` is called for each holder that is evicted, or not admitted. */
-export function createByteLedgers(
-  onEvicted: OnEvicted,
-  totals: Readonly<Record<Priority, number>> = TOTAL_BYTES,
-): ByteLedgers {
+export interface ByteLedgersOptions {
+  /** Called for each holder that is evicted, or not admitted. */
+  readonly onEvicted: OnEvicted;
+  readonly totals?: Readonly<Record<Priority, number>>;
+  readonly inflow?: InflowRate;
+}
+
+export function createByteLedgers({
+  onEvicted,
+  totals = TOTAL_BYTES,
+  inflow = ANONYMOUS_INFLOW,
+}: ByteLedgersOptions): ByteLedgers {
   const create = () => ({
     account: new ByteLedger(totals.account, onEvicted),
     anonymous: new ByteLedger(totals.anonymous, onEvicted),
   });
-  return { inbound: create(), outbound: create(), buffered: createTotalBufferBudget() };
+  return {
+    inbound: create(),
+    outbound: create(),
+    buffered: createTotalBufferBudget(),
+    inflow: new InflowLimit(inflow),
+  };
 }
 
 /** The bytes of one connection or request in one direction, counted for its kind of client, which a login changes. */

@@ -1,6 +1,9 @@
-import type { Writable } from 'node:stream';
+import type { Duplex, Writable } from 'node:stream';
 import * as ws from 'ws';
 import type { WebSocket } from 'ws';
+import { MIN_COUNTED_BYTES } from './byte-ledger.ts';
+import type { InflowLimit } from './inflow-limit.ts';
+import { callAfter } from './timeout.ts';
 import type { Priority, TurnClock } from './turn-clock.ts';
 
 /** The parser of a `ws` WebSocket, which the socket does not expose. */
@@ -32,26 +35,41 @@ export function receivedBytes(socket: WebSocket): number {
     : receiver._bufferedBytes + receiver._messageLength + receiver.writableLength;
 }
 
+export interface ReceiveLimits {
+  readonly turnClock: Pick<TurnClock, 'isOver' | 'nextTurn'>;
+  /** For anonymous clients. */
+  readonly inflow: InflowLimit;
+  priorityOf(): Priority;
+}
+
 /**
- * Makes the socket parse what it is about to receive in a later turn if this one is over, so that a flood of frames on
- * many sockets leaves time for requests. To be called when the stream has data, before the listener of `ws`, which stops
- * reading meanwhile.
+ * Makes the socket parse what it receives in a later turn if one is over, so that a flood of frames on many sockets leaves
+ * time for requests; and what is large, of an anonymous client, when that is within the rate. `ws` stops reading meanwhile.
+ * To be called with the TCP stream when `ws` listens to it.
  */
-export function parseInTurn(
-  socket: WebSocket,
-  turnClock: Pick<TurnClock, 'isOver' | 'nextTurn'>,
-  priority: Priority,
-): void {
-  const receiver = receiverOf(socket);
-  if (receiver === undefined || receiver.writableCorked > 0 || !turnClock.isOver()) return;
-  receiver.cork();
-  receiver._writev ??= writeTogether;
-  void turnClock.nextTurn(priority).then(() => {
-    // Node 24.21 never finishes a stream that ends itself while it writes the last of its corked chunks, as the receiver
-    // does for a close frame: the socket would never emit `close`. An empty chunk with a callback, behind it, finishes it.
-    if (!receiver.writableEnded) receiver.write(EMPTY, () => undefined);
-    receiver.uncork();
+export function limitReceiving(socket: WebSocket, stream: Duplex, limits: ReceiveLimits): void {
+  // Before the listener of `ws`.
+  stream.prependListener('data', (chunk: Buffer) => {
+    const receiver = receiverOf(socket);
+    if (receiver === undefined) return;
+    const { turnClock, inflow } = limits;
+    const priority = limits.priorityOf();
+    const isLarge = receivedBytes(socket) + chunk.length >= MIN_COUNTED_BYTES;
+    const delayMs = isLarge && priority === 'anonymous' ? inflow.add(chunk.length) : 0;
+    if (receiver.writableCorked > 0 || (delayMs === 0 && !turnClock.isOver())) return;
+    receiver.cork();
+    receiver._writev ??= writeTogether;
+    const parse = (): void => void turnClock.nextTurn(priority).then(() => uncork(receiver));
+    if (delayMs === 0) parse();
+    else callAfter(delayMs, stream, parse);
   });
+}
+
+function uncork(receiver: ReceiverInternals): void {
+  // Node 24.21 never finishes a stream that ends itself while it writes the last of its corked chunks, as the receiver
+  // does for a close frame: the socket would never emit `close`. An empty chunk with a callback, behind it, finishes it.
+  if (!receiver.writableEnded) receiver.write(EMPTY, () => undefined);
+  receiver.uncork();
 }
 
 const EMPTY = Buffer.alloc(0);

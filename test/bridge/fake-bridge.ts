@@ -163,7 +163,7 @@ export async function startFakeBridge(
     turnClock: new TurnClock(Number.POSITIVE_INFINITY),
     turnEnd: new TurnEnd(),
     reportRefusal: () => undefined,
-    ledgers: createByteLedgers(() => undefined),
+    ledgers: createByteLedgers({ onEvicted: () => undefined }),
     limits,
     tails: {
       lag: () => 0,

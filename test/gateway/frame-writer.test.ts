@@ -37,7 +37,7 @@ async function openReceiver(server: WebSocketServer, id: string) {
     userAgent: undefined,
     socket,
     stream: request.socket,
-    ledgers: createByteLedgers(() => undefined),
+    ledgers: createByteLedgers({ onEvicted: () => undefined }),
     turnEnd: new TurnEnd(),
   };
   const connection = createConnection(options, () => Promise.resolve());

@@ -23,7 +23,7 @@ function openConnection() {
     },
   });
   const socket = { readyState: WebSocket.OPEN } as WebSocket;
-  const ledgers = createByteLedgers(() => undefined);
+  const ledgers = createByteLedgers({ onEvicted: () => undefined });
   const options = {
     id: '1',
     address: '127.0.0.1',

@@ -17,7 +17,10 @@ const HEAD = `GET /slow HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(10 * KILOBYTE)}\r
 /** Starts a server whose responses end when they are released. */
 async function startSlowServer() {
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
-  const ledgers = createByteLedgers(() => undefined, { account: 0, anonymous: 100 * KILOBYTE });
+  const ledgers = createByteLedgers({
+    onEvicted: () => undefined,
+    totals: { account: 0, anonymous: 100 * KILOBYTE },
+  });
   const { server, destroyConnections } = createHttpServer({
     routes: [{ path: '/slow', handle: (_request, response) => released.then(() => void response.end('ok')) }],
     policy: createHttpPolicy(readConfig({})),

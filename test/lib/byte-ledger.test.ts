@@ -7,9 +7,9 @@ const KILOBYTE = 1024;
 
 function openLedger() {
   const reported: Holder[] = [];
-  const { inbound } = createByteLedgers((holder) => reported.push(holder), {
-    account: 1000 * KILOBYTE,
-    anonymous: 100 * KILOBYTE,
+  const { inbound } = createByteLedgers({
+    onEvicted: (holder) => reported.push(holder),
+    totals: { account: 1000 * KILOBYTE, anonymous: 100 * KILOBYTE },
   });
   const evicted: string[] = [];
   const open = (name: string, holder: () => Holder = () => ({ address: name })) =>

@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import type { TurnClock } from '../../src/lib/turn-clock.ts';
-import { parseInTurn } from '../../src/lib/websocket-receiver.ts';
+import { InflowLimit, UNLIMITED } from '../../src/lib/inflow-limit.ts';
+import { limitReceiving } from '../../src/lib/websocket-receiver.ts';
+import type { ReceiveLimits } from '../../src/lib/websocket-receiver.ts';
 
 /** A clock whose turns are always over. */
 const busyClock = {
@@ -12,10 +13,7 @@ const busyClock = {
 };
 
 /** Opens a WebSocket whose frames are parsed in later turns. Returns both of its ends, and the TCP streams below them. */
-async function openSockets(
-  stack: AsyncDisposableStack,
-  clock: Pick<TurnClock, 'isOver' | 'nextTurn'> = busyClock,
-) {
+async function openSockets(stack: AsyncDisposableStack, limits: Partial<ReceiveLimits> = {}) {
   const server = new WebSocketServer({
     port: 0,
     host: '127.0.0.1',
@@ -29,7 +27,12 @@ async function openSockets(
   stack.defer(() => client.terminate());
   const upgraded = once(client, 'upgrade') as Promise<[{ socket: Socket }]>;
   const [socket, { socket: stream }] = await opened;
-  stream.prependListener('data', () => parseInTurn(socket, clock, 'account'));
+  limitReceiving(socket, stream, {
+    turnClock: busyClock,
+    inflow: new InflowLimit(UNLIMITED),
+    priorityOf: () => 'account',
+    ...limits,
+  });
   const [{ socket: clientStream }] = await upgraded;
   return { client, socket, stream, clientStream };
 }
@@ -86,7 +89,7 @@ test.for([
 ] as const)('nothing is parsed behind %s in the same turn', async ([, frames, expectedCode]) => {
   await using stack = new AsyncDisposableStack();
   const clock = createHeldClock();
-  const { client, socket, stream, clientStream } = await openSockets(stack, clock);
+  const { client, socket, stream, clientStream } = await openSockets(stack, { turnClock: clock });
   const messages: unknown[] = [];
   const errors: unknown[] = [];
   socket.on('message', (data) => messages.push(data)).on('error', (error) => errors.push(error));
@@ -107,4 +110,32 @@ test.for([
   expect((await closed)[0]).toBe(expectedCode);
   expect(errors).toHaveLength(1);
   expect(messages).toEqual([]);
+});
+
+const LARGE = 'x'.repeat(400_000);
+
+test('a large message of an anonymous client waits, and small ones and those of accounts do not', async () => {
+  await using stack = new AsyncDisposableStack();
+  const inflow = new InflowLimit({ bytesPerSecond: 1, burstBytes: 1 });
+  const [stranger, other, account] = [
+    await openSockets(stack, { inflow, priorityOf: () => 'anonymous' }),
+    await openSockets(stack, { inflow, priorityOf: () => 'anonymous' }),
+    await openSockets(stack, { inflow, priorityOf: () => 'account' }),
+  ];
+  let isReceived = false;
+  stranger.socket.on('message', () => (isReceived = true));
+  const paused = once(stranger.stream, 'pause');
+  stranger.client.send(LARGE);
+  await paused;
+  for (const { client, socket } of [other, account]) {
+    const received = once(socket, 'message');
+    client.send(client === account.client ? LARGE : 'small');
+    await received;
+  }
+  expect(isReceived).toBe(false);
+  // A connection that is lost meanwhile is freed.
+  const closed = once(stranger.socket, 'close');
+  stranger.client.terminate();
+  stranger.stream.destroy();
+  await closed;
 });

@@ -4,6 +4,7 @@ import type { Session } from '../../actor.ts';
 import { DomainError } from '../../errors.ts';
 import { LedgerEntry, MIN_COUNTED_BYTES } from '../../lib/byte-ledger.ts';
 import type { ByteLedgers, Holder } from '../../lib/byte-ledger.ts';
+import { callAfter } from '../../lib/timeout.ts';
 import { priorityOfLogin } from '../../lib/turn-clock.ts';
 import { weighJson } from '../json-limits.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
@@ -47,7 +48,12 @@ export async function countHeldBytes(
   const closed = new AbortController();
   response.once('close', () => closed.abort());
   // Meanwhile the body is not read, and its client waits.
-  if (!(await entry.updateWhenFree(length, closed.signal)) && !response.closed) evict();
+  if (!(await entry.updateWhenFree(length, closed.signal))) {
+    if (!response.closed) evict();
+    return;
+  }
+  const delayMs = holder.account === undefined ? ports.ledgers.inflow.add(length) : 0;
+  if (delayMs > 0) await new Promise<void>((resolve) => callAfter(delayMs, response, resolve));
 }
 
 /**

@@ -13,7 +13,7 @@ import type { RejectUpgrade } from '../http/raw-errors.ts';
 import type { HttpErrorResponse } from '../http/respond.ts';
 import type { Ports } from '../ports.ts';
 import type { ListConnections } from '../../live-connections.ts';
-import { parseInTurn, replyToPing, requireReceiverInternals } from '../../lib/websocket-receiver.ts';
+import { limitReceiving, replyToPing, requireReceiverInternals } from '../../lib/websocket-receiver.ts';
 import { pauseUnread, resumeRead, sendFrame } from './backpressure.ts';
 import {
   closeWithCode,
@@ -177,8 +177,12 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       noteReceived();
       frames.receive(data);
     });
-    // Before and after the listener of `ws`, which passes the data on.
-    stream.prependListener('data', () => parseInTurn(socket, ports.turnClock, priorityOf(connection)));
+    limitReceiving(socket, stream, {
+      turnClock: ports.turnClock,
+      inflow: ports.ledgers.inflow,
+      priorityOf: () => priorityOf(connection),
+    });
+    // After the listener of `ws`, which passes the data on.
     stream.on('data', () => frames.countBytes());
     stream.on('drain', () => {
       if (resumeRead(connection)) log.debug({ connection: id, ...TRANSPORT }, 'socket resumed');
