@@ -3,12 +3,13 @@
 import { createFrame, createJoinScript, createSubscribeScript } from './client-scripts.ts';
 import { createLegacyScript, createPayload, createRoomScript } from './client-scripts.ts';
 import { openFixture, openPeerReceivers } from './fixtures.ts';
-import { burstCostOf } from './load-clients.ts';
-import { startPeer } from './measure.ts';
+import { costOf } from './load-clients.ts';
+import { median, startPeer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { formatRatio, formatUs, measurePairs, printRow } from './rounds.ts';
 import { print } from './server.ts';
+import { writesOfBursts } from './socket-writes.ts';
 
 const SUBSCRIBERS = 1_000;
 const BURST = 128;
@@ -27,6 +28,7 @@ async function openGraphql(clients: AsyncDisposableStack) {
   return {
     parley: clients.use(await fixture.openReceivers(toParley, text, BURST)),
     bare: clients.use(await openPeerReceivers(peer, toPeer, createFrame(BYTES), BURST)),
+    peer,
   };
 }
 
@@ -37,6 +39,7 @@ async function openSocketIo(clients: AsyncDisposableStack) {
   return {
     parley: clients.use(await fixture.openReceivers(toParley, text, BURST)),
     bare: clients.use(await openPeerReceivers(peer, toPeer, createPayload(BYTES), BURST)),
+    peer,
   };
 }
 
@@ -45,18 +48,18 @@ printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
 for (const [clients, open] of Object.entries({ GraphQL: openGraphql, 'Socket.IO': openSocketIo })) {
   await using receivers = new AsyncDisposableStack();
-  const { parley, bare } = await open(receivers);
-  const targets = { parley: burstCostOf(parley, BURST), bare: burstCostOf(bare, BURST) };
-  const { median, ratio } = await measurePairs(targets, { steady: 'us' });
+  const { parley, bare, peer } = await open(receivers);
+  const targets = { parley: costOf(parley), bare: costOf(bare) };
+  const { median: medianOf, ratio } = await measurePairs(targets, { steady: 'us' });
   const row = {
     clients,
     subscribers: SUBSCRIBERS,
     messages: BURST,
-    parleyUs: median('parley', 'us'),
-    bareUs: median('bare', 'us'),
+    parleyUs: medianOf('parley', 'us'),
+    bareUs: medianOf('bare', 'us'),
     toBare: ratio('parley', 'bare', 'us'),
-    parleyWrites: median('parley', 'writes'),
-    bareWrites: median('bare', 'writes'),
+    parleyWrites: median(await writesOfBursts(parley, fixture.server.probe)),
+    bareWrites: median(await writesOfBursts(bare, peer.probe)),
   };
   rows.push(row);
   printRow(COLUMNS, [
@@ -64,8 +67,8 @@ for (const [clients, open] of Object.entries({ GraphQL: openGraphql, 'Socket.IO'
     formatUs(row.parleyUs),
     formatUs(row.bareUs),
     formatRatio(row.toBare),
-    row.parleyWrites?.toFixed(2) ?? '',
-    row.bareWrites?.toFixed(2) ?? '',
+    row.parleyWrites.toFixed(2),
+    row.bareWrites.toFixed(2),
   ]);
 }
 await record('burst', rows);

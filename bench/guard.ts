@@ -1,5 +1,5 @@
 // Fails when a ratio to a peer, or a count, is worse than the recorded one in guard.json: `npm run bench -- --guard`.
-// `--record` writes guard.json instead. `--counts` checks the counts alone, which depend on no other load of the machine.
+// `--record` writes guard.json instead.
 import { readFile, writeFile } from 'node:fs/promises';
 import process from 'node:process';
 import { startPostgres } from '../test/harness/postgres.ts';
@@ -10,16 +10,13 @@ import type { Visitor } from './guard-checks.ts';
 import { median } from './measure.ts';
 import { describeMachine } from './results.ts';
 import { print } from './server.ts';
-import { judgeCount, judgeRatio } from './verdict.ts';
+import { decideRatio, FIRST_ROUNDS, judgeCount } from './verdict.ts';
 import type { Recorded, Verdict } from './verdict.ts';
 
 const FILE = new URL('guard.json', import.meta.url);
-const ROUNDS = 5;
-/** A ratio above its limit is decided by so many more rounds. */
-const MORE_ROUNDS = 10;
+const RECORDED_ROUNDS = 11;
 
 const isRecording = process.argv.includes('--record');
-const countsOnly = process.argv.includes('--counts');
 const machine = describeMachine();
 const recorded: Recorded = isRecording
   ? { machine, ratios: {}, counts: {} }
@@ -34,19 +31,14 @@ function report({ passes, text }: Verdict): void {
 
 const visit: Visitor = {
   async ratio(check) {
-    if (countsOnly) return;
-    let figure = await check.measure(ROUNDS);
-    measured.ratios[check.name] = Number(median(figure.ratios).toFixed(3));
-    if (isRecording) return print(`${check.name}: ${measured.ratios[check.name]} x the peer`);
-    if (!judgeRatio(figure, recorded, machine).passes) {
-      const more = await check.measure(MORE_ROUNDS);
-      figure = {
-        ...figure,
-        ratios: [...figure.ratios, ...more.ratios],
-        noise: [...figure.noise, ...more.noise],
-      };
-    }
-    report(judgeRatio(figure, recorded, machine));
+    const measure = await check.warmUp();
+    if (isRecording) {
+      const { ratios } = await measure(RECORDED_ROUNDS);
+      if (ratios.length < FIRST_ROUNDS) throw new Error(`${check.name}: the machine is too busy to record.`);
+      const value = Number(median(ratios).toPrecision(4));
+      measured.ratios[check.name] = value;
+      print(`${check.name}: ${value} x the peer, in ${ratios.length} rounds`);
+    } else report(await decideRatio(measure, recorded, machine));
   },
   count(figure) {
     measured.counts[figure.name] = Number(figure.value.toFixed(2));
@@ -64,10 +56,8 @@ const startedAt = performance.now();
   await countWork(fixture, counter, visit);
   for (const transport of TRANSPORTS) await checkDelivery(fixture, transport, visit);
 }
-if (!countsOnly) {
-  await checkSends(visit);
-  await checkFirstScreen(visit);
-}
+await checkSends(visit);
+await checkFirstScreen(visit);
 print(`\nAfter ${((performance.now() - startedAt) / 1_000).toFixed(0)} s, on ${machine}`);
 if (isRecording) await writeFile(FILE, `${JSON.stringify(measured, null, 2)}\n`);
 else if (failures.length > 0) {

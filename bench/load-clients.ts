@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { instructionsDuring } from './instructions.ts';
-import { cpuDuring, writesDuring } from './measure.ts';
+import { cpuDuring } from './measure.ts';
 import type { Meter } from './measure.ts';
 import type { Figures, Measurement } from './rounds.ts';
 import { DELIVERIES, ROUND_MS } from './scale.ts';
@@ -52,6 +52,8 @@ export interface DeliveryTarget {
 
 /** Connected clients of a delivering process. */
 export interface Receivers extends AsyncDisposable {
+  /** Publishes once, and resolves when all clients have received the messages. */
+  deliverOnce(): Promise<void>;
   /** Runs a round and returns its CPU time in microseconds per delivery. */
   measureCost(): Promise<number>;
   /** Runs a round and returns what it uses per delivery. */
@@ -81,13 +83,16 @@ export async function openReceivers({
   const clients = stack.use(startLoadClients());
   await clients.run(script);
   await waitUntilIdle(pid);
+  const deliverOnce = async (): Promise<void> => {
+    await publish();
+    await clients.run({ type: 'collect', frames: burst });
+  };
   /** Publishes the next message when all clients have received the last one. Returns the number of messages. */
   const deliver = async ({ deliveries, ms }: RoundOptions): Promise<number> => {
     const startedAt = performance.now();
     let messages = 0;
     while (messages * script.count < deliveries && performance.now() - startedAt < ms) {
-      await publish();
-      await clients.run({ type: 'collect', frames: burst });
+      await deliverOnce();
       messages += burst;
     }
     return messages;
@@ -108,6 +113,7 @@ export async function openReceivers({
   };
   const resources = stack.move();
   return {
+    deliverOnce,
     measure,
     measureCost: async () => (await measure({ us: cpuUs })).us,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
@@ -145,14 +151,6 @@ export const costOf =
   (receivers: Receivers, round?: RoundOptions): Measurement<'us' | 'instructions'> =>
   () =>
     receivers.measure({ us: cpuUs, instructions: instructionsDuring }, round);
-
-/** Measures the CPU time per delivery, and the writes to a socket per burst. */
-export const burstCostOf =
-  (receivers: Receivers, burst: number, round?: RoundOptions): Measurement<'us' | 'writes'> =>
-  async () => {
-    const { us, writes } = await receivers.measure({ us: cpuUs, writes: writesDuring }, round);
-    return { us, writes: writes * burst };
-  };
 
 /** Waits until the work of opening or closing many sockets is over, as it must not be measured. */
 async function waitUntilIdle(pid: number): Promise<void> {

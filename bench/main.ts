@@ -154,12 +154,8 @@ const { values: options, positionals } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     guard: { type: 'boolean', default: false },
-    counts: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
   },
 });
-const guardOptions = (['record', 'counts'] as const)
-  .filter((name) => options[name])
-  .map((name) => `--${name}`);
-if (options.guard) process.exitCode = (await runProgram('guard', guardOptions)) ?? 1;
+if (options.guard) process.exitCode = (await runProgram('guard', options.record ? ['--record'] : [])) ?? 1;
 else await runBenches(positionals);

@@ -38,13 +38,51 @@ export async function findProcess(pattern: RegExp): Promise<number> {
 
 /** Returns the CPU time of a process and its children, also of ended ones, in milliseconds: PostgreSQL has one for each connection. */
 export async function cpuOfTree(parent: number): Promise<number> {
-  let sum = (await cpuMs(parent)) + (await readEndedCpuMs(parent));
-  for (const pid of await readdir('/proc')) {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-    if (stat.slice(stat.lastIndexOf(') ') + 2).split(' ')[1] === String(parent))
-      sum += await cpuMs(Number(pid)).catch(() => 0);
+  for (;;) {
+    const endedMs = await readEndedCpuMs(parent);
+    let sum = endedMs + (await cpuMs(parent));
+    for (const pid of await readdir('/proc')) {
+      const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+      if (stat.slice(stat.lastIndexOf(') ') + 2).split(' ')[1] === String(parent))
+        sum += await cpuMs(Number(pid)).catch(() => 0);
+    }
+    // The time of a child that ended meanwhile would be missing.
+    if ((await readEndedCpuMs(parent)) === endedMs) return sum;
   }
-  return sum;
+}
+
+/** Returns the share of the machine's CPU time during the work that programs use which this process has not started. */
+export async function foreignShareDuring(work: () => Promise<unknown>): Promise<number> {
+  const before = await readMachine();
+  await work();
+  const after = await readMachine();
+  return (after.busy - before.busy - (after.own - before.own)) / (after.total - before.total);
+}
+
+/** Reads the CPU time of the machine, and that of this process and its descendants, in clock ticks. */
+async function readMachine(): Promise<Readonly<Record<'busy' | 'total' | 'own', number>>> {
+  const [cpu = ''] = (await readFile('/proc/stat', 'utf8')).split('\n', 1);
+  const ticks = cpu.split(/ +/).slice(1).map(Number);
+  const [user = 0, nice = 0, system = 0, idle = 0, ioWait = 0, irq = 0, softIrq = 0, steal = 0] = ticks;
+  // Interrupts are of this process, whose sockets cause them; `steal` is of other machines on the same hardware.
+  const busy = user + nice + system + steal;
+  const parents = new Map<number, number>();
+  const ticksOf = new Map<number, number>();
+  for (const pid of (await readdir('/proc')).map(Number).filter(Number.isInteger)) {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    const fields = stat
+      .slice(stat.lastIndexOf(') ') + 2)
+      .split(' ')
+      .map(Number);
+    parents.set(pid, fields[1] ?? 0);
+    ticksOf.set(
+      pid,
+      fields.slice(11, 15).reduce((sum, ticks) => sum + ticks, 0),
+    );
+  }
+  const isOwn = (pid: number): boolean => pid === process.pid || (pid > 1 && isOwn(parents.get(pid) ?? 0));
+  const own = [...ticksOf].reduce((sum, [pid, ticks]) => (isOwn(pid) ? sum + ticks : sum), 0);
+  return { busy, total: busy + idle + ioWait + irq + softIrq, own };
 }
 
 /** Measures what a process uses during the work. */
@@ -55,15 +93,6 @@ export async function cpuDuring(pid: number, work: () => Promise<unknown>): Prom
   const before = await cpuMs(pid);
   await work();
   return (await cpuMs(pid)) - before;
-}
-
-/** Returns the `write` and `writev` system calls of a process during the work, most of them to sockets. */
-export async function writesDuring(pid: number, work: () => Promise<unknown>): Promise<number> {
-  const count = async (): Promise<number> =>
-    Number(/^syscw: (\d+)$/m.exec(await readFile(`/proc/${pid}/io`, 'utf8'))?.[1]);
-  const before = await count();
-  await work();
-  return (await count()) - before;
 }
 
 export function median(values: readonly number[]): number {
@@ -82,6 +111,8 @@ export interface Probe {
   memory(): Promise<Memory>;
   /** Returns the bytes that are allocated on the heap during the work. */
   allocatedDuring(work: () => Promise<unknown>): Promise<number>;
+  /** Returns the writes during the work of each socket that was written to. */
+  writesDuring(work: () => Promise<unknown>): Promise<readonly number[]>;
   /** Returns the event loop delay during the work. */
   delayDuring(work: () => Promise<unknown>): Promise<Delay>;
 }
@@ -101,6 +132,11 @@ export function createProbe(child: ChildProcess): Probe {
       await request('probe: watch allocation');
       await work();
       return (await request('probe: allocation')) as number;
+    },
+    async writesDuring(work) {
+      await request('probe: watch writes');
+      await work();
+      return (await request('probe: writes')) as readonly number[];
     },
     async delayDuring(work) {
       await request('probe: watch');

@@ -22,28 +22,55 @@ export interface Medians<Name extends string, Figure extends string> {
   ratios(name: Name, to: Name, figure: Figure): readonly number[];
 }
 
+/** What is measured, by name; undefined for targets that are not installed. */
+export type Targets<Name extends string, Figure extends string> = Readonly<
+  Record<Name, Measurement<Figure> | undefined>
+>;
+
 export interface PairOptions<Figure extends string> {
   /** The figure that must be steady before the rounds count. */
   readonly steady: Figure;
   readonly rounds?: number;
 }
 
+/** Measures more paired rounds. Returns the medians of all rounds so far. */
+export type MeasureRounds<Name extends string, Figure extends string> = (
+  count: number,
+) => Promise<Medians<Name, Figure>>;
+
 /** Warms up all available targets, and then measures them in turn, round after round, in alternating order. */
 export async function measurePairs<Name extends string, Figure extends string>(
-  targets: Readonly<Record<Name, Measurement<Figure> | undefined>>,
-  { steady, rounds: count = ROUNDS }: PairOptions<NoInfer<Figure>>,
+  targets: Targets<Name, Figure>,
+  { steady, rounds = ROUNDS }: PairOptions<NoInfer<Figure>>,
 ): Promise<Medians<Name, Figure>> {
+  return (await warmUpPairs(targets, steady))(rounds);
+}
+
+/** Warms up all available targets, for rounds whose number is not known before. */
+export async function warmUpPairs<Name extends string, Figure extends string>(
+  targets: Targets<Name, Figure>,
+  steady: NoInfer<Figure>,
+): Promise<MeasureRounds<Name, Figure>> {
   const available = Object.entries<Measurement<Figure> | undefined>(targets).flatMap(([name, measure]) =>
     measure === undefined ? [] : [[name as Name, measure] as const],
   );
-  for (const [name, measure] of available) await warmUp(name, measure, steady);
+  const names = new Map(available.map(([name, measure]) => [measure, name]));
+  for (const [measure, name] of names) await warmUp(name, measure, steady);
   const rounds: ReadonlyMap<Name, Figures<Figure>>[] = [];
-  for (let round = 0; round < count; round += 1) {
-    const figures = new Map<Name, Figures<Figure>>();
-    for (const [name, measure] of round % 2 === 0 ? available : available.toReversed())
-      figures.set(name, await measure());
-    rounds.push(figures);
-  }
+  return async (count) => {
+    for (const end = rounds.length + count; rounds.length < end;) {
+      const figures = new Map<Name, Figures<Figure>>();
+      for (const [name, measure] of rounds.length % 2 === 0 ? available : available.toReversed())
+        figures.set(name, await measure());
+      rounds.push(figures);
+    }
+    return createMedians(rounds);
+  };
+}
+
+function createMedians<Name extends string, Figure extends string>(
+  rounds: readonly ReadonlyMap<Name, Figures<Figure>>[],
+): Medians<Name, Figure> {
   const valuesOf = (valueOf: (figures: ReadonlyMap<Name, Figures<Figure>>) => number): number[] =>
     rounds.map(valueOf).filter((value) => !Number.isNaN(value));
   const ratios = (name: Name, to: Name, figure: Figure): number[] =>

@@ -5,6 +5,8 @@ export interface RatioFigure {
   readonly name: string;
   readonly ratios: readonly number[];
   readonly noise: readonly number[];
+  /** Further rounds that do not count: other programs used the machine, which costs some programs more than others. */
+  readonly busyRounds: number;
 }
 
 /** A count that hardly depends on the machine or its load. */
@@ -28,41 +30,92 @@ export interface Verdict {
   readonly text: string;
 }
 
+export interface RatioVerdict extends Verdict {
+  /** Whether more rounds would hardly change it. */
+  readonly isClear: boolean;
+}
+
 /** Ratios differ by so much between runs that show no noise. */
-const RATIO_MARGIN = 0.1;
+const RATIO_MARGIN = 0.2;
 /** And by so much more between kinds of machines. */
 const MACHINE_MARGIN = 0.25;
+/** Rounds before the first verdict. */
+export const FIRST_ROUNDS = 5;
+/** Rounds before the last verdict. */
+const LAST_ROUNDS = 31;
+/** Busy rounds after which the machine is too busy to compare. */
+const MAX_BUSY_ROUNDS = 5;
+/** A verdict against a ratio that is at its limit is at most so likely. */
+const ERROR_RATE = 0.001;
 
-/** Returns the largest factor between two measurements of the same peer. */
-export const noiseOf = ({ noise }: RatioFigure): number =>
-  Math.exp(Math.max(0, ...noise.map((ratio) => Math.abs(Math.log(ratio)))));
+/** Measures more rounds. Returns the figure of all rounds so far. */
+export type MeasureRatio = (rounds: number) => Promise<RatioFigure>;
 
-/** Fails if the median ratio exceeds the recorded one by more than the noise of the run. */
-export function judgeRatio(figure: RatioFigure, recorded: Recorded, machine: string): Verdict {
-  const value = median(figure.ratios);
-  const before = recorded.ratios[figure.name];
-  const noise = noiseOf(figure);
-  const measured = `${figure.name}: ${value.toFixed(2)} x the peer, which differs from itself by ${formatPercent(noise - 1)}`;
-  if (before === undefined) return { passes: false, text: `${measured}; nothing is recorded` };
+/** Measures rounds until the verdict is clear, or the last one. */
+export async function decideRatio(
+  measure: MeasureRatio,
+  recorded: Recorded,
+  machine: string,
+): Promise<RatioVerdict> {
+  let figure = await measure(FIRST_ROUNDS);
+  for (;;) {
+    const verdict = judgeRatio(figure, recorded, machine);
+    const { ratios, busyRounds } = figure;
+    if (verdict.isClear || ratios.length >= LAST_ROUNDS || busyRounds >= MAX_BUSY_ROUNDS) return verdict;
+    figure = await measure(1);
+  }
+}
+
+/**
+ * Fails if the ratio exceeds the recorded one clearly: by the margin, by as much as the peer differs from itself, and in so
+ * many rounds that chance does not explain it. Noise in single rounds, however large, is thus no worsening.
+ */
+export function judgeRatio(figure: RatioFigure, recorded: Recorded, machine: string): RatioVerdict {
+  const { name, ratios, busyRounds } = figure;
+  const before = recorded.ratios[name];
+  if (before === undefined) return { passes: false, isClear: true, text: `${name}: nothing is recorded` };
+  if (ratios.length < FIRST_ROUNDS)
+    return {
+      passes: true,
+      isClear: false,
+      text: `${name}: not compared, as other programs used the machine in ${busyRounds} of ${ratios.length + busyRounds} rounds`,
+    };
+  const [value, noise] = [median(ratios), Math.abs(median(figure.noise.map(Math.log)))];
+  if (!(value > 0) || Number.isNaN(noise)) throw new Error(`${name}: the rounds have no ratio.`);
+  const measured = `${name}: ${formatRatio(value)} x the peer`;
   const other = machine === recorded.machine ? 0 : MACHINE_MARGIN;
-  const limit = before * noise * (1 + RATIO_MARGIN + other);
+  const quietLimit = before * (1 + RATIO_MARGIN + other);
+  const limit = quietLimit * Math.exp(noise);
+  const worse = ratios.filter((ratio) => ratio > limit).length;
+  const isWorse = chanceOf(worse, ratios.length) <= ERROR_RATE;
   const hint = other === 0 ? '' : ' on another machine';
   return {
-    passes: value <= limit,
-    text: `${measured}; recorded${hint} ${before.toFixed(2)}, limit ${limit.toFixed(2)}`,
+    passes: !isWorse,
+    isClear: isWorse || value <= quietLimit,
+    text: `${measured}; recorded${hint} ${formatRatio(before)}, limit ${formatRatio(limit)}, above it in ${worse} of ${ratios.length} rounds`,
   };
 }
 
-/** Fails if the count exceeds the recorded one by more than its margin. */
+/** Returns how likely so many or more of the rounds are above their true median (sign test). */
+function chanceOf(above: number, rounds: number): number {
+  let [sum, binomial] = [0, 1];
+  for (let count = rounds; count >= above; count -= 1) {
+    sum += binomial;
+    binomial *= count / (rounds - count + 1);
+  }
+  return sum / 2 ** rounds;
+}
+
+/** Fails if the count exceeds the recorded one by more than its margin, or nothing was counted. */
 export function judgeCount({ name, value, margin }: CountFigure, recorded: Recorded): Verdict {
   const before = recorded.counts[name];
   if (before === undefined) return { passes: false, text: `${name}: ${format(value)}; nothing is recorded` };
   const limit = before * (1 + margin);
   return {
-    passes: value <= limit,
+    passes: value > 0 && value <= limit,
     text: `${name}: ${format(value)}; recorded ${format(before)}, limit ${format(limit)}`,
   };
 }
 
-const formatPercent = (share: number): string => `${(share * 100).toFixed(0)} %`;
+const formatRatio = (value: number): string => value.toPrecision(3);
 const format = (value: number): string => value.toLocaleString('en', { maximumFractionDigits: 2 });
