@@ -6,6 +6,7 @@ import { LedgerEntry, MIN_COUNTED_BYTES } from '../../lib/byte-ledger.ts';
 import type { ByteLedgers, Holder } from '../../lib/byte-ledger.ts';
 import { callAfter } from '../../lib/timeout.ts';
 import { priorityOfLogin } from '../../lib/turn-clock.ts';
+import { CONNECTION_CLOSED } from '../connection-closed.ts';
 import { weighJson } from '../json-limits.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
 import { isMultipart } from './multipart.ts';
@@ -46,7 +47,7 @@ export async function countHeldBytes(
   const entry = new LedgerEntry(inbound, () => holder, evict);
   response.once('close', () => entry.release());
   const closed = new AbortController();
-  response.once('close', () => closed.abort());
+  response.once('close', () => closed.abort(CONNECTION_CLOSED));
   // Meanwhile the body is not read, and its client waits.
   if (!(await entry.updateWhenFree(length, closed.signal))) {
     if (!response.closed) evict();

@@ -4,6 +4,7 @@ import { getOperationAST } from 'graphql';
 import type { ExecutionResult } from 'graphql';
 import { MIN_COUNTED_BYTES } from '../../lib/byte-ledger.ts';
 import { MAX_JSON_DEPTH, measureJson } from '../../lib/json-weight.ts';
+import { CONNECTION_CLOSED } from '../connection-closed.ts';
 import { executeRequest } from './execute-request.ts';
 import type { RequestedOperation } from './execute-request.ts';
 import type { GraphqlHttpPorts } from './graphql-ports.ts';
@@ -82,7 +83,7 @@ export function createJsonPosts(ports: GraphqlHttpPorts): JsonPosts {
       }
       const controller = new AbortController();
       response.once('close', () => {
-        if (!response.writableFinished) controller.abort();
+        if (!response.writableFinished) controller.abort(CONNECTION_CLOSED);
       });
       const result = await executeRequest(ports, operation, request, controller.signal);
       if (result.errors !== undefined) {

@@ -11,6 +11,7 @@ import type { ByteLedgers, Direction, Holder, LedgerEntry } from '../../lib/byte
 import type { Priority } from '../../lib/turn-clock.ts';
 import type { TurnEnd } from '../../lib/turn-end.ts';
 import type { FoundToken } from '../bearer-token.ts';
+import { CONNECTION_CLOSED } from '../connection-closed.ts';
 import type { OperationOrigin } from '../execution/operation.ts';
 import type { Ports } from '../ports.ts';
 import type { KeepAliveTimes } from './keep-alive.ts';
@@ -193,12 +194,9 @@ export function closeOwnSession({ ownSessions }: WebSocketConnection, key: Opera
   ownSessions?.delete(key);
 }
 
-/** One for all connections: the stack of a new one costs as much as all else that a close does. */
-const CLOSED = new DOMException('The connection has closed.', 'AbortError');
-
 /** Aborts the operations of a closed connection and closes its sessions. */
 export function releaseConnection({ controller, liveSession, ownSessions }: WebSocketConnection): void {
-  controller.abort(CLOSED);
+  controller.abort(CONNECTION_CLOSED);
   liveSession?.close();
   for (const session of ownSessions?.values() ?? []) session.close();
   ownSessions?.clear();
