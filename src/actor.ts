@@ -43,6 +43,10 @@ export const sameActor = (a: ActorRef, b: ActorRef): boolean => a.kind === b.kin
 export type ActorKey = `${ActorKind}:${number}`;
 export const actorKey = (actor: ActorRef): ActorKey => `${actor.kind}:${actor.id}`;
 
+/** Returns the key of an account; undefined without one. */
+export const accountKey = (actor: ActorRef | null | undefined): ActorKey | undefined =>
+  actor == null ? undefined : actorKey(actor);
+
 /** The payer of an operation: its account, or without a valid token the client's address and connection. */
 export interface Payer {
   /** Undefined for an anonymous client. */

@@ -1,6 +1,7 @@
 import type { GraphQLSchema } from 'graphql';
+import { LRUCache } from 'lru-cache';
 import { actorKey } from '../actor.ts';
-import type { ActorRef } from '../actor.ts';
+import type { ActorKey, ActorRef } from '../actor.ts';
 import type { BridgeDeps } from '../bridge/deps.ts';
 import * as accounts from '../domain/accounts.ts';
 import { recordCallSignal } from '../domain/legacy-calls.ts';
@@ -34,6 +35,9 @@ import { SilenceWatch } from '../lib/silence-watch.ts';
 import { TurnClock } from '../lib/turn-clock.ts';
 import { schema as ownSchema } from '../schema/index.ts';
 
+/** Characters of the tokens whose accounts are remembered: some ten thousand. */
+const MAX_KNOWN_CHARACTERS = 4_000_000;
+
 /** Creates what the transports of the gateway may call. Throws for an invalid PERSISTED_OPERATIONS file. */
 export async function createPorts(
   deps: Deps,
@@ -61,6 +65,10 @@ export async function createPorts(
   });
   metrics.maxTcpConnections.set(deps.config.MAX_CONNECTIONS);
   metrics.beforeScrape(() => metrics.tcpConnections.set(connectionSlots.openCount));
+  const knownAccounts = new LRUCache<string, ActorKey>({
+    maxSize: MAX_KNOWN_CHARACTERS,
+    sizeCalculation: (_account, token) => token.length,
+  });
   const { PERSISTED_OPERATIONS: path, OPERATIONS } = deps.config;
   const persisted = path === undefined ? undefined : await readPersistedOperations(path, engine);
   return {
@@ -87,7 +95,12 @@ export async function createPorts(
     turnEnd,
     silenceWatch: new SilenceWatch(),
     ledgers: createLedgers(deps, metrics),
-    authenticate: (token, address) => accounts.authenticate(deps, token, address),
+    async authenticate(token, address) {
+      const session = await accounts.authenticate(deps, token, address);
+      knownAccounts.set(token, actorKey(session.actor));
+      return session;
+    },
+    findKnownAccount: (token) => knownAccounts.get(token),
     openSession: (token, address) => openSession(deps, token, address),
     renewSession: (former, token, address) => renewSession(deps, former, token, address),
     uploadMedia: (actor, upload) =>

@@ -115,6 +115,7 @@ export function createTransports(
   const requestsOptions: Omit<RequestsOptions, 'routes'> = {
     policy,
     turnClock: ports.turnClock,
+    findKnownAccount: (token) => ports.findKnownAccount(token),
     inboundLedgers: ports.ledgers.inbound,
     onResponse: (route, status) => metrics.httpResponses.inc({ route, status: classOf(status) }),
     timeouts: timeoutsFor(config.KEEP_ALIVE_MS, config.MAX_UPLOAD_BYTES),

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket as EngineSocket } from 'engine.io';
+import { accountKey } from '../actor.ts';
+import type { ActorKey } from '../actor.ts';
 import type { Holder } from '../lib/byte-ledger.ts';
-import { priorityOfLogin } from '../lib/turn-clock.ts';
-import type { Priority } from '../lib/turn-clock.ts';
 import type { LegacyConnection } from './connection.ts';
 import { internalsOf } from './engine-io/internals.ts';
 import { sidOf } from './engine-io/server.ts';
@@ -73,8 +73,9 @@ export class EngineSessions {
     };
   }
 
-  priorityOf(conn: EngineSocket | undefined): Priority {
-    return priorityOfLogin(conn && this.#connections.get(conn)?.actor);
+  /** Returns the account as which the work of the session takes turns; undefined while it is anonymous. */
+  flowOf(conn: EngineSocket | undefined): ActorKey | undefined {
+    return accountKey(conn && this.#connections.get(conn)?.actor);
   }
 
   #findAddress(request: IncomingMessage): string {

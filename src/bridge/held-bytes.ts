@@ -64,7 +64,7 @@ export class HeldBytes {
     response.once('close', () => entry.release());
     const length = Math.min(Number(request.headers['content-length'] ?? maxBytes), maxBytes);
     entry.update(length);
-    const isLimited = length >= MIN_COUNTED_BYTES && this.#sessions.priorityOf(conn) === 'anonymous';
+    const isLimited = length >= MIN_COUNTED_BYTES && this.#sessions.flowOf(conn) === undefined;
     return isLimited ? this.#ledgers.inflow.add(length) : 0;
   }
 }

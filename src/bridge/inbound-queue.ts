@@ -23,7 +23,8 @@ const RESUME_SHARE = 0.5;
 export interface InboundQueueOptions {
   readonly turnClock: TurnClock;
   readonly limits: Pick<ConnectionLimits, 'queuedEvents' | 'queuedBytes'>;
-  readonly priority: () => Priority;
+  /** Returns the account of the client; undefined while it is anonymous. */
+  readonly flowOf: () => string | undefined;
   /** Handles an event. If it fails, the queue continues. */
   readonly handle: (event: LegacyEvent) => Promise<void>;
   /** Called when an event has been taken from the queue. */
@@ -95,8 +96,8 @@ export class InboundQueue {
   }
 
   #exceeds(share: number): boolean {
-    const { priority, canPause } = this.#options;
-    const { events, bytes } = HIGH_WATER_MARKS[priority()];
+    const { flowOf, canPause } = this.#options;
+    const { events, bytes } = HIGH_WATER_MARKS[flowOf() === undefined ? 'anonymous' : 'account'];
     return canPause() && (this.#events.length > events * share || this.#bytes > bytes * share);
   }
 
@@ -105,9 +106,9 @@ export class InboundQueue {
   }
 
   async #runAll(): Promise<void> {
-    const { turnClock, priority, handle, onError } = this.#options;
+    const { turnClock, flowOf, handle, onError } = this.#options;
     for (;;) {
-      if (turnClock.isOver()) await turnClock.nextTurn(priority());
+      if (turnClock.isOver()) await turnClock.nextTurn(flowOf());
       // After the wait, during which the queue may have been dropped.
       const event = this.#takeEvent();
       const work = event === undefined ? this.#takeFinalWork() : () => handle(event);

@@ -1,6 +1,6 @@
 import type { Socket } from 'socket.io';
+import { accountKey } from '../actor.ts';
 import { LedgerEntry } from '../lib/byte-ledger.ts';
-import { priorityOfLogin } from '../lib/turn-clock.ts';
 import type { ConnectionCaller } from './caller.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import type { ConnectionLog } from './connection-log.ts';
@@ -48,12 +48,11 @@ export class ReceivedEvents {
   constructor(options: ReceivedEventsOptions) {
     const { socket, deps, limits, caller, outbound, log, onEvicted } = options;
     this.#options = options;
-    const priority = () => priorityOfLogin(caller.actor);
     this.#heldBytes = new LedgerEntry(deps.ledgers.inbound, () => caller.holder, onEvicted);
     this.#queue = new InboundQueue({
       turnClock: deps.turnClock,
       limits,
-      priority,
+      flowOf: () => accountKey(caller.actor),
       handle: (event) => this.#handle(event),
       onTaken: () => this.#heldBytes.isCounted && this.#countBytes(),
       // A client that does not read the replies is not slowed down, but disconnected when the queue is full.

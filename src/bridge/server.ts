@@ -152,14 +152,14 @@ export function createBridge(deps: BridgeDeps): Bridge {
     limitReceiving(socket, stream, {
       turnClock: deps.turnClock,
       inflow: deps.ledgers.inflow,
-      priorityOf: () => sessions.priorityOf(sessions.findByTransport(transport)),
+      flowOf: () => sessions.flowOf(sessions.findByTransport(transport)),
     });
     heldBytes.countReceived(transport, socket, stream);
   });
   limitPackets(engine, limits.payloadPackets);
   handlePacketsInTurns(engine, {
     turnClock: deps.turnClock,
-    priorityOf: (transport) => sessions.priorityOf(sessions.findByTransport(transport)),
+    flowOf: (transport) => sessions.flowOf(sessions.findByTransport(transport)),
   });
   limitPongs(engine, {
     maxBytes: limits.sendQueueBytes,

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import type { ActorRef, Session } from '../actor.ts';
+import type { ActorKey, ActorRef, Session } from '../actor.ts';
 import type { Deps } from '../domain/deps.ts';
 import type { OpenedMedia } from '../domain/media-downloads.ts';
 import type { Upload } from '../domain/media.ts';
@@ -35,6 +35,8 @@ export interface Ports {
   readonly ledgers: ByteLedgers;
   /** Verifies a token that a client at the address sent for one request. Throws UNAUTHENTICATED. */
   authenticate(token: string, address: string): Promise<Session>;
+  /** Returns the account of a token that was valid when it was last verified; undefined for others, and for some of these. */
+  findKnownAccount(token: string): ActorKey | undefined;
   /** Verifies a token and follows its session until that is closed. Throws UNAUTHENTICATED. */
   openSession(token: string, address: string): Promise<LiveSession>;
   /** Opens a session with a new token of the same account. Throws FORBIDDEN for a token of another account. */

@@ -1,4 +1,4 @@
-import type { Priority, TurnClock } from './turn-clock.ts';
+import type { TurnClock } from './turn-clock.ts';
 
 /** Items that wait for each loop which handles them. */
 const ITEMS_PER_LOOP = 64;
@@ -16,7 +16,7 @@ interface Waiting<T> {
  */
 export class NewestFirst<T> {
   readonly #turnClock: TurnClock;
-  readonly #priority: Priority;
+  readonly #flow: string | undefined;
   readonly #isStale: (item: T) => boolean;
   readonly #handle: (item: T) => void;
   /** The newest is the last. */
@@ -25,15 +25,15 @@ export class NewestFirst<T> {
   #loops = 0;
   #onEmpty: (() => void)[] = [];
 
-  /** `handle` must not throw. */
+  /** `flow` is that of the turns (`TurnClock.nextTurn`). `handle` must not throw. */
   constructor(
     turnClock: TurnClock,
-    priority: Priority,
+    flow: string | undefined,
     isStale: (item: T) => boolean,
     handle: (item: T) => void,
   ) {
     this.#turnClock = turnClock;
-    this.#priority = priority;
+    this.#flow = flow;
     this.#isStale = isStale;
     this.#handle = handle;
   }
@@ -63,7 +63,7 @@ export class NewestFirst<T> {
   async #run(): Promise<void> {
     this.#loops += 1;
     while (this.#waiting.length > 0) {
-      if (this.#turnClock.isOver()) await this.#turnClock.nextTurn(this.#priority);
+      if (this.#turnClock.isOver()) await this.#turnClock.nextTurn(this.#flow);
       const newest = this.#waiting.pop();
       if (newest !== undefined && !this.#isStale(newest.item)) this.#handle(newest.item);
     }

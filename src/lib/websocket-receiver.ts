@@ -4,7 +4,7 @@ import type { WebSocket } from 'ws';
 import { MIN_COUNTED_BYTES } from './byte-ledger.ts';
 import type { InflowLimit } from './inflow-limit.ts';
 import { callAfter } from './timeout.ts';
-import type { Priority, TurnClock } from './turn-clock.ts';
+import type { TurnClock } from './turn-clock.ts';
 
 /** The parser of a `ws` WebSocket, which the socket does not expose. */
 interface ReceiverInternals extends Writable {
@@ -39,7 +39,8 @@ export interface ReceiveLimits {
   readonly turnClock: Pick<TurnClock, 'isOver' | 'nextTurn'>;
   /** For anonymous clients. */
   readonly inflow: InflowLimit;
-  priorityOf(): Priority;
+  /** The key of the account of the client; undefined while it is anonymous. */
+  flowOf(): string | undefined;
 }
 
 /**
@@ -53,13 +54,13 @@ export function limitReceiving(socket: WebSocket, stream: Duplex, limits: Receiv
     const receiver = receiverOf(socket);
     if (receiver === undefined) return;
     const { turnClock, inflow } = limits;
-    const priority = limits.priorityOf();
+    const flow = limits.flowOf();
     const isLarge = receivedBytes(socket) + chunk.length >= MIN_COUNTED_BYTES;
-    const delayMs = isLarge && priority === 'anonymous' ? inflow.add(chunk.length) : 0;
+    const delayMs = isLarge && flow === undefined ? inflow.add(chunk.length) : 0;
     if (receiver.writableCorked > 0 || (delayMs === 0 && !turnClock.isOver())) return;
     receiver.cork();
     receiver._writev ??= writeTogether;
-    const parse = (): void => void turnClock.nextTurn(priority).then(() => uncork(receiver));
+    const parse = (): void => void turnClock.nextTurn(flow).then(() => uncork(receiver));
     if (delayMs === 0) parse();
     else callAfter(delayMs, stream, parse);
   });

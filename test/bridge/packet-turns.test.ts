@@ -33,7 +33,7 @@ beforeEach(async () => {
   // Without a time for a turn: one packet is handled in each.
   const turnClock = new TurnClock(-1);
   server = await startEchoServer(undefined, (engine) => {
-    handlePacketsInTurns(engine, { turnClock, priorityOf: () => 'anonymous' });
+    handlePacketsInTurns(engine, { turnClock, flowOf: () => undefined });
     engine.on('connection', (session: EngineSession) => {
       session.on('packet', ({ type, data }) => handled.push(data ?? type));
     });

@@ -76,6 +76,7 @@ function createServerOf(route: Route, timeouts: HttpTimeouts, turnClock = new Tu
     connectionSlots: new ConnectionSlots({ max: 100, isProxy: () => false, onRefused: () => undefined }),
     timeouts,
     turnClock,
+    findKnownAccount: () => undefined,
     inboundLedgers: createByteLedgers({ onEvicted: () => undefined }).inbound,
     onResponse: () => undefined,
     log: createLogger('silent'),

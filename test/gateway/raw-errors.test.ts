@@ -128,6 +128,7 @@ test('a request that does not arrive in time is answered with 408', async () => 
     connectionSlots: new ConnectionSlots({ max: 100, isProxy: () => false, onRefused: () => undefined }),
     timeouts: { ...timeoutsFor(75_000, 1), headersMs: 100 },
     turnClock: new TurnClock(),
+    findKnownAccount: () => undefined,
     inboundLedgers: createByteLedgers({ onEvicted: () => undefined }).inbound,
     onResponse: () => undefined,
     log: createLogger('silent'),

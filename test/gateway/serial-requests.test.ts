@@ -27,6 +27,7 @@ async function startSlowServer() {
     connectionSlots: new ConnectionSlots({ max: 100, isProxy: () => false, onRefused: () => undefined }),
     timeouts: timeoutsFor(75_000, 1),
     turnClock: new TurnClock(),
+    findKnownAccount: () => undefined,
     inboundLedgers: ledgers.inbound,
     onResponse: () => undefined,
     log: createLogger('silent'),

@@ -13,7 +13,7 @@ function startList() {
   const checked = new Set<number>();
   const list = new NewestFirst<Item>(
     clock,
-    'anonymous',
+    undefined,
     ({ id, isStale }) => {
       checked.add(id);
       return isStale;

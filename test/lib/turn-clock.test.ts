@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { TurnClock } from '../../src/lib/turn-clock.ts';
-import type { Priority } from '../../src/lib/turn-clock.ts';
 
 /** Occupies the event loop for a while. */
 function work(ms: number): void {
@@ -12,11 +11,11 @@ function work(ms: number): void {
 async function runItems(
   clock: TurnClock,
   count: number,
-  priority: Priority,
+  account: string | undefined,
   onItem: () => void,
 ): Promise<void> {
   for (let index = 0; index < count; index += 1) {
-    if (clock.isOver()) await clock.nextTurn(priority);
+    if (clock.isOver()) await clock.nextTurn(account);
     work(2);
     onItem();
     await Promise.resolve();
@@ -28,7 +27,7 @@ test('loops leave turns of the event loop to others, and take turns among themse
   const order: number[] = [];
   let turns = 0;
   const timer = setInterval(() => (turns += 1), 0);
-  await Promise.all([0, 1, 2].map((loop) => runItems(clock, 20, 'anonymous', () => order.push(loop))));
+  await Promise.all([0, 1, 2].map((loop) => runItems(clock, 20, undefined, () => order.push(loop))));
   clearInterval(timer);
   expect(turns).toBeGreaterThan(5);
   // No loop is far ahead of another.
@@ -42,9 +41,9 @@ test('a loop of an account does not wait for the loops of anonymous clients', as
   const clock = new TurnClock();
   const finished: string[] = [];
   const loops = Array.from({ length: 20 }, () =>
-    runItems(clock, 5, 'anonymous', () => undefined).then(() => finished.push('anonymous')),
+    runItems(clock, 5, undefined, () => undefined).then(() => finished.push('anonymous')),
   );
-  loops.push(runItems(clock, 5, 'account', () => undefined).then(() => finished.push('account')));
+  loops.push(runItems(clock, 5, 'user:1', () => undefined).then(() => finished.push('account')));
   await Promise.all(loops);
   expect(finished[0]).toBe('account');
 });
@@ -55,15 +54,27 @@ test('a client that waits for one item is not delayed by the long queues of othe
   /** Items of 0.1 ms: with the whole time of a turn, a loop would handle about 50 of them in each. */
   const longLoops = Array.from({ length: 20 }, async () => {
     for (let index = 0; index < 200; index += 1) {
-      if (clock.isOver()) await clock.nextTurn('anonymous');
+      if (clock.isOver()) await clock.nextTurn(undefined);
       work(0.1);
       handled += 1;
     }
   });
   while (!clock.isOver());
-  await clock.nextTurn('anonymous');
+  await clock.nextTurn(undefined);
   expect(handled).toBeLessThan(1_000);
   await Promise.all(longLoops);
+});
+
+test('an account that has used little does not wait for all loops of one that has used much', async () => {
+  const clock = new TurnClock();
+  let handled = 0;
+  const loops = Array.from({ length: 40 }, () => runItems(clock, 10, 'user:1', () => (handled += 1)));
+  while (handled < 100) await new Promise((resolve) => setImmediate(resolve));
+  const before = handled;
+  while (!clock.isOver()) await clock.nextTurn('user:1');
+  await clock.nextTurn('user:2');
+  expect(handled - before).toBeLessThan(20);
+  await Promise.all(loops);
 });
 
 test('loops leave time to turns in which connections are accepted, and continue', async () => {
@@ -75,7 +86,7 @@ test('loops leave time to turns in which connections are accepted, and continue'
     if (!isDone) setImmediate(accept);
   };
   accept();
-  await runItems(clock, 40, 'anonymous', () => (handled += 1));
+  await runItems(clock, 40, undefined, () => (handled += 1));
   isDone = true;
   expect(handled).toBe(40);
   // Items of 2 ms fill slices of 5 ms. Turns without any pass meanwhile, for as long as four slices, in between.

@@ -30,7 +30,7 @@ async function openSockets(stack: AsyncDisposableStack, limits: Partial<ReceiveL
   limitReceiving(socket, stream, {
     turnClock: busyClock,
     inflow: new InflowLimit(UNLIMITED),
-    priorityOf: () => 'account',
+    flowOf: () => 'user:1',
     ...limits,
   });
   const [{ socket: clientStream }] = await upgraded;
@@ -118,9 +118,9 @@ test('a large message of an anonymous client waits, and small ones and those of 
   await using stack = new AsyncDisposableStack();
   const inflow = new InflowLimit({ bytesPerSecond: 1, burstBytes: 1 });
   const [stranger, other, account] = [
-    await openSockets(stack, { inflow, priorityOf: () => 'anonymous' }),
-    await openSockets(stack, { inflow, priorityOf: () => 'anonymous' }),
-    await openSockets(stack, { inflow, priorityOf: () => 'account' }),
+    await openSockets(stack, { inflow, flowOf: () => undefined }),
+    await openSockets(stack, { inflow, flowOf: () => undefined }),
+    await openSockets(stack, { inflow, flowOf: () => 'user:1' }),
   ];
   let isReceived = false;
   stranger.socket.on('message', () => (isReceived = true));

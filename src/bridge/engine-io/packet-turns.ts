@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Server as EngineServer } from 'engine.io';
-import type { Priority, TurnClock } from '../../lib/turn-clock.ts';
+import type { TurnClock } from '../../lib/turn-clock.ts';
 import { onTransport } from './internals.ts';
 import type { Transport } from './internals.ts';
 import type { PayloadParser } from './packet-limits.ts';
@@ -10,7 +10,8 @@ type HandlePacket = (packet: object) => unknown;
 
 export interface PacketTurnsOptions {
   readonly turnClock: TurnClock;
-  readonly priorityOf: (transport: Transport) => Priority;
+  /** Returns the account of the client of a transport; undefined while it is anonymous. */
+  readonly flowOf: (transport: Transport) => string | undefined;
 }
 
 /**
@@ -23,7 +24,7 @@ export function handlePacketsInTurns(engine: EngineServer, options: PacketTurnsO
   });
 }
 
-function decodeInTurns(transport: Transport, { turnClock, priorityOf }: PacketTurnsOptions): PayloadParser {
+function decodeInTurns(transport: Transport, { turnClock, flowOf }: PacketTurnsOptions): PayloadParser {
   const parser = transport.parser as PayloadParser;
   let running: Promise<void> | undefined;
 
@@ -34,7 +35,7 @@ function decodeInTurns(transport: Transport, { turnClock, priorityOf }: PacketTu
   ): Promise<void> => {
     await before;
     for (let next = packets.next(); next.done !== true; next = packets.next()) {
-      if (turnClock.isOver()) await turnClock.nextTurn(priorityOf(transport));
+      if (turnClock.isOver()) await turnClock.nextTurn(flowOf(transport));
       if (transport.readyState !== 'open' || handle(next.value) === false) return;
     }
   };

@@ -71,6 +71,7 @@ export class FanOutGroup {
     this.#topic = topic;
     this.#sizeOf = sizeOf;
     this.#execution = new GroupExecution(operation, {
+      topic,
       itemOf,
       sizeOf,
       turnClock: options.turnClock,

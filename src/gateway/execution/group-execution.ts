@@ -14,7 +14,7 @@ export interface SharedOperation {
   execute(item: StreamItem, listUpcoming: ListUpcoming): ExecutionResult | Promise<ExecutionResult>;
 }
 
-interface GroupExecutionOptions extends Pick<EventStream, 'itemOf' | 'sizeOf'> {
+interface GroupExecutionOptions extends Pick<EventStream, 'topic' | 'itemOf' | 'sizeOf'> {
   readonly turnClock: TurnClock;
   /** Called for each event, in order; without a result if clients do not see it. */
   readonly onExecuted: (envelope: Envelope, result: SharedResult | undefined) => void;
@@ -74,7 +74,7 @@ export class GroupExecution {
 
   #waitForTurn(): void {
     this.#waitsFor = 'turn';
-    void this.#options.turnClock.nextTurn('account').then(() => {
+    void this.#options.turnClock.nextTurn(this.#options.topic).then(() => {
       if (this.#waitsFor !== 'turn') return;
       this.#waitsFor = undefined;
       this.#executeQueued(true);

@@ -3,7 +3,6 @@ import type { Payer } from '../../actor.ts';
 import type { Deps } from '../../domain/deps.ts';
 import { DomainError, unauthenticated } from '../../errors.ts';
 import { FairQueue } from '../../lib/fair-queue.ts';
-import { priorityOfLogin } from '../../lib/turn-clock.ts';
 import type { TurnClock } from '../../lib/turn-clock.ts';
 import { countCharacters, createOperationCost, MAX_STATEMENTS, pointsOfDocument } from './operation-cost.ts';
 import type { Cost } from './operation-cost.ts';
@@ -115,7 +114,7 @@ export function createOperationGate({
       limits.closeSubscription(payerOfOperation(operation), sizeOf(operation)),
     async runEvent(operation, work) {
       const { account, key } = payerOfOperation(operation);
-      if (turnClock.isOver()) await turnClock.nextTurn(priorityOfLogin(account));
+      if (turnClock.isOver()) await turnClock.nextTurn(account === undefined ? undefined : key);
       return databaseShares.run(key, work);
     },
   };

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { ExecutionResult } from 'graphql';
-import { priorityOfLogin } from '../../lib/turn-clock.ts';
+import { accountKey } from '../../actor.ts';
 import { createContext } from '../../schema/context.ts';
 import type { Operation } from '../execution/operation.ts';
 import { rejectWithoutLogin } from '../identity.ts';
@@ -35,7 +35,7 @@ export async function executeRequest(
   const operation = receiveOperation(ports, requested, request);
   try {
     const { session = null, ...identity } = await identifyRequest(request);
-    if (turnClock.isOver()) await turnClock.nextTurn(priorityOfLogin(session));
+    if (turnClock.isOver()) await turnClock.nextTurn(accountKey(session?.actor));
     const origin = originOf(request);
     const { address } = origin;
     const context = createContext({ deps, session, address, ...identity, signal });

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { payerOf } from '../../actor.ts';
+import { accountKey, payerOf } from '../../actor.ts';
 import type { Session } from '../../actor.ts';
 import { DomainError } from '../../errors.ts';
 import { LedgerEntry, MIN_COUNTED_BYTES } from '../../lib/byte-ledger.ts';
@@ -74,7 +74,7 @@ export function chargeBody(
       const payer = payerOf(session, ports.addressOf(request));
       await limits.slowly(() => limits.charge(payer, bytes / BYTES_PER_POINT));
     }
-    if (ports.turnClock.isOver()) await ports.turnClock.nextTurn(priorityOfLogin(session));
+    if (ports.turnClock.isOver()) await ports.turnClock.nextTurn(accountKey(session?.actor));
   };
   return charge();
 }
@@ -95,7 +95,7 @@ export function countParsedBytes(
     const holder = await findHolder(ports, request);
     const priority = priorityOfLogin(holder.account);
     const { ledgers, turnClock } = ports;
-    if (turnClock.isOver()) await turnClock.nextTurn(priority);
+    if (turnClock.isOver()) await turnClock.nextTurn(accountKey(holder.account));
     if (response.closed || bytes < MIN_COUNTED_BYTES) return;
     if (!ledgers.inbound[priority].admits(bytes, holder)) throw tooManyBytesError();
     const entry = new LedgerEntry(

@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { NewestFirst } from '../../lib/newest-first.ts';
+import { UNKNOWN_ACCOUNTS } from '../../lib/turn-clock.ts';
 import type { TurnClock } from '../../lib/turn-clock.ts';
 import type { ConnectionSlots } from '../connection-slots.ts';
 
@@ -20,7 +21,7 @@ export function readConnectionsInTurns(
   const unread = new NewestFirst<Socket>(
     turnClock,
     // Only the request tells whose connection it is. The request has a turn of its own.
-    'account',
+    UNKNOWN_ACCOUNTS,
     ({ destroyed }) => destroyed,
     (socket) => {
       for (const listener of listeners) Reflect.apply(listener, server, [socket]);

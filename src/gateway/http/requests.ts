@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { ActorKey } from '../../actor.ts';
 import type { ByteLedgers } from '../../lib/byte-ledger.ts';
 import { NewestFirst } from '../../lib/newest-first.ts';
-import type { Priority, TurnClock } from '../../lib/turn-clock.ts';
+import { UNKNOWN_ACCOUNTS } from '../../lib/turn-clock.ts';
+import type { TurnClock } from '../../lib/turn-clock.ts';
 import type { Logger } from '../../log.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
 import { limitChunks } from './chunk-limit.ts';
@@ -24,9 +26,16 @@ interface Upgrade {
   readonly head: Buffer;
 }
 
-/** Until its token or its Engine.IO session is known, a request that names one counts as one of an account. */
-const priorityOf = (request: IncomingMessage): Priority =>
-  findTokenInRequest(request) === undefined && !/[?&]sid=/.test(request.url ?? '') ? 'anonymous' : 'account';
+/** Finds the account of a token that was valid before, on this node. */
+export type FindKnownAccount = (token: string) => ActorKey | undefined;
+
+/** Until its token or its Engine.IO session is known, a request that names one counts as one of an unknown account. */
+function flowOf(request: IncomingMessage, findKnownAccount: FindKnownAccount): string | undefined {
+  const found = findTokenInRequest(request);
+  if (found === undefined) return /[?&]sid=/.test(request.url ?? '') ? UNKNOWN_ACCOUNTS : undefined;
+  const account = found.token === undefined ? undefined : findKnownAccount(found.token);
+  return account ?? UNKNOWN_ACCOUNTS;
+}
 
 /** Shared by all sockets: a listener for each would be kept as long as its WebSocket. */
 function destroyThis(this: Duplex): void {
@@ -59,6 +68,7 @@ export interface RequestsOptions {
   readonly policy: HttpPolicy;
   readonly timeouts: HttpTimeouts;
   readonly turnClock: TurnClock;
+  readonly findKnownAccount: FindKnownAccount;
   readonly inboundLedgers: ByteLedgers['inbound'];
   /**
    * Called after each response and each refused upgrade, with the path of its route, or `unknown`. Without a status, the
@@ -94,13 +104,14 @@ export function createRequests({
   policy,
   timeouts,
   turnClock,
+  findKnownAccount,
   inboundLedgers,
   onResponse,
   log,
 }: RequestsOptions): Requests {
   const router = createRouter(routes, policy, onResponse);
   const handleInTurn = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    if (turnClock.isOver()) await turnClock.nextTurn(priorityOf(request));
+    if (turnClock.isOver()) await turnClock.nextTurn(flowOf(request, findKnownAccount));
     if (!response.closed) await router.handle(request, response);
   };
   let isDraining = false;
@@ -153,14 +164,14 @@ export function createRequests({
       socket.destroy();
     }
   };
-  const createUpgrades = (priority: Priority): NewestFirst<Upgrade> =>
+  const createUpgrades = (flow: string | undefined): NewestFirst<Upgrade> =>
     new NewestFirst(
       turnClock,
-      priority,
+      flow,
       ({ socket }) => socket.destroyed,
       (upgrade) => guardUpgrade(upgrade, () => router.upgrade(upgrade.request, upgrade.socket, upgrade.head)),
     );
-  const upgrades = { account: createUpgrades('account'), anonymous: createUpgrades('anonymous') };
+  const upgrades = { account: createUpgrades('upgrades'), anonymous: createUpgrades(undefined) };
   // A client that waits to be upgraded has no other timeout.
   const destroyUnserved = (): void => {
     for (const waiting of Object.values(upgrades))
@@ -175,7 +186,9 @@ export function createRequests({
     upgrade(request, socket, head) {
       socket.on('error', destroyThis);
       const upgrade = { request, socket, head };
-      guardUpgrade(upgrade, () => upgrades[priorityOf(request)].add(upgrade));
+      guardUpgrade(upgrade, () =>
+        upgrades[flowOf(request, findKnownAccount) === undefined ? 'anonymous' : 'account'].add(upgrade),
+      );
     },
     serves: (request) => router.serves(request),
     hasResponse: (socket) => requests.hasResponse(socket),

@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
-import type { Session } from '../../actor.ts';
+import { accountKey } from '../../actor.ts';
+import type { ActorKey, Session } from '../../actor.ts';
 import type { LiveSession } from '../../domain/sessions.ts';
 import { DomainError, endsStreams, unauthenticated } from '../../errors.ts';
 import type { ConnectionEnd, EndReason } from '../../errors.ts';
@@ -84,6 +85,10 @@ const NO_ENTRIES = {};
 
 export const priorityOf = ({ liveSession }: WebSocketConnection): Priority =>
   liveSession === undefined ? 'anonymous' : 'account';
+
+/** The account as which its work takes turns; undefined while it is anonymous. */
+export const flowOf = ({ liveSession }: WebSocketConnection): ActorKey | undefined =>
+  accountKey(liveSession?.session.actor);
 
 export const holderOf = ({ liveSession, address }: WebSocketConnection): Holder => ({
   account: liveSession?.session.actor,

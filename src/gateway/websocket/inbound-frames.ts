@@ -6,7 +6,7 @@ import { afterMicrotasks } from '../../lib/turn-clock.ts';
 import type { TurnClock } from '../../lib/turn-clock.ts';
 import { receivedBytes } from '../../lib/websocket-receiver.ts';
 import { weighJson } from '../json-limits.ts';
-import { closeNow, holderOf, priorityOf } from './connection.ts';
+import { closeNow, flowOf, holderOf, priorityOf } from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
 import { countHeldBytes } from './held-bytes.ts';
 import type { FrameProgress } from './operation-ids.ts';
@@ -83,7 +83,7 @@ export class InboundFrames implements FrameProgress {
     await afterMicrotasks();
     for (let data = this.#queue.shift(); data !== undefined; data = this.#queue.shift()) {
       this.#queuedBytes -= data.length;
-      if (this.#turnClock.isOver()) await this.#turnClock.nextTurn(priorityOf(this.#connection));
+      if (this.#turnClock.isOver()) await this.#turnClock.nextTurn(flowOf(this.#connection));
       while (!this.#hasCapacity()) await new Promise<void>((resolve) => (this.#resume = resolve));
       this.#start(data);
       await afterMicrotasks();

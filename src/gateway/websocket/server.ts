@@ -19,7 +19,7 @@ import {
   closeWithCode,
   createConnection,
   endConnection,
-  priorityOf,
+  flowOf,
   releaseConnection,
   renewSession,
 } from './connection.ts';
@@ -180,7 +180,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     limitReceiving(socket, stream, {
       turnClock: ports.turnClock,
       inflow: ports.ledgers.inflow,
-      priorityOf: () => priorityOf(connection),
+      flowOf: () => flowOf(connection),
     });
     // After the listener of `ws`, which passes the data on.
     stream.on('data', () => frames.countBytes());
