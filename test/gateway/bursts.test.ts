@@ -4,7 +4,7 @@ import type { ConversationId } from '../../src/ids.ts';
 import { createTestAccount } from '../../src/testing/account.ts';
 import type { NewAccount } from '../../src/testing/account.ts';
 import { createGraphqlClient } from '../../src/testing/index.ts';
-import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
+import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 import { startTestApp } from '../harness/app.ts';
 import { openTestDatabase } from '../harness/database.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
@@ -33,32 +33,6 @@ const textOf = (frame: unknown): unknown =>
   (frame as { payload: { data: { conversationEvents: { message: { text: string } } } } }).payload.data
     .conversationEvents.message.text;
 
-test('messages that commit together reach each subscriber in fewer writes than messages, in the order of the log', async () => {
-  await using app = await startTestApp();
-  const { ann, bob, conversation } = await createAnnAndBob(app);
-  // The ids have different lengths, and the last two are equal.
-  const sockets = [];
-  for (const id of ['1', 'a "quoted" id', 'é', 'é']) {
-    const socket = await openGraphqlSocket(app.url, { token: bob.token });
-    await subscribe(socket, id, conversation.id);
-    sockets.push({ id, socket, countWrites: countWritesTo(socket.socket) });
-  }
-  const sent = await Promise.all(indexes(BURST).map((n) => sendMessage(ann, conversation, String(n))));
-  const idOf = (n: unknown) => sent[Number(n)]?.sendMessage.message.legacyId ?? 0;
-  for (const { id, socket, countWrites } of sockets) {
-    const texts = [];
-    for (let n = 0; n < BURST; n += 1) {
-      const frame = await socket.next();
-      expect(frame).toMatchObject({ id, type: 'next' });
-      texts.push(textOf(frame));
-    }
-    expect(texts).toEqual(texts.toSorted((a, b) => idOf(a) - idOf(b)));
-    expect(new Set(texts).size).toBe(BURST);
-    expect(countWrites()).toBeLessThan(BURST);
-    await socket[Symbol.asyncDispose]();
-  }
-});
-
 /** Starts the product, with access to its parts, and creates Ann and Bob with a conversation. */
 async function startLimitedAppWithAnnAndBob() {
   const stack = new AsyncDisposableStack();
@@ -70,22 +44,56 @@ async function startLimitedAppWithAnnAndBob() {
   return { app, ...created, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
+/** Sends messages of Ann that are committed together. Returns their texts, in order. */
+async function sendTogether(
+  { app, ann, conversation }: Awaited<ReturnType<typeof startLimitedAppWithAnnAndBob>>,
+  count: number,
+): Promise<string[]> {
+  const { actor } = await authenticate(app.deps, ann.token);
+  const conversationId = conversation.legacyId as ConversationId;
+  const texts = indexes(count).map(String);
+  await Promise.all(
+    texts.map((text) => app.deps.sendBatcher.send({ actor, conversationId, text, files: [], key: null })),
+  );
+  return texts;
+}
+
+test('messages that commit together reach each subscriber in fewer writes than messages, in the order of the log', async () => {
+  await using fixture = await startLimitedAppWithAnnAndBob();
+  const { app, bob, conversation } = fixture;
+  // The ids have different lengths, and the last two are equal.
+  const sockets = [];
+  for (const id of ['1', 'a "quoted" id', 'é', 'é']) {
+    const socket = await openGraphqlSocket(app.url, { token: bob.token });
+    await subscribe(socket, id, conversation.id);
+    sockets.push({ id, socket, countWrites: countWritesTo(socket.socket) });
+  }
+  const sent = await sendTogether(fixture, BURST);
+  for (const { id, socket, countWrites } of sockets) {
+    const texts = [];
+    for (let n = 0; n < BURST; n += 1) {
+      const frame = await socket.next();
+      expect(frame).toMatchObject({ id, type: 'next' });
+      texts.push(textOf(frame));
+    }
+    expect(texts).toEqual(sent);
+    expect(countWrites()).toBeLessThan(BURST);
+    await socket[Symbol.asyncDispose]();
+  }
+});
+
 test('128 messages that commit together are one write to each subscriber, of GraphQL and of Socket.IO', async () => {
   await using fixture = await startLimitedAppWithAnnAndBob();
-  const { app, ann, bob, conversation } = fixture;
+  const { app, bob, conversation } = fixture;
   await using graphql = await openGraphqlSocket(app.url, { token: bob.token });
   await subscribe(graphql, '1', conversation.id);
   await using legacy = await openPacketSocket(app.url, 4);
   await legacy.request('authenticate', { token: bob.token });
   await legacy.request('join_conversation', { conversation_id: conversation.legacyId });
   const counts = [graphql, legacy].map(({ socket }) => countWritesTo(socket));
-  const { actor } = await authenticate(app.deps, ann.token);
-  const conversationId = conversation.legacyId as ConversationId;
   // A turn of the event loop that takes long would be divided.
   vi.useFakeTimers({ toFake: ['performance'] });
-  const batch = indexes(128).map((n) => ({ actor, conversationId, text: String(n), files: [], key: null }));
-  await Promise.all(batch.map((send) => app.deps.sendBatcher.send(send)));
-  for (const { text } of batch) {
+  for (const text of await sendTogether(fixture, 128)) {
     expect(textOf(await graphql.next())).toBe(text);
     expect(await legacy.next()).toContain(`"content":"${text}"`);
   }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { createDataFolder } from '../harness/data-folder.ts';
 import { logIn } from '../harness/demo-server.ts';
@@ -19,13 +19,16 @@ let url: string;
 let token: string;
 const stack = new AsyncDisposableStack();
 
-beforeAll(async () => {
+/** Starts the server that is flooded from now on. */
+async function start(settings: Readonly<Record<string, string>>): Promise<void> {
   const folder = stack.use(await createDataFolder());
   const env = { ...PROGRAM_ENV, PORT: '0', HOST: '127.0.0.1', DATA_DIR: folder.path, LOG_LEVEL: 'error' };
-  const program = stack.use(startProgram(SERVER_COMMAND, env));
+  const program = stack.use(startProgram(SERVER_COMMAND, { ...env, ...settings }));
   url = await waitUntilListening(program.child);
   token = await logIn(url);
-});
+}
+
+beforeAll(() => start({}));
 
 afterAll(() => stack.disposeAsync());
 
@@ -127,25 +130,10 @@ const openRaw = async (head: string, bytes: number): Promise<Socket> => {
   socket.write('Content-Type: application/json\r\n\r\n');
   await Promise.race([
     new Promise((resolve) => socket.write('x'.repeat(bytes), resolve)),
-    once(socket, 'close'),
+    new Promise((resolve) => socket.once('close', resolve)),
   ]);
   return socket;
 };
-
-test('bodies that do not end are bounded in all', () =>
-  expectHarmless(() => repeat(300, () => openRaw('POST /graphql', 1_000_000))));
-
-test('polling requests that do not end are bounded in all', () =>
-  expectHarmless(() => repeat(100, () => openRaw('POST /socket.io/?EIO=4&transport=polling', 4_000_000))));
-
-test('fragments of messages that do not end are bounded in all', () =>
-  expectHarmless(() =>
-    repeat(300, async () => {
-      const socket = await openAnonymous();
-      await new Promise((resolve) => socket.send('x'.repeat(1_000_000), { fin: false }, resolve));
-      return socket;
-    }),
-  ));
 
 const openConnected = async (): Promise<WebSocket> => (await openPacketSocket(url, 4)).socket;
 
@@ -155,22 +143,6 @@ const openDisconnected = async (): Promise<WebSocket> => {
   await connection.next('41');
   return connection.socket;
 };
-
-test.for([
-  ['before the connect', () => openSocket('/socket.io/?EIO=4&transport=websocket')],
-  ['of a connected client', openConnected],
-  ['after a disconnect', openDisconnected],
-] as const)('attachments that do not end are bounded in all: %s', ([, open]) =>
-  expectHarmless(() =>
-    repeat(30, async () => {
-      const socket = await open();
-      socket.send('4510-["message",{"a":{"_placeholder":true,"num":0}}]');
-      for (let count = 1; count < 9; count += 1) socket.send(Buffer.alloc(1_600_000));
-      await new Promise((resolve) => socket.send(Buffer.alloc(1_600_000), resolve));
-      return socket;
-    }),
-  ),
-);
 
 test('values that are larger in memory than in their JSON are bounded in all', () =>
   expectHarmless(() =>
@@ -186,3 +158,39 @@ test('values that are larger in memory than in their JSON are bounded in all', (
       return socket;
     }),
   ));
+
+// With rate limits, so many bytes of anonymous clients would take minutes.
+describe('without rate limits', () => {
+  beforeAll(() => start({ RATE_LIMITS: 'off' }));
+
+  test('bodies that do not end are bounded in all', () =>
+    expectHarmless(() => repeat(300, () => openRaw('POST /graphql', 1_000_000))));
+
+  test('polling requests that do not end are bounded in all', () =>
+    expectHarmless(() => repeat(100, () => openRaw('POST /socket.io/?EIO=4&transport=polling', 4_000_000))));
+
+  test('fragments of messages that do not end are bounded in all', () =>
+    expectHarmless(() =>
+      repeat(300, async () => {
+        const socket = await openAnonymous();
+        await new Promise((resolve) => socket.send('x'.repeat(1_000_000), { fin: false }, resolve));
+        return socket;
+      }),
+    ));
+
+  test.for([
+    ['before the connect', () => openSocket('/socket.io/?EIO=4&transport=websocket')],
+    ['of a connected client', openConnected],
+    ['after a disconnect', openDisconnected],
+  ] as const)('attachments that do not end are bounded in all: %s', ([, open]) =>
+    expectHarmless(() =>
+      repeat(30, async () => {
+        const socket = await open();
+        socket.send('4510-["message",{"a":{"_placeholder":true,"num":0}}]');
+        for (let count = 1; count < 9; count += 1) socket.send(Buffer.alloc(1_600_000));
+        await new Promise((resolve) => socket.send(Buffer.alloc(1_600_000), resolve));
+        return socket;
+      }),
+    ),
+  );
+});
