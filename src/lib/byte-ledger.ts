@@ -19,7 +19,7 @@ const TOTAL_BYTES = { account: 48 * MEGABYTE, anonymous: 32 * MEGABYTE } as cons
   number
 >;
 
-/** Large messages and bodies of all anonymous clients together: honest ones send none, and 10 ms of work for each megabyte. */
+/** For large messages and bodies of all anonymous clients together: a megabyte takes about 10 ms, and honest ones send none. */
 const ANONYMOUS_INFLOW: InflowRate = { bytesPerSecond: 4 * MEGABYTE, burstBytes: 4 * MEGABYTE };
 
 /** The client that holds bytes, as far as it is known. */

@@ -44,7 +44,7 @@ export class NewestFirst<T> {
       this.#waiting = this.#waiting.filter((waiting) => !this.#isStale(waiting.item));
       this.#checkedLength = Math.max(MIN_CHECKED_LENGTH, 2 * this.#waiting.length);
     }
-    // Many waiting items have a larger share of the turns, as each loop waits for its own.
+    // Many waiting items have a larger share of the turns of their flow, as each loop waits for its own.
     if (this.#waiting.length > this.#loops * ITEMS_PER_LOOP) void this.#run();
   }
 
