@@ -100,7 +100,11 @@ export interface CallOptions {
     readonly otherParticipantId?: string | undefined;
     /** Called when the other client hangs up. */
     onHangUp?(): void;
-    /** Called with the error of a negotiation or of the subscription. */
+    /**
+     * Called with the error of a negotiation, of the subscription, or of a signal that was not sent: one with the `code`
+     * and the `errors` of the response. Until the first description of the other client arrives, it may be unreachable:
+     * it is called again.
+     */
     onError?(error: unknown): void;
 }
 export interface CallHandle {

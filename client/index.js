@@ -22,6 +22,81 @@ function parseSignal(data) {
 		to: textOf(to)
 	};
 }
+// src/client/problem.ts
+/** End reasons and codes after which the stream can resume, on another node or later (docs/errors.md). */
+const TRANSIENT_REASONS = /* @__PURE__ */ new Set([
+	"DRAINING",
+	"OPERATOR",
+	"SLOW"
+]);
+const TRANSIENT_CODES = /* @__PURE__ */ new Set(["UNAVAILABLE", "RATE_LIMITED"]);
+/** WebSocket close codes that a retry would repeat: the request or its token is invalid. */
+const FATAL_CLOSES = /* @__PURE__ */ new Set([
+	1003,
+	1007,
+	1008,
+	1009,
+	1010,
+	4004,
+	4400,
+	4401,
+	4403,
+	4406,
+	4409,
+	4500
+]);
+/** setTimeout fires immediately for delays above 2^31 - 1 ms. */
+const MAX_WAIT_MS = 36e5;
+/** HTTP statuses below 500 that are worth a retry. */
+const TRANSIENT_STATUSES = /* @__PURE__ */ new Set([
+	408,
+	421,
+	425,
+	429
+]);
+const isHeaders = (value) => isObject(value) && typeof value["get"] === "function";
+const RETRY = {
+	type: "retry",
+	afterMs: 0
+};
+const FATAL = { type: "fatal" };
+/** Classifies GraphQL errors, WebSocket close events, HTTP responses and network errors. */
+function classify(problem) {
+	if (!isObject(problem)) return FATAL;
+	if (Array.isArray(problem)) return classifyErrors(problem);
+	if (isObject(problem["extensions"])) return classifyErrors([problem]);
+	if (isObject(problem["response"])) return classifyResponse(problem["response"]);
+	if (typeof problem["code"] === "number" && "reason" in problem) return FATAL_CLOSES.has(problem["code"]) ? FATAL : RETRY;
+	return RETRY;
+}
+function classifyErrors(errors) {
+	for (const error of errors) {
+		const { code, reason, oldest, retryAfterMs } = isObject(error) && isObject(error["extensions"]) ? error["extensions"] : {};
+		if (code === "CURSOR_EXPIRED" || code === "CURSOR_INVALID") return {
+			type: "expired",
+			code,
+			...typeof oldest === "string" && { oldest }
+		};
+		if (TRANSIENT_REASONS.has(reason) || reason === void 0 && TRANSIENT_CODES.has(code)) return retryAfter(typeof retryAfterMs === "number" ? retryAfterMs : 0);
+	}
+	return FATAL;
+}
+function classifyResponse(response) {
+	const { status, headers } = response;
+	if (typeof status !== "number" || status < 400) return RETRY;
+	if (status < 500 && !TRANSIENT_STATUSES.has(status)) return FATAL;
+	return retryAfter(isHeaders(headers) ? retryAfterOf(headers) : 0);
+}
+const retryAfter = (ms) => ({
+	type: "retry",
+	afterMs: ms > 0 ? Math.min(ms, MAX_WAIT_MS) : 0
+});
+/** Returns the `Retry-After` header, in seconds or a date, as milliseconds from now. */
+function retryAfterOf(headers) {
+	const text = headers.get("retry-after") ?? "";
+	return /^\d+$/.test(text) ? Number(text) * 1e3 : Date.parse(text) - Date.now();
+}
+const isObject = (value) => typeof value === "object" && value !== null;
 // src/client/call.ts
 /** How often a client that calls repeats `CALLING`: the other one may not be ready for signals yet. */
 const CALLING_INTERVAL_MS = 1e3;
@@ -203,7 +278,9 @@ var Call = class {
 		work.catch((error) => this.#fail(error));
 	}
 	#fail(error) {
-		if (!this.#isStopped) this.#options.onError?.(error);
+		if (this.#isStopped) return;
+		if (error instanceof SignalError && error.code === "UNREACHABLE" && this.#options.connection.remoteDescription === null) return;
+		this.#options.onError?.(error);
 	}
 };
 /** Whether the client gives way. Of two with participant ids, exactly one does. */
@@ -216,86 +293,15 @@ var SignalError = class extends Error {
 	name = "SignalError";
 	/** The errors of the response. */
 	errors;
+	/** The code of the first one (docs/errors.md). */
+	code;
 	constructor(errors) {
-		super("The signal was not sent.");
+		const error = isObject(errors[0]) ? errors[0] : {};
+		super(`The signal was not sent. ${String(error["message"])}`);
 		this.errors = errors;
+		this.code = isObject(error["extensions"]) ? error["extensions"]["code"] : void 0;
 	}
 };
-// src/client/problem.ts
-/** End reasons and codes after which the stream can resume, on another node or later (docs/errors.md). */
-const TRANSIENT_REASONS = /* @__PURE__ */ new Set([
-	"DRAINING",
-	"OPERATOR",
-	"SLOW"
-]);
-const TRANSIENT_CODES = /* @__PURE__ */ new Set(["UNAVAILABLE", "RATE_LIMITED"]);
-/** WebSocket close codes that a retry would repeat: the request or its token is invalid. */
-const FATAL_CLOSES = /* @__PURE__ */ new Set([
-	1003,
-	1007,
-	1008,
-	1009,
-	1010,
-	4004,
-	4400,
-	4401,
-	4403,
-	4406,
-	4409,
-	4500
-]);
-/** setTimeout fires immediately for delays above 2^31 - 1 ms. */
-const MAX_WAIT_MS = 36e5;
-/** HTTP statuses below 500 that are worth a retry. */
-const TRANSIENT_STATUSES = /* @__PURE__ */ new Set([
-	408,
-	421,
-	425,
-	429
-]);
-const isHeaders = (value) => isObject(value) && typeof value["get"] === "function";
-const RETRY = {
-	type: "retry",
-	afterMs: 0
-};
-const FATAL = { type: "fatal" };
-/** Classifies GraphQL errors, WebSocket close events, HTTP responses and network errors. */
-function classify(problem) {
-	if (!isObject(problem)) return FATAL;
-	if (Array.isArray(problem)) return classifyErrors(problem);
-	if (isObject(problem["extensions"])) return classifyErrors([problem]);
-	if (isObject(problem["response"])) return classifyResponse(problem["response"]);
-	if (typeof problem["code"] === "number" && "reason" in problem) return FATAL_CLOSES.has(problem["code"]) ? FATAL : RETRY;
-	return RETRY;
-}
-function classifyErrors(errors) {
-	for (const error of errors) {
-		const { code, reason, oldest, retryAfterMs } = isObject(error) && isObject(error["extensions"]) ? error["extensions"] : {};
-		if (code === "CURSOR_EXPIRED" || code === "CURSOR_INVALID") return {
-			type: "expired",
-			code,
-			...typeof oldest === "string" && { oldest }
-		};
-		if (TRANSIENT_REASONS.has(reason) || reason === void 0 && TRANSIENT_CODES.has(code)) return retryAfter(typeof retryAfterMs === "number" ? retryAfterMs : 0);
-	}
-	return FATAL;
-}
-function classifyResponse(response) {
-	const { status, headers } = response;
-	if (typeof status !== "number" || status < 400) return RETRY;
-	if (status < 500 && !TRANSIENT_STATUSES.has(status)) return FATAL;
-	return retryAfter(isHeaders(headers) ? retryAfterOf(headers) : 0);
-}
-const retryAfter = (ms) => ({
-	type: "retry",
-	afterMs: ms > 0 ? Math.min(ms, MAX_WAIT_MS) : 0
-});
-/** Returns the `Retry-After` header, in seconds or a date, as milliseconds from now. */
-function retryAfterOf(headers) {
-	const text = headers.get("retry-after") ?? "";
-	return /^\d+$/.test(text) ? Number(text) * 1e3 : Date.parse(text) - Date.now();
-}
-const isObject = (value) => typeof value === "object" && value !== null;
 // src/client/connection-monitor.ts
 const TERMINATED = 4499;
 const FORBIDDEN = 4403;

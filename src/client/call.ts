@@ -1,6 +1,7 @@
 import { parseSignal } from './call-protocol.ts';
 import type { CallMessage, CallSignal } from './call-protocol.ts';
 import type { InnerClient, Result } from './inner.ts';
+import { isObject } from './problem.ts';
 import type { CallHandle, CallOptions, Candidate, ConnectionEvent } from './types.ts';
 
 /** How often a client that calls repeats `CALLING`: the other one may not be ready for signals yet. */
@@ -201,7 +202,11 @@ export class Call implements CallHandle {
   }
 
   #fail(error: unknown): void {
-    if (!this.#isStopped) this.#options.onError?.(error);
+    if (this.#isStopped) return;
+    // The other client has called, but its subscription to signals is not open yet: it calls again.
+    const isRepeated = error instanceof SignalError && error.code === 'UNREACHABLE';
+    if (isRepeated && this.#options.connection.remoteDescription === null) return;
+    this.#options.onError?.(error);
   }
 }
 
@@ -216,9 +221,13 @@ class SignalError extends Error {
   override readonly name = 'SignalError';
   /** The errors of the response. */
   readonly errors: readonly unknown[];
+  /** The code of the first one (docs/errors.md). */
+  readonly code: unknown;
 
   constructor(errors: readonly unknown[]) {
-    super('The signal was not sent.');
+    const error = isObject(errors[0]) ? errors[0] : {};
+    super(`The signal was not sent. ${String(error['message'])}`);
     this.errors = errors;
+    this.code = isObject(error['extensions']) ? error['extensions']['code'] : undefined;
   }
 }

@@ -32,17 +32,31 @@ const SCRIPT = /* JavaScript */ `
     return connection;
   };
 
-  /** Opens the client of the page. Signals wait in window.held while that is an array. */
+  /**
+   * Opens the client of the page. Signals to send wait in window.held while that is an array, and subscriptions to
+   * signals in window.heldStreams. Counts the signals that did not reach the other client.
+   */
   const openClient = (url, token) => {
     const connectionParams = { token };
     const client = createClient({ url: url.replace('http', 'ws') + '/graphql', lazy: false, connectionParams });
+    const isUnreachable = ({ extensions }) => extensions.code === 'UNREACHABLE';
     const subscribe = (payload, sink) => {
-      if (window.held === undefined || payload.variables?.content === undefined)
-        return client.subscribe(payload, sink);
-      window.held.push(() => client.subscribe(payload, sink));
+      const next = (result) => {
+        if (result.errors?.some(isUnreachable)) window.unreachableCount++;
+        sink.next(result);
+      };
+      const start = () => client.subscribe(payload, { ...sink, next });
+      const isSignal = payload.variables?.content !== undefined;
+      const held = isSignal ? window.held : payload.query.includes('signals') ? window.heldStreams : undefined;
+      if (held === undefined) return start();
+      held.push(start);
       return () => undefined;
     };
     return { ...client, subscribe };
+  };
+  window.unreachableCount = 0;
+  window.openHeldStreams = () => {
+    for (const open of window.heldStreams) open();
   };
   window.sendHeld = () => {
     const { held } = window;

@@ -163,6 +163,34 @@ describe.skipIf(isMissing('chromium', 'turnserver', 'turnutils_stunclient'))(
       expect(await onBoth('window.errors')).toEqual([[], [expect.any(String)]]);
     });
 
+    test.for([
+      { name: 'the other one answers', calls: false },
+      { name: 'the other one calls, too', calls: true },
+    ])('a client whose call arrives before it receives signals: $name', async ({ calls }) => {
+      await using all = await startAll();
+      const { ann, bob, conversation } = await createAnnAndBob(all.app);
+      const pages = [
+        await openClient(all.browser, all.page.url),
+        await openClient(all.browser, all.page.url),
+      ] as const;
+      const accounts = [ann, bob] as const;
+      const ids: string[] = [];
+      for (const account of accounts) ids.push((await startCall(account, conversation)).participant.id);
+      await pages[0].evaluate('window.heldStreams = []');
+      for (const [index, page] of pages.entries())
+        await joinByGraphql(page, all.app, accounts[index] ?? ann, {
+          accountId: accounts[1 - index]?.id,
+          calls: index === 0 || calls,
+          participantId: ids[index],
+          otherParticipantId: ids[1 - index],
+        });
+      // Its greeting, and what it sends for the call of the other one.
+      await pages[1].waitForFunction('window.unreachableCount > 2');
+      await pages[0].evaluate('window.openHeldStreams()');
+      for (const page of pages) await expectVideo(page);
+      for (const page of pages) expect(await page.evaluate('window.errors')).toEqual([]);
+    });
+
     test.for<[string, readonly ('ann' | 'bob' | 'device')[]]>([
       ['two users and a device', ['ann', 'bob', 'device']],
       ['two devices of one account and another account', ['ann', 'ann', 'bob']],
