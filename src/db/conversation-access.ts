@@ -7,7 +7,7 @@ import type { ActorRow } from './actors.ts';
 import { CONVERSATION_COLUMNS, DEVICE_COLUMNS, USER_COLUMNS } from './columns.ts';
 import { compileOnce } from './compile-once.ts';
 import type { Db } from './database.ts';
-import { isActiveToken, TOKEN_COLUMNS, tokenArrays } from './sessions.ts';
+import { isActiveToken, TOKEN_COLUMNS, toTokenColumns, tokenArrays } from './sessions.ts';
 import type { TokenCheck } from './sessions.ts';
 import { anyOf } from './sql.ts';
 import type { Conversation, ConversationRole, Participant, Timestamp } from './tables.ts';
@@ -170,8 +170,6 @@ export interface Sender extends ActorWithAccess {
   readonly at: Timestamp;
 }
 
-const NO_MESSAGE_ID = sql<MessageId>`0`;
-const NEXT_MESSAGE_ID = sql<MessageId>`nextval('messages_id_seq')::int`;
 const CURRENT_TIME = sql<Timestamp>`clock_timestamp()::timestamptz(3)`.as('at');
 
 /** Returns the actor for each request, in their order; undefined without access. */
@@ -179,7 +177,7 @@ export async function findActorsWithAccess(
   db: Db,
   requests: readonly AccessRequest[],
 ): Promise<(ActorWithAccess | undefined)[]> {
-  const found = await findSendersByIndex(db, requests, NO_MESSAGE_ID);
+  const found = await findSendersByIndex(db, requests, senders);
   return requests.map((_, index) => found.get(index));
 }
 
@@ -188,7 +186,7 @@ export async function findActorsWithAccess(
  * order of the requests, whatever order PostgreSQL evaluates the rows in.
  */
 export async function findSenders(db: Db, requests: readonly SendRequest[]): Promise<(Sender | undefined)[]> {
-  const found = await findSendersByIndex(db, requests, NEXT_MESSAGE_ID);
+  const found = await findSendersByIndex(db, requests, sendersOfMessages);
   const ids = [...found.values()].map(({ messageId }) => messageId).sort((a, b) => a - b);
   const times = [...found.values()].map(({ at }) => at).sort();
   return requests.map((_, index) => {
@@ -203,15 +201,14 @@ export async function findSenders(db: Db, requests: readonly SendRequest[]): Pro
 async function findSendersByIndex(
   db: Db,
   requests: readonly SendRequest[],
-  messageId: RawBuilder<MessageId>,
+  select: ReturnType<typeof createSelects>,
 ): Promise<Map<number, Sender>> {
   const indexed = requests.map((request, index) => ({ ...request, index }));
   const ofUsers = indexed.filter(({ actor }) => actor.kind === 'user');
   const ofDevices = indexed.filter(({ actor }) => actor.kind === 'device');
-  const reserved = [messageId.as('messageId'), CURRENT_TIME] as const;
   const [users, devices] = await Promise.all([
-    ofUsers.length === 0 ? [] : selectUserSenders(db, ofUsers).select(reserved).execute(),
-    ofDevices.length === 0 ? [] : selectDeviceSenders(db, ofDevices).select(reserved).execute(),
+    ofUsers.length === 0 ? [] : select.ofUsers(db, ...toColumns(ofUsers)),
+    ofDevices.length === 0 ? [] : select.ofDevices(db, ...toColumns(ofDevices)),
   ]);
   const found = new Map<number, Sender>();
   for (const { index, isActive, messageId, at, participantId, online, ...user } of users)
@@ -223,15 +220,26 @@ async function findSendersByIndex(
 
 type IndexedRequest = SendRequest & { readonly index: number };
 
+const toColumns = (requests: readonly IndexedRequest[]) =>
+  [
+    requests.map(({ index }) => index),
+    requests.map(({ actor }) => actor.id),
+    requests.map(({ conversationId }) => conversationId),
+    ...toTokenColumns(requests.map(({ session }) => session)),
+  ] as const;
+
+type Columns = ReturnType<typeof toColumns>;
+
 /** Selects the requests with access, all by actors of one kind, and their participants. */
-const selectActorsWithAccess = (db: Db, kind: ActorRef['kind'], requests: readonly IndexedRequest[]) =>
+const selectActorsWithAccess = (
+  db: Db,
+  kind: ActorRef['kind'],
+  [indexes, actorIds, conversationIds, ...tokens]: Columns,
+) =>
   db
     .selectFrom(
       sql<{ index: number; actorId: number; conversationId: ConversationId }>`unnest(
-        ${requests.map(({ index }) => index)}::int[],
-        ${requests.map(({ actor }) => actor.id)}::int[],
-        ${requests.map(({ conversationId }) => conversationId)}::int[],
-        ${tokenArrays(requests.map(({ session }) => session))}
+        ${indexes}::int[], ${actorIds}::int[], ${conversationIds}::int[], ${tokenArrays(tokens)}
       )`.as<'input'>(sql`input(index, actor_id, conversation_id, ${TOKEN_COLUMNS})`),
     )
     .innerJoin(accessTable(kind), (join) =>
@@ -241,18 +249,30 @@ const selectActorsWithAccess = (db: Db, kind: ActorRef['kind'], requests: readon
     )
     .select(['input.index', 'access.participantId']);
 
-const selectUserSenders = (db: Db, requests: readonly IndexedRequest[]) =>
-  selectActorsWithAccess(db, 'user', requests)
+const selectUserSenders = (db: Db, columns: Columns) =>
+  selectActorsWithAccess(db, 'user', columns)
     .innerJoin('users', (join) => join.on('users.id', '=', sql.ref<UserId>('access.actor_id')))
     .leftJoin('presence', (join) =>
       join.on('presence.actorKind', '=', 'user').onRef('presence.actorId', '=', 'users.id'),
     )
     .select([...USER_COLUMNS, isOnline, isActiveToken.user.as('isActive')]);
 
-const selectDeviceSenders = (db: Db, requests: readonly IndexedRequest[]) =>
-  selectActorsWithAccess(db, 'device', requests)
+const selectDeviceSenders = (db: Db, columns: Columns) =>
+  selectActorsWithAccess(db, 'device', columns)
     .innerJoin('devices', (join) => join.on('devices.id', '=', sql.ref<DeviceId>('access.actor_id')))
     .leftJoin('presence', (join) =>
       join.on('presence.actorKind', '=', 'device').onRef('presence.actorId', '=', 'devices.id'),
     )
     .select([...DEVICE_COLUMNS, isOnline, isActiveToken.device.as('isActive')]);
+
+const createSelects = (messageId: RawBuilder<MessageId>) => ({
+  ofUsers: compileOnce((db, ...columns: Columns) =>
+    selectUserSenders(db, columns).select([messageId.as('messageId'), CURRENT_TIME]),
+  ),
+  ofDevices: compileOnce((db, ...columns: Columns) =>
+    selectDeviceSenders(db, columns).select([messageId.as('messageId'), CURRENT_TIME]),
+  ),
+});
+
+const senders = createSelects(sql`0`);
+const sendersOfMessages = createSelects(sql`nextval('messages_id_seq')::int`);

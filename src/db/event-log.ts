@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
+import { compileOnce } from './compile-once.ts';
 import type { Db, Tx } from './database.ts';
 import { encodeSubjects } from './event-subjects.ts';
 import type { EventLabels } from './event-subjects.ts';
@@ -76,16 +77,7 @@ export async function lockTopics(
   topics: readonly string[],
   waitMs?: number,
 ): Promise<Map<string, number>> {
-  if (waitMs === undefined) return headsOf(await selectForUpdate(tx, topics).execute());
-  // The limit is set below the sort, and so before the first row is locked.
-  const { rows } = await sql<Head>`
-    with wait as materialized (select set_config('lock_timeout', ${String(waitMs)}, true) as ms)
-    select topic, head from wait, topics
-    where wait.ms is not null and topic = ${anyOfTopics(topics)}
-    order by topic
-    for update of topics
-  `.execute(tx);
-  return headsOf(rows);
+  return headsOf(await (waitMs === undefined ? lock(tx, topics) : lockWithin(tx, topics, String(waitMs))));
 }
 
 /** Locks those of the topics whose rows no other transaction has locked, without waiting. Returns the others as busy. */
@@ -93,7 +85,7 @@ export async function lockFreeTopics(
   tx: Tx,
   topics: readonly string[],
 ): Promise<{ readonly heads: Map<string, number>; readonly busy: readonly string[] }> {
-  const heads = headsOf(await selectForUpdate(tx, topics).skipLocked().execute());
+  const heads = headsOf(await lockFree(tx, topics));
   const skipped = topics.filter((topic) => !heads.has(topic));
   // The others do not exist.
   return { heads, busy: skipped.length === 0 ? [] : [...(await readRanges(tx, skipped)).keys()] };
@@ -107,55 +99,94 @@ interface Head {
 const headsOf = (rows: readonly Head[]): Map<string, number> =>
   new Map(rows.map(({ topic, head }) => [topic, head]));
 
-const selectForUpdate = (tx: Tx, topics: readonly string[]) =>
-  tx
+const selectForUpdate = (db: Db, topics: readonly string[]) =>
+  db
     .selectFrom('topics')
     .select(['topic', 'head'])
     .where('topic', '=', anyOfTopics(topics))
     .orderBy('topic')
     .forUpdate();
 
+const lock = compileOnce((db, topics: readonly string[]) => selectForUpdate(db, topics));
+const lockFree = compileOnce((db, topics: readonly string[]) => selectForUpdate(db, topics).skipLocked());
+
+/** The limit is set below the sort, and so before the first row is locked. */
+const lockWithin = compileOnce(
+  (_db, topics: readonly string[], waitMs: string) => sql<Head>`
+    with wait as materialized (select set_config('lock_timeout', ${waitMs}, true) as ms)
+    select topic, head from wait, topics
+    where wait.ms is not null and topic = ${anyOfTopics(topics)}
+    order by topic
+    for update of topics
+  `,
+);
+
 const anyOfTopics = (topics: readonly string[]) => sql<string>`any(${topics}::text[])`;
 
 /** An event with its position in the topic's log, before it is stored. */
 export type NewLogEntry = Omit<LogEntry, 'at'> & EventLabels;
 
-/** Returns the part of an append that notes topics for `trimTopics`; nothing for most. */
-function notesOf(entries: readonly NewLogEntry[]): RawBuilder<unknown> {
-  const topics = findNotedTopics(entries);
-  if (topics.length === 0) return sql``;
-  return sql`, noted as (insert into log_trims (topic) select unnest(${topics}::text[]))`;
-}
-
 /** Appends entries to logs whose locks are held, each at the position after its topic's head. Returns their timestamp. */
 export async function append(tx: Tx, entries: readonly NewLogEntry[]): Promise<Timestamp> {
+  const columns = toColumns(entries);
+  const notedTopics = findNotedTopics(entries);
+  const [clock] = await (notedTopics.length === 0
+    ? appendEntries(tx, ...columns)
+    : appendAndNote(tx, notedTopics, ...columns));
+  if (clock === undefined) throw new Error('The append returned no timestamp');
+  return clock.at;
+}
+
+function toColumns(entries: readonly NewLogEntry[]) {
   const heads = new Map(entries.map(({ topic, seq }) => [topic, seq]));
-  // One JSON text, because the elements of a PostgreSQL array literal would need every quote escaped again.
-  const events = JSON.stringify(entries.map(({ event }) => event));
-  const { rows } = await sql<{ at: Timestamp }>`
+  return [
+    entries.map(({ topic }) => topic),
+    entries.map(({ seq }) => seq),
+    // One JSON text, because the elements of a PostgreSQL array literal would need every quote escaped again.
+    JSON.stringify(entries.map(({ event }) => event)),
+    entries.map(({ messageId }) => messageId),
+    entries.map(({ subjects }) => encodeSubjects(subjects)),
+    [...heads.keys()],
+    [...heads.values()],
+  ] as const;
+}
+
+type Columns = ReturnType<typeof toColumns>;
+
+/** Stores the entries. `alsoInserted` is a further part of the statement. */
+const insertEntries = (
+  alsoInserted: RawBuilder<unknown>,
+  [topics, seqs, events, messageIds, subjects, advancedTopics, heads]: Columns,
+) => sql<{ at: Timestamp }>`
     with clock as materialized (
       select clock_timestamp()::timestamptz(3) as at
     ), stored as (
       insert into events (topic, seq, event, at, message_id, subjects)
       select topic, seq, event, at, message_id, subjects::text[]
       from clock, rows from (
-        unnest(${entries.map(({ topic }) => topic)}::text[]),
-        unnest(${entries.map(({ seq }) => seq)}::bigint[]),
+        unnest(${topics}::text[]),
+        unnest(${seqs}::bigint[]),
         json_array_elements(${events}::json),
-        unnest(${entries.map(({ messageId }) => messageId)}::int[]),
-        unnest(${entries.map(({ subjects }) => encodeSubjects(subjects))}::text[])
+        unnest(${messageIds}::int[]),
+        unnest(${subjects}::text[])
       ) as input (topic, seq, event, message_id, subjects)
-    )${notesOf(entries)}, advanced as (
+    )${alsoInserted}, advanced as (
       update topics set head = input.head
-      from unnest(${[...heads.keys()]}::text[], ${[...heads.values()]}::bigint[]) as input (topic, head)
+      from unnest(${advancedTopics}::text[], ${heads}::bigint[]) as input (topic, head)
       where topics.topic = input.topic
     )
     select at from clock
-  `.execute(tx);
-  const [clock] = rows;
-  if (clock === undefined) throw new Error('The append returned no timestamp');
-  return clock.at;
-}
+  `;
+
+const appendEntries = compileOnce((_db, ...columns: Columns) => insertEntries(sql``, columns));
+
+/** Also notes the topics for `trimTopics`. */
+const appendAndNote = compileOnce((_db, notedTopics: readonly string[], ...columns: Columns) =>
+  insertEntries(
+    sql`, noted as (insert into log_trims (topic) select unnest(${notedTopics}::text[]))`,
+    columns,
+  ),
+);
 
 export async function readRange(db: Db, topic: string): Promise<LogRange | undefined> {
   return (await readRanges(db, [topic])).get(topic);

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { MessageId } from '../ids.ts';
 import { MESSAGE_COLUMNS } from './columns.ts';
+import { compileOnce } from './compile-once.ts';
 import type { Db, Tx } from './database.ts';
 import type { Message, Timestamp } from './tables.ts';
 import { conflict } from '../errors.ts';
@@ -18,10 +19,7 @@ export interface KeyClaim extends AccountKey {
 /** Returns those of the keys that are claimed. */
 export async function findClaimed(db: Db, accountKeys: readonly AccountKey[]): Promise<AccountKey[]> {
   if (accountKeys.length === 0) return [];
-  const { rows } = await sql<AccountKey>`
-    select account, key from idempotency_keys join ${unnestKeys(accountKeys)} as input (account, key) using (account, key)
-  `.execute(db);
-  return rows;
+  return selectClaimed(db, ...toColumns(accountKeys));
 }
 
 /**
@@ -30,22 +28,32 @@ export async function findClaimed(db: Db, accountKeys: readonly AccountKey[]): P
  */
 export async function claimKeys(tx: Tx, claims: readonly KeyClaim[]): Promise<void> {
   const messageIds = claims.map(({ messageId }) => messageId);
-  await sql`
-    insert into idempotency_keys (account, key, message_id)
-    select account, key, message_id
-    from rows from (${unnestKeys(claims)}, unnest(${messageIds}::int[])) as input (account, key, message_id)
-    order by account collate "C", key collate "C"
-  `
-    .execute(tx)
-    .catch((error: unknown) => {
-      throw isClaimed(error) ? conflict('This idempotency key was used in another conversation.') : error;
-    });
+  await insertClaims(tx, messageIds, ...toColumns(claims)).catch((error: unknown) => {
+    throw isClaimed(error) ? conflict('This idempotency key was used in another conversation.') : error;
+  });
 }
 
-const unnestKeys = (keys: readonly AccountKey[]) => sql`unnest(
-  ${keys.map(({ account }) => account)}::text[],
-  ${keys.map(({ key }) => key)}::text[]
-)`;
+const toColumns = (accountKeys: readonly AccountKey[]) =>
+  [accountKeys.map(({ account }) => account), accountKeys.map(({ key }) => key)] as const;
+
+type Columns = ReturnType<typeof toColumns>;
+
+const unnestKeys = ([accounts, keys]: Columns) => sql`unnest(${accounts}::text[], ${keys}::text[])`;
+
+const selectClaimed = compileOnce(
+  (_db, ...columns: Columns) => sql<AccountKey>`
+    select account, key from idempotency_keys join ${unnestKeys(columns)} as input (account, key) using (account, key)
+  `,
+);
+
+const insertClaims = compileOnce(
+  (_db, messageIds: readonly MessageId[], ...columns: Columns) => sql`
+    insert into idempotency_keys (account, key, message_id)
+    select account, key, message_id
+    from rows from (${unnestKeys(columns)}, unnest(${messageIds}::int[])) as input (account, key, message_id)
+    order by account collate "C", key collate "C"
+  `,
+);
 
 const isClaimed = (error: unknown): boolean =>
   error instanceof Error && 'constraint' in error && error.constraint === 'idempotency_keys_pkey';

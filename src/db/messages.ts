@@ -42,9 +42,46 @@ const NOT_UPLOADED = { filename: null, extension: null, contentType: null, size:
 
 /** Stores new messages, and the media rows of their files, in one statement. */
 export async function insert(tx: Tx, newMessages: readonly MessageWithMedia[]): Promise<void> {
+  await insertRows(tx, ...toColumns(newMessages));
+}
+
+function toColumns(newMessages: readonly MessageWithMedia[]) {
   const messages = newMessages.map(({ message }) => message);
-  const media = newMessages.flatMap(({ media }) => media);
-  await sql`
+  const media = newMessages.flatMap((each) => each.media);
+  return [
+    messages.map(({ id }) => id),
+    messages.map(({ conversationId }) => conversationId),
+    messages.map(({ authorUserId }) => authorUserId),
+    messages.map(({ authorDeviceId }) => authorDeviceId),
+    messages.map(({ participantId }) => participantId),
+    messages.map(({ text }) => text),
+    messages.map(({ status }) => status),
+    messages.map(({ mediaCount }) => mediaCount),
+    messages.map(({ sentAt }) => sentAt),
+    media.map(({ id }) => id),
+    media.map(({ messageId }) => messageId),
+    media.map(({ identifier }) => identifier),
+  ] as const;
+}
+
+const insertRows = compileOnce(
+  (
+    _db,
+    ...[
+      ids,
+      conversationIds,
+      userIds,
+      deviceIds,
+      participantIds,
+      texts,
+      statuses,
+      mediaCounts,
+      sentTimes,
+      mediaIds,
+      messageIds,
+      identifiers,
+    ]: ReturnType<typeof toColumns>
+  ) => sql`
     with message as (
       insert into messages (
         id, conversation_id, author_user_id, author_device_id, participant_id, text, status, media_count, sent_at,
@@ -54,15 +91,8 @@ export async function insert(tx: Tx, newMessages: readonly MessageWithMedia[]): 
       select id, conversation_id, author_user_id, author_device_id, participant_id, text, status, media_count, sent_at,
         sent_at
       from unnest(
-        ${messages.map(({ id }) => id)}::int[],
-        ${messages.map(({ conversationId }) => conversationId)}::int[],
-        ${messages.map(({ authorUserId }) => authorUserId)}::int[],
-        ${messages.map(({ authorDeviceId }) => authorDeviceId)}::int[],
-        ${messages.map(({ participantId }) => participantId)}::int[],
-        ${messages.map(({ text }) => text)}::text[],
-        ${messages.map(({ status }) => status)}::text[],
-        ${messages.map(({ mediaCount }) => mediaCount)}::int[],
-        ${messages.map(({ sentAt }) => sentAt)}::timestamptz[]
+        ${ids}::int[], ${conversationIds}::int[], ${userIds}::int[], ${deviceIds}::int[], ${participantIds}::int[],
+        ${texts}::text[], ${statuses}::text[], ${mediaCounts}::int[], ${sentTimes}::timestamptz[]
       ) as input (
         id, conversation_id, author_user_id, author_device_id, participant_id, text, status, media_count, sent_at
       )
@@ -70,13 +100,9 @@ export async function insert(tx: Tx, newMessages: readonly MessageWithMedia[]): 
     insert into media (id, message_id, identifier)
     overriding system value
     select id, message_id, identifier
-    from unnest(
-      ${media.map(({ id }) => id)}::int[],
-      ${media.map(({ messageId }) => messageId)}::int[],
-      ${media.map(({ identifier }) => identifier)}::text[]
-    ) as input (id, message_id, identifier)
-  `.execute(tx);
-}
+    from unnest(${mediaIds}::int[], ${messageIds}::int[], ${identifiers}::text[]) as input (id, message_id, identifier)
+  `,
+);
 
 export async function findById(db: Db, id: MessageId): Promise<Message | undefined> {
   return db.selectFrom('messages').select(MESSAGE_COLUMNS).where('id', '=', id).executeTakeFirst();

@@ -16,7 +16,7 @@ export type TokenCheck = Pick<Session, 'actor' | 'tokenId' | 'issuedAt' | 'gener
 };
 
 /** The checked properties of each token, in the order of `TOKEN_COLUMNS`; null where there is none. */
-const toTokenColumns = (tokens: readonly (TokenCheck | undefined)[]) =>
+export const toTokenColumns = (tokens: readonly (TokenCheck | undefined)[]) =>
   [
     tokens.map((token) => token?.tokenId ?? null),
     tokens.map((token) => token?.issuedAt ?? null),
@@ -27,12 +27,9 @@ const toTokenColumns = (tokens: readonly (TokenCheck | undefined)[]) =>
 
 type TokenColumns = ReturnType<typeof toTokenColumns>;
 
-const unnestedTokens = ([tokenIds, issueTimes, families, generations, areExternal]: TokenColumns) =>
+/** Arrays for `unnest`. */
+export const tokenArrays = ([tokenIds, issueTimes, families, generations, areExternal]: TokenColumns) =>
   sql`${tokenIds}::text[], ${issueTimes}::float8[], ${families}::text[], ${generations}::int[], ${areExternal}::bool[]`;
-
-/** Arrays for `unnest`, of what is checked of each token, in the order of `TOKEN_COLUMNS`; null where there is none. */
-export const tokenArrays = (tokens: readonly (TokenCheck | undefined)[]) =>
-  unnestedTokens(toTokenColumns(tokens));
 
 export const TOKEN_COLUMNS = sql`token_id, issued_at, family_id, generation, is_external`;
 
@@ -83,7 +80,7 @@ const checkActive = compileOnce(
         else exists (select from devices where devices.id = actor_id and ${KEEPS_DEVICE_SESSION})
       end as active
     from unnest(
-      ${kinds}::text[], ${ids}::int[], ${unnestedTokens(tokens)}
+      ${kinds}::text[], ${ids}::int[], ${tokenArrays(tokens)}
     ) with ordinality as input (actor_kind, actor_id, ${TOKEN_COLUMNS}, ordinal)
     order by ordinal
   `,

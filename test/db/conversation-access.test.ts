@@ -116,7 +116,7 @@ test('all operations agree about access, for each actor and conversation, and af
     otherDevice: [otherDevice, 'eve and the device'],
   });
 
-  rule.tighten();
+  using _tightened = rule.tighten();
   await expectAccess(deps, conversationsByName, {
     ann: [ann.actor, 'both', 'ann alone', 'ann and the device'],
     bob: [bob.actor],

@@ -1,4 +1,4 @@
-import { OperationNodeTransformer } from 'kysely';
+import { Kysely, OperationNodeTransformer } from 'kysely';
 import type { QueryId, RawNode } from 'kysely';
 import type { Db } from '../../src/db/database.ts';
 
@@ -26,30 +26,35 @@ function toStricter(text: string): string {
   throw new Error(`The access rule has changed: ${text}`);
 }
 
-/** An access rule that is stricter in the wrapped database once `tighten` has been called. */
+/** An access rule that is stricter in the wrapped database from `tighten` until its result is disposed. */
 export interface ChangingRule {
   wrapDb(db: Db): Db;
-  tighten(): void;
+  tighten(): Disposable;
 }
 
 export function createChangingRule(): ChangingRule {
   const transformer = new RuleTransformer();
   let isStricter = false;
   return {
-    wrapDb(db) {
-      const wrapped = db.withPlugin({
+    wrapDb: (db) =>
+      db.withPlugin({
         transformQuery: ({ node, queryId }) => (isStricter ? transformer.transformNode(node, queryId) : node),
         transformResult: async ({ result }) => result,
-      });
-      // Statements of `compileOnce` were built with the first rule.
-      const executeQuery = wrapped.executeQuery.bind(wrapped);
-      wrapped.executeQuery = (query, options) =>
-        executeQuery(
-          isStricter && 'sql' in query ? { ...query, sql: toStricter(query.sql) } : query,
-          options,
-        );
-      return wrapped;
+      }),
+    tighten() {
+      isStricter = true;
+      // Statements of `compileOnce` were built with the first rule. Transactions run them, too.
+      const { executeQuery } = Kysely.prototype;
+      Kysely.prototype.executeQuery = function execute(query, options) {
+        const changed = 'sql' in query ? { ...query, sql: toStricter(query.sql) } : query;
+        return executeQuery.call(this, changed, options) as never;
+      };
+      return {
+        [Symbol.dispose]() {
+          isStricter = false;
+          Kysely.prototype.executeQuery = executeQuery;
+        },
+      };
     },
-    tighten: () => void (isStricter = true),
   };
 }

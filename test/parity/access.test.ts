@@ -164,7 +164,7 @@ test('every operation of both APIs follows a change of the access rule', async (
   expect(invitation.participants).toHaveLength(2);
   expect(invitation.messages?.length).toBeGreaterThan(0);
 
-  rule.tighten();
+  using _tightened = rule.tighten();
   for (const [operation, isAllowed] of Object.entries(operations))
     expect([operation, await listAllowed(isAllowed)]).toEqual([operation, ['ann']]);
   expect(await readInvitation(bob, cursor)).toEqual({ participants: [], messages: [] });
