@@ -2,21 +2,23 @@ import { sql } from 'kysely';
 import { actorKey } from '../actor.ts';
 import type { ActorKey, ActorRef } from '../actor.ts';
 import type { Db } from './database.ts';
+import { elapsedMs } from './sql.ts';
 
 /** Failed logins of a subject. */
 export interface FailureCount {
   readonly failures: number;
-  readonly msSinceLast: number;
+  /** Null if the clock of the database was set back since the last one. */
+  readonly elapsedMs: number | null;
 }
 
 /** Returns the failures of each subject, in the same order, by the clock of the database. */
 export async function findFailures(db: Db, subjects: readonly string[]): Promise<FailureCount[]> {
   const { rows } = await sql<FailureCount & { subject: string }>`
-    select subject, failures, extract(epoch from clock_timestamp() - last_at)::float8 * 1000 as ms_since_last
+    select subject, failures, ${elapsedMs(sql`last_at`)} as elapsed_ms
     from login_failures where subject = any(${subjects}::text[])
   `.execute(db);
   const bySubject = new Map(rows.map((row) => [row.subject, row]));
-  return subjects.map((subject) => bySubject.get(subject) ?? { failures: 0, msSinceLast: Infinity });
+  return subjects.map((subject) => bySubject.get(subject) ?? { failures: 0, elapsedMs: null });
 }
 
 /** Counts a failure of each subject. Counts that are older than their window restart at one. */

@@ -6,7 +6,7 @@ import { compileOnce } from './compile-once.ts';
 import { accessTable, selectAccessibleConversations } from './conversation-access.ts';
 import type { Db, Tx } from './database.ts';
 import { hasReceiptEvents } from './read-receipts.ts';
-import { anyOf, now } from './sql.ts';
+import { anyOf, elapsedMs, now } from './sql.ts';
 import type { Conversation, Message } from './tables.ts';
 
 /** Bounds what a count reads. */
@@ -17,7 +17,7 @@ export interface ReadState {
   readonly conversation: Conversation;
   /** The message up to which the actor has read; 0 for none. */
   readonly lastReadId: MessageId;
-  /** Time since the last change by a mark, by the database's clock; null before the first. */
+  /** Time since the last change by a mark, by the database's clock; null before the first, or if that clock was set back. */
   readonly elapsedMs: number | null;
   /** Those of the requested messages that are in the conversation. */
   readonly foundIds: readonly MessageId[];
@@ -36,9 +36,7 @@ export async function lockReadState(
     .select(CONVERSATION_COLUMNS)
     .select([
       'access.lastReadId',
-      sql<number | null>`(extract(epoch from clock_timestamp() - access.last_read_at) * 1000)::float8`.as(
-        'elapsedMs',
-      ),
+      elapsedMs(sql`access.last_read_at`).as('elapsedMs'),
       sql<MessageId[]>`array(
         select id from messages where conversation_id = conversations.id and id = ${anyOf(messageIds)}
       )`.as('foundIds'),
@@ -49,8 +47,8 @@ export async function lockReadState(
     .forNoKeyUpdate(kind === 'user' ? 'access' : 'conversations')
     .executeTakeFirst();
   if (row === undefined) return undefined;
-  const { lastReadId, elapsedMs, foundIds, ...conversation } = row;
-  return { conversation, lastReadId, elapsedMs, foundIds };
+  const { lastReadId, elapsedMs: elapsed, foundIds, ...conversation } = row;
+  return { conversation, lastReadId, elapsedMs: elapsed, foundIds };
 }
 
 /** The effect of a mark. */

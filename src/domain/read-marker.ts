@@ -177,6 +177,5 @@ async function advance(
   return { state, waitMs: MIN_INTERVAL_MS, change };
 }
 
-/** The elapsed time is negative after the clock was set back. */
 const remainingMs = (elapsedMs: number | null): number =>
-  elapsedMs === null || elapsedMs < 0 ? 0 : Math.max(0, MIN_INTERVAL_MS - elapsedMs);
+  elapsedMs === null ? 0 : Math.max(0, MIN_INTERVAL_MS - elapsedMs);

@@ -67,8 +67,9 @@ export class LoginDelays {
     );
     return longest(
       subjects.map(({ limit, key }, index) => {
-        const { failures = 0, msSinceLast = Infinity } = counts[index] ?? {};
-        const remainingMs = delayAfter(LOGIN_LIMITS[limit], failures) - msSinceLast;
+        const { failures = 0, elapsedMs = null } = counts[index] ?? {};
+        // After the clock was set back, a delay is over: each failure records the new time.
+        const remainingMs = delayAfter(LOGIN_LIMITS[limit], failures) - (elapsedMs ?? Infinity);
         if (remainingMs > 0) this.#delayedUntil.set(key, performance.now() + remainingMs);
         return { limit, remainingMs };
       }),

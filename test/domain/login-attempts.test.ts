@@ -1,4 +1,5 @@
 import { scryptSync } from 'node:crypto';
+import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import * as accounts from '../../src/domain/accounts.ts';
 import type { Deps } from '../../src/domain/deps.ts';
@@ -130,6 +131,22 @@ test('spraying one password over many accounts is limited by address', async () 
     codes.push(...(await guess(deps, `nobody${index}@example.com`, ELSEWHERE, 1)));
   expect(codes.slice(0, 30)).not.toContain('RATE_LIMITED');
   expect(codes.slice(30)).toContain('RATE_LIMITED');
+});
+
+test('a delay is over when the clock of the database was set back, and the next failure begins another', async () => {
+  await using deps = await createTestDeps({ rateLimits: true });
+  await accounts.createAccount(deps, ANN, HOME);
+  await guess(deps, ANN.email, ELSEWHERE, 10);
+  await lengthenDelays(deps);
+  await sql`update login_failures set last_at = clock_timestamp() + interval '1 hour'`.execute(deps.db);
+  expect(await guess(deps, ANN.email, ELSEWHERE, 2)).toEqual(['UNAUTHENTICATED', 'RATE_LIMITED']);
+});
+
+test('a failure whose time was rounded up delays no further guess', async () => {
+  await using deps = await createTestDeps({ rateLimits: true });
+  await guess(deps, 'nobody@example.com', ELSEWHERE, 1);
+  await sql`update login_failures set last_at = clock_timestamp() + interval '400 ms'`.execute(deps.db);
+  expect(await guess(deps, 'nobody@example.com', ELSEWHERE, 1)).toEqual(['UNAUTHENTICATED']);
 });
 
 test('devices are limited like users', async () => {
