@@ -101,6 +101,25 @@ describeDemo('unread messages on the page', [], (demo) => {
     await expect.poll(device.countUnread).toBe(0);
   });
 
+  test.for(['ReadState', 'MarkRead'])('are read when the first request of %s fails', async (operation) => {
+    await using device = await connectDevice(demo.gateway.url);
+    await using tab = await demo.open();
+    const { page } = tab;
+    await expect.poll(device.countUnread).toBe(0);
+    let failedCount = 0;
+    await page.route('**/graphql', async (route) => {
+      const isFailed = failedCount === 0 && route.request().postData()?.includes(`${operation}(`) === true;
+      if (!isFailed) return route.continue();
+      failedCount += 1;
+      await route.abort('connectionreset');
+    });
+    if (operation === 'ReadState') await page.reload();
+    await typeMessage(page, 'legacy', `beside a lost ${operation}`);
+    await waitForText(page, 'graphql', `beside a lost ${operation}`);
+    await expect.poll(device.countUnread).toBe(0);
+    expect(failedCount).toBe(1);
+  });
+
   test('that arrived offline are read when they are shown', async () => {
     await using device = await connectDevice(demo.gateway.url);
     await using tab = await demo.open();

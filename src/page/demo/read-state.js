@@ -5,6 +5,8 @@ const MARK_READ = `
     markRead(conversationId: $id, messageId: $messageId) { unreadCount }
   }`;
 
+const RETRY_MS = 1_000;
+
 export const INBOX_EVENTS = `
   subscription InboxEvents($after: Cursor) {
     inboxEvents(after: $after) {
@@ -37,11 +39,17 @@ export function createReadState({ id, run, isOnline, show, onError }) {
     olderCount = hasOlder ? Math.max(0, unreadCount - countReceived()) : 0;
     showCount();
   };
-  const readPosition = async () => {
-    const { conversation } = await run(READ_STATE, { id });
-    moveTo(conversation.lastReadMessage?.legacyId ?? 0, conversation.unreadCount);
-    readState.mark();
-  };
+  const readPosition = () =>
+    run(READ_STATE, { id })
+      .then(({ conversation }) => {
+        moveTo(conversation.lastReadMessage?.legacyId ?? 0, conversation.unreadCount);
+        readState.mark();
+      })
+      .catch((error) => {
+        if (!error.isRetryable) onError(error);
+        // Offline, it is read once the stream is live again.
+        else setTimeout(() => isOnline() && readPosition(), RETRY_MS);
+      });
 
   const readState = {
     addMessage(messageId, isOwn) {
@@ -70,14 +78,14 @@ export function createReadState({ id, run, isOnline, show, onError }) {
         })
         .then((hasFailed) => {
           isMarking = false;
-          if (hasFailed) return;
+          if (hasFailed) return void setTimeout(readState.mark, RETRY_MS);
           marked = messageId;
           readState.mark();
         });
     },
     /** Handles an event of `inboxEvents`. The stream may begin live, so the position is read then. */
     handle({ __typename: name, messageId, conversation }) {
-      if (name === 'StreamLive') return readPosition().catch((error) => error.isRetryable || onError(error));
+      if (name === 'StreamLive') readPosition();
       if (name === 'ReadStateChanged' && conversation.id === id)
         moveTo(Number(messageId.replace('Message:', '')), conversation.unreadCount);
     },
