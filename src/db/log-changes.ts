@@ -10,10 +10,17 @@ export interface LogSnapshot {
   /** Identifies the server and its start. Snapshots of different servers cannot be compared. */
   readonly server: string;
   /**
-   * The newest transaction known to have appended to the log; null if there is none. Unlike others that have an id, it
+   * The newest append that is known; null if there is none. Unlike other transactions that have an id, that of an append
    * survives a crash of the server, and is lost only when an earlier state is restored.
    */
-  readonly lastAppend: string | null;
+  readonly lastAppend: Append | null;
+}
+
+/** An event of the log, and the transaction that appended it. */
+interface Append {
+  readonly transaction: string;
+  readonly topic: string;
+  readonly seq: number;
 }
 
 /** The heads of all topics to which transactions appended between two snapshots. */
@@ -62,19 +69,29 @@ export async function readChanges(db: Db, since: LogSnapshot | undefined): Promi
   };
 }
 
-async function readLastAppend(db: Db): Promise<string | null> {
+async function readLastAppend(db: Db): Promise<Append | null> {
   // Events that were restored from a dump have ids of another server, which can be greater.
-  const { rows } = await sql<{ last: string }>`
-    select xid::text as last from events
+  const { rows } = await sql<Append>`
+    select xid::text as transaction, topic, seq from events
     where xid < pg_snapshot_xmax(pg_current_snapshot()) order by events.xid desc limit 1
   `.execute(db);
-  return rows[0]?.last ?? null;
+  return rows[0] ?? null;
 }
 
+/** Renews the epoch if the log no longer has what it had, in a database that was restored meanwhile. Returns the present one. */
 export async function renewEpochIfEarlier(db: Db, known: string, since: LogSnapshot): Promise<string> {
   const epoch = await renewEpochOfRestore(db, await readServerOrigin(db));
-  const { rows } = await sql<{ isEarlier: boolean | null }>`
-    select pg_snapshot_xmax(pg_current_snapshot()) <= ${since.lastAppend}::xid8 as is_earlier
+  const { lastAppend } = since;
+  return lastAppend !== null && (await isLost(db, lastAppend)) ? renewEpochOnce(db, known) : epoch;
+}
+
+/** Other transactions, and other events, may have had the ids and positions of the lost ones since. */
+async function isLost(db: Db, { transaction, topic, seq }: Append): Promise<boolean> {
+  const { rows } = await sql<{ isLost: boolean }>`
+    select pg_snapshot_xmax(pg_current_snapshot()) <= ${transaction}::xid8
+      or exists (select from topics where topic = ${topic} and head < ${seq})
+      or exists (select from events where topic = ${topic} and seq = ${seq} and xid is distinct from ${transaction}::xid8)
+      as is_lost
   `.execute(db);
-  return rows[0]?.isEarlier === true ? renewEpochOnce(db, known) : epoch;
+  return rows[0]?.isLost === true;
 }

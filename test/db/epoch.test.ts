@@ -15,7 +15,13 @@ import { startPostgres } from '../harness/postgres.ts';
 const silent = createLogger('silent');
 
 const appendEvent = (db: Db, seq: number) =>
-  sql`insert into events (topic, seq, event, at) values ('topic', ${seq}, '{}', now())`.execute(db);
+  sql`
+    with advanced as (
+      insert into topics (topic, head) values ('topic', ${seq})
+      on conflict (topic) do update set head = excluded.head
+    )
+    insert into events (topic, seq, event, at) values ('topic', ${seq}, '{}', now())
+  `.execute(db);
 
 test('the epoch is renewed once when the origin of the database changes', async () => {
   const { db } = await openTestDatabase();
@@ -70,15 +76,28 @@ describe.runIf(inject('database') === 'postgres')('a PostgreSQL server', () => {
     // As in a dump of another server.
     await sql`update events set xid = '999999999' where seq = 1`.execute(db);
     const { snapshot, epoch } = await log.readChanges(first.snapshot);
-    expect(snapshot.lastAppend).not.toBe(first.snapshot.lastAppend);
+    expect(first.snapshot.lastAppend).toMatchObject({ seq: 1 });
+    expect(snapshot.lastAppend).toMatchObject({ seq: 2 });
     await server.restart();
     await expect.poll(() => log.readChanges(snapshot).catch(() => undefined)).toMatchObject({ epoch });
     expect(await log.renewEpochIfEarlier(epoch, snapshot)).toBe(epoch);
-    const later = { ...snapshot, lastAppend: '999999999' };
-    const renewed = await log.renewEpochIfEarlier(epoch, later);
-    expect(renewed).not.toBe(epoch);
-    // Another node, which knows the former epoch, too.
-    expect(await log.renewEpochIfEarlier(epoch, later)).toBe(renewed);
+    const append = snapshot.lastAppend ?? expect.unreachable();
+    const lost = {
+      'no transaction has its id yet': { ...append, transaction: '999999999' },
+      'the log has not reached its position again': { ...append, seq: 3 },
+      'another event is at its position': { ...append, transaction: '3' },
+    };
+    let known = epoch;
+    for (const [name, lastAppend] of Object.entries(lost)) {
+      const later = { ...snapshot, lastAppend };
+      const renewed = await log.renewEpochIfEarlier(known, later);
+      expect(renewed, name).not.toBe(known);
+      // Another node, which knows the former epoch, too.
+      expect(await log.renewEpochIfEarlier(known, later), name).toBe(renewed);
+      known = renewed;
+    }
+    const ofDeletedTopic = { ...snapshot, lastAppend: { ...append, topic: 'a deleted one' } };
+    expect(await log.renewEpochIfEarlier(known, ofDeletedTopic)).toBe(known);
   });
 
   test('keeps its epoch over a crash, which assigns the ids of transactions that were not committed again', async () => {
