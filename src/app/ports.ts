@@ -1,7 +1,7 @@
 import type { GraphQLSchema } from 'graphql';
 import { LRUCache } from 'lru-cache';
-import { actorKey } from '../actor.ts';
-import type { ActorKey, ActorRef } from '../actor.ts';
+import { accountKey, actorKey } from '../actor.ts';
+import type { ActorRef, Session } from '../actor.ts';
 import type { BridgeDeps } from '../bridge/deps.ts';
 import * as accounts from '../domain/accounts.ts';
 import { recordCallSignal } from '../domain/legacy-calls.ts';
@@ -35,7 +35,7 @@ import { SilenceWatch } from '../lib/silence-watch.ts';
 import { TurnClock } from '../lib/turn-clock.ts';
 import { schema as ownSchema } from '../schema/index.ts';
 
-/** Characters of the tokens whose accounts are remembered: some ten thousand. */
+/** Characters of the tokens whose sessions are remembered: some ten thousand. */
 const MAX_KNOWN_CHARACTERS = 4_000_000;
 
 /** Creates what the transports of the gateway may call. Throws for an invalid PERSISTED_OPERATIONS file. */
@@ -65,9 +65,9 @@ export async function createPorts(
   });
   metrics.maxTcpConnections.set(deps.config.MAX_CONNECTIONS);
   metrics.beforeScrape(() => metrics.tcpConnections.set(connectionSlots.openCount));
-  const knownAccounts = new LRUCache<string, ActorKey>({
+  const knownSessions = new LRUCache<string, Session>({
     maxSize: MAX_KNOWN_CHARACTERS,
-    sizeCalculation: (_account, token) => token.length,
+    sizeCalculation: (_session, token) => token.length,
   });
   const { PERSISTED_OPERATIONS: path, OPERATIONS } = deps.config;
   const persisted = path === undefined ? undefined : await readPersistedOperations(path, engine);
@@ -96,11 +96,11 @@ export async function createPorts(
     silenceWatch: new SilenceWatch(),
     ledgers: createLedgers(deps, metrics),
     async authenticate(token, address) {
-      const session = await accounts.authenticate(deps, token, address);
-      knownAccounts.set(token, actorKey(session.actor));
+      const session = await accounts.authenticate(deps, token, address, knownSessions.get(token));
+      knownSessions.set(token, session);
       return session;
     },
-    findKnownAccount: (token) => knownAccounts.get(token),
+    findKnownAccount: (token) => accountKey(knownSessions.get(token)?.actor),
     openSession: (token, address) => openSession(deps, token, address),
     renewSession: (former, token, address) => renewSession(deps, former, token, address),
     uploadMedia: (actor, upload) =>

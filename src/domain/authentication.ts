@@ -35,12 +35,18 @@ export const SERVER_CLIENT: Client = { address: 'server' };
 
 /**
  * Returns the session of a token. Throws UNAUTHENTICATED if it is invalid, expired or revoked, or its account is deleted,
- * blocked or locked; `address` is that of the client, for the security log. Creates the account at the first token of an external
- * user.
+ * blocked or locked; `address` is that of the client, for the security log. `former` is the session that this token had
+ * before, if it is known: the signature of a token that was issued here is then not verified again. Creates the account at the
+ * first token of an external user.
  */
-export async function authenticate(deps: Deps, token: string, address?: string): Promise<Session> {
+export async function authenticate(
+  deps: Deps,
+  token: string,
+  address?: string,
+  former?: Session,
+): Promise<Session> {
   try {
-    return await authenticateToken(deps, token);
+    return await authenticateToken(deps, token, former);
   } catch (error) {
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED')
       deps.securityLog.record('token refused', { address });
@@ -48,7 +54,11 @@ export async function authenticate(deps: Deps, token: string, address?: string):
   }
 }
 
-async function authenticateToken(deps: Deps, token: string): Promise<Session> {
+async function authenticateToken(deps: Deps, token: string, former: Session | undefined): Promise<Session> {
+  if (former !== undefined && former.isExternal !== true && former.expiresAt > deps.clock.now()) {
+    if (!(await isActiveSession(deps, former))) throw invalidToken();
+    return former;
+  }
   const verified = await deps.tokens.verify(token);
   if (verified === undefined) throw invalidToken();
   const { tokenId, issuedAt, expiresAt } = verified;

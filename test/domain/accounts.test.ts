@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
 import type { JWTPayload } from 'jose';
 import { expect, test, vi } from 'vitest';
+import type { Session } from '../../src/actor.ts';
 import type { User } from '../../src/db/tables.ts';
 import * as accounts from '../../src/domain/accounts.ts';
 import { createBatchedReads } from '../../src/db/batched-reads.ts';
@@ -583,4 +584,23 @@ test('attempts to change the e-mail are limited, as a conflict tells that an acc
   expect(await change('free@example.com')).toBe('RATE_LIMITED');
   expect(await change(ann.email)).toBe('done');
   expect((await accounts.updateAccount(deps, ann.actor, { firstName: 'Anna' })).firstName).toBe('Anna');
+});
+
+test('a token that was valid before is checked for its end and its account only, one of a provider as always', async () => {
+  await using deps = await createTestDeps();
+  const { token } = await accounts.createAccount(deps, ANN);
+  const session = await accounts.authenticate(deps, token);
+  const again = (former: Session, presented = token) =>
+    accounts.authenticate(deps, presented, '192.0.2.1', former);
+  expect(await again(session)).toBe(session);
+  expect(await again(session, 'not verified again')).toBe(session);
+  for (const former of [
+    { ...session, expiresAt: deps.clock.now() - 1 },
+    { ...session, isExternal: true },
+  ]) {
+    expect(await again(former)).toEqual(session);
+    expect(await readErrorCode(again(former, 'verified'))).toBe('UNAUTHENTICATED');
+  }
+  await accounts.logout(deps, session);
+  expect(await readErrorCode(again(session))).toBe('UNAUTHENTICATED');
 });
