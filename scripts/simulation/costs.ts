@@ -44,7 +44,7 @@ export const COSTS = {
   initialQuery: measured(5_900, 'µs', 'node, per initial query of 9 conversations', '`initial-query`'),
   login: measured(34_000, 'µs', 'node, per login with a password, on other threads', '`capacity`'),
   idle: measured(2, 'µs', 'node, per idle connection and second', '`capacity`'),
-  connection: measured(18, 'KB', 'node memory, per connection', '`idle-connections`'),
+  connection: measured(25, 'KB', 'node memory, per connection', '`idle-connections`'),
   base: measured(
     420,
     'MB',

@@ -55,7 +55,7 @@ export const HELP = [
   '',
   ...Object.entries(OPTIONS).map(([name, { about, value }]) => `  --${name.padEnd(15)} ${about} (${value})`),
   `  --${'bus'.padEnd(15)} ${BUSES.join(' or ')} (Redis)`,
-  `  --${'benches'.padEnd(15)} simulates the benches instead, and compares with bench/results.json`,
+  `  --${'benches'.padEnd(15)} simulates the benches instead, and compares with the results it is fitted to`,
   `  --${'help'.padEnd(15)} prints this`,
 ].join('\n');
 

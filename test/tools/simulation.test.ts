@@ -32,7 +32,7 @@ const simulate = (...args: string[]) => {
   return { status, stdout, stderr };
 };
 
-test('the simulation reproduces the measured points of bench/results.json', () => {
+test('the simulation reproduces the measured points that it is fitted to', () => {
   const points = findPoints();
   expect(points).toHaveLength(26);
   for (const { title, unit, measured, simulated } of points) {
