@@ -3,6 +3,8 @@ import { median } from './measure.ts';
 /** A ratio to a peer, measured in paired rounds together with the ratios of the peer to itself. */
 export interface RatioFigure {
   readonly name: string;
+  /** By how much it may exceed the recorded ratio, relative to that: runs that show no noise differ by so much. */
+  readonly margin: number;
   readonly ratios: readonly number[];
   readonly noise: readonly number[];
   /** Further rounds that do not count: other programs used the machine, which costs some programs more than others. */
@@ -35,9 +37,7 @@ export interface RatioVerdict extends Verdict {
   readonly isClear: boolean;
 }
 
-/** Ratios differ by so much between runs that show no noise. */
-const RATIO_MARGIN = 0.2;
-/** And by so much more between kinds of machines. */
+/** Ratios differ by so much more between kinds of machines. */
 const MACHINE_MARGIN = 0.25;
 /** Rounds before the first verdict. */
 export const FIRST_ROUNDS = 5;
@@ -71,7 +71,7 @@ export async function decideRatio(
  * many rounds that chance does not explain it. Noise in single rounds, however large, is thus no worsening.
  */
 export function judgeRatio(figure: RatioFigure, recorded: Recorded, machine: string): RatioVerdict {
-  const { name, ratios, busyRounds } = figure;
+  const { name, margin, ratios, busyRounds } = figure;
   const before = recorded.ratios[name];
   if (before === undefined) return { passes: false, isClear: true, text: `${name}: nothing is recorded` };
   if (ratios.length < FIRST_ROUNDS)
@@ -84,7 +84,7 @@ export function judgeRatio(figure: RatioFigure, recorded: Recorded, machine: str
   if (!(value > 0) || Number.isNaN(noise)) throw new Error(`${name}: the rounds have no ratio.`);
   const measured = `${name}: ${formatRatio(value)} x the peer`;
   const other = machine === recorded.machine ? 0 : MACHINE_MARGIN;
-  const quietLimit = before * (1 + RATIO_MARGIN + other);
+  const quietLimit = before * (1 + margin + other);
   const limit = quietLimit * Math.exp(noise);
   const worse = ratios.filter((ratio) => ratio > limit).length;
   const isWorse = chanceOf(worse, ratios.length) <= ERROR_RATE;

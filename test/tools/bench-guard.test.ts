@@ -11,7 +11,7 @@ const recorded: Recorded = {
 const repeat = (count: number, value: number): number[] => Array.from({ length: count }, () => value);
 const judge = (ratios: readonly number[], noise: readonly number[] = [1], machine = 'this machine') => {
   const { passes, isClear } = judgeRatio(
-    { name: 'delivery', ratios, noise, busyRounds: 0 },
+    { name: 'delivery', margin: 0.2, ratios, noise, busyRounds: 0 },
     recorded,
     machine,
   );
@@ -42,7 +42,7 @@ function simulate(seed: number, { factor, noise, interrupted = 0 }: Rounds): Mea
       ratios.push((2 * factor * measure()) / ((first + second) / 2));
       noises.push(second / first);
     }
-    return Promise.resolve({ name: 'delivery', ratios, noise: noises, busyRounds: 0 });
+    return Promise.resolve({ name: 'delivery', margin: 0.2, ratios, noise: noises, busyRounds: 0 });
   };
 }
 
@@ -61,7 +61,7 @@ test('an unchanged ratio passes, however noisy the machine is', async () => {
   expect(await countFailures({ factor: 1.1, noise: 0.1 })).toBeLessThanOrEqual(1);
 });
 
-test('a ratio that is worse by 40 % fails at the usual noise', async () => {
+test('a ratio that is worse by twice its margin fails at the usual noise', async () => {
   expect(await countFailures({ factor: 1.4, noise: 0.05 })).toBeGreaterThanOrEqual(990);
   expect(await countFailures({ factor: 1.4, noise: 0.08 })).toBeGreaterThanOrEqual(950);
 });
@@ -101,6 +101,7 @@ test('a machine that other programs keep busy is not compared', async () => {
     rounds += count;
     return Promise.resolve({
       name: 'delivery',
+      margin: 0.2,
       ratios: repeat(4, 9),
       noise: repeat(4, 1),
       busyRounds: rounds - 4,
@@ -123,7 +124,7 @@ test('a figure that is not recorded fails, and says so', () => {
     passes: false,
     text: 'new: 1; nothing is recorded',
   });
-  const unknown = { name: 'new', ratios: [], noise: [], busyRounds: 5 };
+  const unknown = { name: 'new', margin: 0.2, ratios: [], noise: [], busyRounds: 5 };
   expect(judgeRatio(unknown, recorded, 'this machine')).toEqual({
     passes: false,
     isClear: true,
