@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { actorKey } from '../actor.ts';
 import type { ActorKey, ActorRef } from '../actor.ts';
 import type { Db } from './database.ts';
-import { elapsedMs } from './sql.ts';
+import { elapsedMsSince } from './sql.ts';
 
 /** Failed logins of a subject. */
 export interface FailureCount {
@@ -14,7 +14,7 @@ export interface FailureCount {
 /** Returns the failures of each subject, in the same order, by the clock of the database. */
 export async function findFailures(db: Db, subjects: readonly string[]): Promise<FailureCount[]> {
   const { rows } = await sql<FailureCount & { subject: string }>`
-    select subject, failures, ${elapsedMs(sql`last_at`)} as elapsed_ms
+    select subject, failures, ${elapsedMsSince(sql`last_at`)} as elapsed_ms
     from login_failures where subject = any(${subjects}::text[])
   `.execute(db);
   const bySubject = new Map(rows.map((row) => [row.subject, row]));

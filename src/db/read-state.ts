@@ -6,7 +6,7 @@ import { compileOnce } from './compile-once.ts';
 import { accessTable, selectAccessibleConversations } from './conversation-access.ts';
 import type { Db, Tx } from './database.ts';
 import { hasReceiptEvents } from './read-receipts.ts';
-import { anyOf, elapsedMs, now } from './sql.ts';
+import { anyOf, elapsedMsSince, now } from './sql.ts';
 import type { Conversation, Message } from './tables.ts';
 
 /** Bounds what a count reads. */
@@ -36,7 +36,7 @@ export async function lockReadState(
     .select(CONVERSATION_COLUMNS)
     .select([
       'access.lastReadId',
-      elapsedMs(sql`access.last_read_at`).as('elapsedMs'),
+      elapsedMsSince(sql`access.last_read_at`).as('elapsedMs'),
       sql<MessageId[]>`array(
         select id from messages where conversation_id = conversations.id and id = ${anyOf(messageIds)}
       )`.as('foundIds'),
@@ -47,8 +47,8 @@ export async function lockReadState(
     .forNoKeyUpdate(kind === 'user' ? 'access' : 'conversations')
     .executeTakeFirst();
   if (row === undefined) return undefined;
-  const { lastReadId, elapsedMs: elapsed, foundIds, ...conversation } = row;
-  return { conversation, lastReadId, elapsedMs: elapsed, foundIds };
+  const { lastReadId, elapsedMs, foundIds, ...conversation } = row;
+  return { conversation, lastReadId, elapsedMs, foundIds };
 }
 
 /** The effect of a mark. */

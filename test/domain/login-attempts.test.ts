@@ -144,9 +144,9 @@ test('a delay is over when the clock of the database was set back, and the next 
 
 test('a failure whose time was rounded up delays no further guess', async () => {
   await using deps = await createTestDeps({ rateLimits: true });
-  await guess(deps, 'nobody@example.com', ELSEWHERE, 1);
+  await guess(deps, 'unknown@example.com', ELSEWHERE, 1);
   await sql`update login_failures set last_at = clock_timestamp() + interval '400 ms'`.execute(deps.db);
-  expect(await guess(deps, 'nobody@example.com', ELSEWHERE, 1)).toEqual(['UNAUTHENTICATED']);
+  expect(await guess(deps, 'unknown@example.com', ELSEWHERE, 1)).toEqual(['UNAUTHENTICATED']);
 });
 
 test('devices are limited like users', async () => {
