@@ -78,9 +78,11 @@ export function createReadState({ id, run, isOnline, show, onError }) {
         })
         .then((hasFailed) => {
           isMarking = false;
-          if (hasFailed) return void setTimeout(readState.mark, RETRY_MS);
-          marked = messageId;
-          readState.mark();
+          if (hasFailed) setTimeout(readState.mark, RETRY_MS);
+          else {
+            marked = messageId;
+            readState.mark();
+          }
         });
     },
     /** Handles an event of `inboxEvents`. The stream may begin live, so the position is read then. */
