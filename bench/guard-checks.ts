@@ -48,8 +48,8 @@ const SEND_SECONDS = 1;
 /** Caches and switches between programs cost Parley more than a small peer: with two busy programs, half as much again. */
 const MAX_FOREIGN_SHARE = 0.15;
 /**
- * Ratios of the same version on one machine, an hour apart, differed by 13 %, and those of single deliveries by 52 %: what
- * other virtual machines do to the caches costs Parley more than a small peer, and does not show in the peer's own noise.
+ * Ratios of the same version on one machine, an hour apart, differed by up to 18 %, and those of single deliveries by up to
+ * 54 %, though the peer agreed with itself. The cause is not known (docs/performance.md).
  */
 const [RATIO_MARGIN, DELIVERY_MARGIN] = [0.35, 0.75];
 /** V8 optimises code earlier or later, which matters most where little is allocated. */

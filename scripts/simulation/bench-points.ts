@@ -14,12 +14,9 @@ export interface Point {
 type Row = Readonly<Record<string, string | number>>;
 type Results = Readonly<Record<string, { readonly rows: readonly Row[] }>>;
 
-/**
- * The results of `bench/results.json` to which the constants are fitted, all of one version: a later run of some benches, or
- * one on a faster machine, does not fit the others.
- */
+/** The results to which the constants are fitted: those of later runs in `bench/results.json` do not fit each other. */
 const FILE = new URL('fitted-results.json', import.meta.url);
-/** Those of a send of that version, from before docs/decisions/0042-sends-in-two-turns.md. */
+/** Those of a send in these results, from before docs/decisions/0042-sends-in-two-turns.md. */
 const RECORDED_ROUND_TRIPS = 6;
 
 /** Simulates the benches, on the two cores that everything shares in them. */
