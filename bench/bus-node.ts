@@ -37,7 +37,13 @@ async function startNode({ databaseUrl, redisUrl, shards, follows }: NodeSetting
   const log = createLogger('error');
   const { db, epoch } = await openDatabase({ kind: 'postgres', url: databaseUrl }, log);
   const bus = createBus(log);
-  const tails = createTails({ eventLog: createEventLog(db), bus, log, epoch: { current: epoch } });
+  const tails = createTails({
+    eventLog: createEventLog(db),
+    bus,
+    log,
+    epoch: { current: epoch },
+    ownAppends: { newest: undefined },
+  });
   const open = async (options: NotifierOptions): Promise<Notifier> => {
     const notifier = await (redisUrl === undefined
       ? openPostgresNotifier(options)

@@ -33,7 +33,12 @@ const { url } = stack.use(await startPostgres({ durable: true }));
 await seedAccounts({ accounts: 2, perConversation: 2 }, { kind: 'postgres', url }, 'unused secret');
 const log = createLogger('warn');
 const { db } = stack.use(await openDatabase({ kind: 'postgres', url }, log));
-const deps = { db, bus: createBus(log), topicLocks: new TopicLocks({ maxWaits: 5 }) };
+const deps = {
+  db,
+  bus: createBus(log),
+  topicLocks: new TopicLocks({ maxWaits: 5 }),
+  ownAppends: { newest: undefined },
+};
 const sends = createSendBatcher(deps);
 
 /** Alternates batched and unbatched sends, so that both use the same state of the disk. Returns their medians. */

@@ -20,6 +20,7 @@ import { openRedisNotifier } from '../events/cluster/redis.ts';
 import { LEASE_MS } from '../events/delivery-gate.ts';
 import { createTails } from '../events/tail.ts';
 import { TopicLocks } from '../events/topic-locks.ts';
+import type { TransactDeps } from '../events/unit-of-work.ts';
 import type { HealthOptions } from '../gateway/http/health.ts';
 import type { Metrics } from '../gateway/metrics.ts';
 import { SingleFlight } from '../lib/single-flight.ts';
@@ -91,11 +92,17 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const epoch = { current: database.epoch };
   await fillEmailKeys(db);
   const bus = createBus(log, tracing);
-  const topicLocks = new TopicLocks({ maxWaits: Math.max(1, Math.floor(database.poolSize / 2)) });
+  const transactDeps: TransactDeps = {
+    db,
+    bus,
+    topicLocks: new TopicLocks({ maxWaits: Math.max(1, Math.floor(database.poolSize / 2)) }),
+    ownAppends: { newest: undefined },
+  };
   const clock = kind === 'pglite' ? nodeClock : stack.use(await DatabaseClock.start(db, log));
   const batchedReads = createBatchedReads(db);
   const tails = createTails({
     epoch,
+    ownAppends: transactDeps.ownAppends,
     eventLog: { ...createEventLog(db), readRange: batchedReads.readRange },
     bus,
     log,
@@ -132,7 +139,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       control,
       log,
       nodeId,
-      removeExpired: (conversationId) => removeExpired({ db, bus, topicLocks }, conversationId),
+      removeExpired: (conversationId) => removeExpired(transactDeps, conversationId),
     }),
   );
   const secrets = await openSecrets(config, dataDir);
@@ -163,7 +170,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const demoAccounts = await findDemoAccounts({ db, passwords });
   const missing = await createPartitions(db, config.EVENT_RETENTION_DAYS);
   if (missing !== undefined) log.warn({ reason: missing }, 'the event log has no partition for new events');
-  const retention = stack.use(startRetention({ db, bus, topicLocks, config, mediaStorage, clock, log }));
+  const retention = stack.use(startRetention({ ...transactDeps, config, mediaStorage, clock, log }));
   const channelUsage = stack.use(createChannelUsage({ db, log, now: () => clock.now() }));
   const cluster = await joinCluster(config, database, {
     // Subscriptions are per topic, but typing expiry needs the notices of all topics.
@@ -199,10 +206,8 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     nodeId,
     demoEmails: demoAccounts.map(({ email }) => email),
     deps: {
-      db,
+      ...transactDeps,
       databaseShares: shares,
-      bus,
-      topicLocks,
       tails,
       epoch,
       config,
@@ -246,14 +251,12 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       reportRefusal,
       lockedUsers: new Set(isDemoAllowed(config) ? [] : demoAccounts.map(({ id }) => id)),
       sendBatcher: createSendBatcher({
-        db,
-        bus,
-        topicLocks,
+        ...transactDeps,
         reportRefusal,
         tracing,
         onBatch: (size) => metrics.sendBatchSize.observe(size),
       }),
-      readMarker: createReadMarker({ db, bus, topicLocks, reportRefusal }),
+      readMarker: createReadMarker({ ...transactDeps, reportRefusal }),
       typing,
       tracing,
       operators,

@@ -4,8 +4,8 @@ import { compileOnce } from './compile-once.ts';
 import type { Db, Tx } from './database.ts';
 import { encodeSubjects } from './event-subjects.ts';
 import type { EventLabels } from './event-subjects.ts';
-import { readChanges, renewEpochIfEarlier } from './log-changes.ts';
-import type { LogChanges, LogSnapshot } from './log-changes.ts';
+import { readChanges, renewEpochIfLost } from './log-changes.ts';
+import type { Append, LogChanges, LogSnapshot } from './log-changes.ts';
 import { findNotedTopics } from './log-trims.ts';
 import type { Timestamp } from './tables.ts';
 
@@ -46,10 +46,10 @@ export interface EventLog {
    */
   readChanges(since: LogSnapshot | undefined): Promise<LogChanges>;
   /**
-   * Renews the epoch if the database was restored since this node, which knows an epoch, saw a snapshot of another server.
-   * Returns the present epoch.
+   * Renews the epoch if the database, whose server was started again, has lost one of the appends: it was restored from
+   * a backup. Returns the present epoch; `known` is the one that this node knows.
    */
-  renewEpochIfEarlier(known: string, since: LogSnapshot): Promise<string>;
+  renewEpochIfLost(known: string, appends: readonly Append[]): Promise<string>;
 }
 
 export const createEventLog = (db: Db): EventLog => ({
@@ -57,7 +57,7 @@ export const createEventLog = (db: Db): EventLog => ({
   readAfter: (topic, afterSeq, limit) => readAfter(db, topic, afterSeq, limit),
   readHeads: (topics) => readHeads(db, topics),
   readChanges: (since) => readChanges(db, since),
-  renewEpochIfEarlier: (known, since) => renewEpochIfEarlier(db, known, since),
+  renewEpochIfLost: (known, appends) => renewEpochIfLost(db, known, appends),
 });
 
 /** Creates the logs of new topics. */
@@ -126,15 +126,21 @@ const anyOfTopics = (topics: readonly string[]) => sql<string>`any(${topics}::te
 /** An event with its position in the topic's log, before it is stored. */
 export type NewLogEntry = Omit<LogEntry, 'at'> & EventLabels;
 
-/** Appends entries to logs whose locks are held, each at the position after its topic's head. Returns their timestamp. */
-export async function append(tx: Tx, entries: readonly NewLogEntry[]): Promise<Timestamp> {
+/** The timestamp of appended entries, and the id of their transaction. */
+export interface Appended {
+  readonly at: Timestamp;
+  readonly transaction: string;
+}
+
+/** Appends entries to logs whose locks are held, each at the position after its topic's head. */
+export async function append(tx: Tx, entries: readonly NewLogEntry[]): Promise<Appended> {
   const columns = toColumns(entries);
   const notedTopics = findNotedTopics(entries);
-  const [clock] = await (notedTopics.length === 0
+  const [appended] = await (notedTopics.length === 0
     ? appendEntries(tx, ...columns)
     : appendAndNote(tx, notedTopics, ...columns));
-  if (clock === undefined) throw new Error('The append returned no timestamp');
-  return clock.at;
+  if (appended === undefined) throw new Error('The append returned no timestamp');
+  return appended;
 }
 
 function toColumns(entries: readonly NewLogEntry[]) {
@@ -157,7 +163,7 @@ type Columns = ReturnType<typeof toColumns>;
 const insertEntries = (
   alsoInserted: RawBuilder<unknown>,
   [topics, seqs, events, messageIds, subjects, advancedTopics, heads]: Columns,
-) => sql<{ at: Timestamp }>`
+) => sql<Appended>`
     with clock as materialized (
       select clock_timestamp()::timestamptz(3) as at
     ), stored as (
@@ -175,7 +181,7 @@ const insertEntries = (
       from unnest(${advancedTopics}::text[], ${heads}::bigint[]) as input (topic, head)
       where topics.topic = input.topic
     )
-    select at from clock
+    select at, pg_current_xact_id()::text as transaction from clock
   `;
 
 const appendEntries = compileOnce((_db, ...columns: Columns) => insertEntries(sql``, columns));

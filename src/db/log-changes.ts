@@ -17,7 +17,7 @@ export interface LogSnapshot {
 }
 
 /** An event of the log, and the transaction that appended it. */
-interface Append {
+export interface Append {
   readonly transaction: string;
   readonly topic: string;
   readonly seq: number;
@@ -78,11 +78,11 @@ async function readLastAppend(db: Db): Promise<Append | null> {
   return rows[0] ?? null;
 }
 
-/** Renews the epoch if the log no longer has what it had, in a database that was restored meanwhile. Returns the present one. */
-export async function renewEpochIfEarlier(db: Db, known: string, since: LogSnapshot): Promise<string> {
+/** Renews the epoch if the origin of the database is another one, or it has lost one of the appends. Returns the present epoch. */
+export async function renewEpochIfLost(db: Db, known: string, appends: readonly Append[]): Promise<string> {
   const epoch = await renewEpochOfRestore(db, await readServerOrigin(db));
-  const { lastAppend } = since;
-  return lastAppend !== null && (await isLost(db, lastAppend)) ? renewEpochOnce(db, known) : epoch;
+  for (const append of appends) if (await isLost(db, append)) return renewEpochOnce(db, known);
+  return epoch;
 }
 
 /** Other transactions, and other events, may have had the ids and positions of the lost ones since. */

@@ -1,9 +1,7 @@
 import type { Config } from '../config.ts';
-import type { Db } from '../db/database.ts';
 import type { DatabaseShares } from '../db/fair-pool.ts';
-import type { Bus } from '../events/bus.ts';
 import type { Epoch } from '../events/cursor.ts';
-import type { TopicLocks } from '../events/topic-locks.ts';
+import type { TransactDeps } from '../events/unit-of-work.ts';
 import type { Tails } from '../events/tail.ts';
 import type { Media } from '../db/tables.ts';
 import type { UserId } from '../ids.ts';
@@ -35,11 +33,8 @@ import type { Tracing } from '../tracing.ts';
 import { openSnapshot as openDatabaseSnapshot } from '../db/database.ts';
 
 /** Dependencies of all domain functions. Built once, in `app/services.ts`. */
-export interface Deps {
-  readonly db: Db;
+export interface Deps extends TransactDeps {
   readonly databaseShares: DatabaseShares;
-  readonly bus: Bus;
-  readonly topicLocks: TopicLocks;
   readonly tails: Tails;
   /** Identifies the database in cursors: a cursor of another database is invalid. */
   readonly epoch: Readonly<Epoch>;

@@ -1,5 +1,5 @@
 import type { EventLog } from '../db/event-log.ts';
-import type { LogSnapshot } from '../db/log-changes.ts';
+import type { Append, LogSnapshot } from '../db/log-changes.ts';
 import type { Epoch } from './cursor.ts';
 import type { Topic } from './event.ts';
 
@@ -7,6 +7,14 @@ import type { Topic } from './event.ts';
 const BATCH_SIZE = 5_000;
 /** After a longer time, a node compares its open topics instead of reading all that was committed meanwhile. */
 const MAX_SNAPSHOT_AGE_MS = 30_000;
+
+/**
+ * The newest append of this node. Comparisons know those of all nodes, but not what was appended after the last one: a
+ * backup may be as recent.
+ */
+export interface OwnAppends {
+  newest: Append | undefined;
+}
 
 /** The topics that are compared with the log. */
 export interface ComparedTopics {
@@ -23,7 +31,7 @@ export interface ComparedTopics {
  */
 export function createComparison(
   eventLog: EventLog,
-  epoch: Epoch,
+  { epoch, ownAppends }: { readonly epoch: Epoch; readonly ownAppends: Readonly<OwnAppends> },
   { topics, advance, restart }: ComparedTopics,
 ): () => Promise<void> {
   let last: { readonly snapshot: LogSnapshot; readonly at: number } | undefined;
@@ -38,7 +46,10 @@ export function createComparison(
     const presentEpoch =
       last === undefined || last.snapshot.server === snapshot.server
         ? changes.epoch
-        : await eventLog.renewEpochIfEarlier(epoch.current, last.snapshot);
+        : await eventLog.renewEpochIfLost(
+            epoch.current,
+            [last.snapshot.lastAppend, ownAppends.newest].filter((append) => append != null),
+          );
     if (presentEpoch !== epoch.current) {
       epoch.current = presentEpoch;
       await restart();

@@ -7,6 +7,7 @@ import { DeliveryGate } from './delivery-gate.ts';
 import { isAccountTopic } from './event.ts';
 import type { Envelope, Ephemeral, Topic } from './event.ts';
 import { createComparison } from './log-comparison.ts';
+import type { OwnAppends } from './log-comparison.ts';
 import { deliverEphemeral, TailSource } from './tail-source.ts';
 import type { Follower } from './tail-source.ts';
 
@@ -55,6 +56,7 @@ export interface TailDeps {
   /** For the reads that deliveries wait for: on connections that do not wait for requests. Default: `eventLog`. */
   readonly controlLog?: EventLog | undefined;
   readonly epoch: Epoch;
+  readonly ownAppends: Readonly<OwnAppends>;
   readonly bus: Bus;
   readonly log: Logger;
   /** Called with each event before the followers of this node. */
@@ -86,7 +88,7 @@ export function createTails(deps: TailDeps): Tails {
   const advanceAll = (heads: ReadonlyMap<Topic, number>): void => {
     for (const [topic, head] of heads) sources.get(topic)?.source.advance(head);
   };
-  const compare = createComparison(controlLog, deps.epoch, {
+  const compare = createComparison(controlLog, deps, {
     topics: () => [...sources.keys()],
     advance(topic, head) {
       const source = sources.get(topic)?.source;

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Db, Tx } from '../db/database.ts';
 import * as eventLog from '../db/event-log.ts';
 import { findNodes } from '../db/leases.ts';
+import type { Append } from '../db/log-changes.ts';
 import { transactPipelined } from '../db/pipelined-transaction.ts';
 import { isUnavailable, OutcomeUnknownError } from '../errors.ts';
 import type { Bus } from './bus.ts';
@@ -10,6 +11,7 @@ import { isRevocation, toEnvelope, topicOf } from './event.ts';
 import type { DomainEvent, Envelope, Topic } from './event.ts';
 import { labelsOf, toStored } from './redaction.ts';
 import type { TraceParent } from '../tracing.ts';
+import type { OwnAppends } from './log-comparison.ts';
 import { lockDeadline, TopicBusyError } from './topic-locks.ts';
 import type { LockMode, TopicLocks } from './topic-locks.ts';
 
@@ -40,6 +42,7 @@ export interface TransactDeps {
   readonly db: Db;
   readonly bus: Bus;
   readonly topicLocks: TopicLocks;
+  readonly ownAppends: OwnAppends;
 }
 
 /**
@@ -99,7 +102,7 @@ interface Attempt {
 }
 
 async function runOnce<Result>(
-  { db, bus, topicLocks }: TransactDeps,
+  { db, bus, topicLocks, ownAppends }: TransactDeps,
   work: (unit: UnitOfWork) => Promise<Result>,
   { owner, waitMs, progress }: Attempt,
 ): Promise<Result> {
@@ -122,10 +125,11 @@ async function runOnce<Result>(
       },
     });
     await locks.take(events.map(topicOf), async () => undefined);
-    const envelopes = writes.add(store(tx, events, locks.heads));
-    return { result, envelopes, nodes: writes.add(findNodesOfRevocations(tx, events)) };
+    const stored = writes.add(store(tx, events, locks.heads));
+    return { result, stored, nodes: writes.add(findNodesOfRevocations(tx, events)) };
   }).catch((error: unknown) => writes.rethrow(error));
-  const [envelopes, nodes] = await Promise.all([last.envelopes, last.nodes]);
+  const [{ envelopes, append }, nodes] = await Promise.all([last.stored, last.nodes]);
+  ownAppends.newest = append ?? ownAppends.newest;
   const others = nodes.size === 0 ? envelopes : envelopes.filter(({ event }) => !nodes.has(event));
   bus.publish(
     others.map((envelope) => {
@@ -187,18 +191,28 @@ async function publishRevocation(bus: Bus, { envelope, nodeIds }: PublishedRevoc
   await pause(Math.max(0, REVOCATION_WAIT_MS - (performance.now() - publishedAt)));
 }
 
+interface Stored {
+  readonly envelopes: readonly Envelope[];
+  /** The last event; undefined if there is none. */
+  readonly append: Append | undefined;
+}
+
 async function store(
   tx: Tx,
   events: readonly DomainEvent[],
   heads: ReadonlyMap<string, number>,
-): Promise<Envelope[]> {
-  if (events.length === 0) return [];
+): Promise<Stored> {
   const entries = assignSeqs(events, heads);
-  const at = await eventLog.append(
+  const last = entries.at(-1);
+  if (last === undefined) return { envelopes: [], append: undefined };
+  const { at, transaction } = await eventLog.append(
     tx,
     entries.map((entry) => ({ ...entry, event: toStored(entry.event), ...labelsOf(entry.event) })),
   );
-  return entries.map((entry) => toEnvelope({ ...entry, at }));
+  return {
+    envelopes: entries.map((entry) => toEnvelope({ ...entry, at })),
+    append: { transaction, topic: last.topic, seq: last.seq },
+  };
 }
 
 interface NewEntry {

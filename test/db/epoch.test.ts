@@ -80,24 +80,22 @@ describe.runIf(inject('database') === 'postgres')('a PostgreSQL server', () => {
     expect(snapshot.lastAppend).toMatchObject({ seq: 2 });
     await server.restart();
     await expect.poll(() => log.readChanges(snapshot).catch(() => undefined)).toMatchObject({ epoch });
-    expect(await log.renewEpochIfEarlier(epoch, snapshot)).toBe(epoch);
     const append = snapshot.lastAppend ?? expect.unreachable();
+    expect(await log.renewEpochIfLost(epoch, [append])).toBe(epoch);
     const lost = {
       'no transaction has its id yet': { ...append, transaction: '999999999' },
       'the log has not reached its position again': { ...append, seq: 3 },
       'another event is at its position': { ...append, transaction: '3' },
     };
     let known = epoch;
-    for (const [name, lastAppend] of Object.entries(lost)) {
-      const later = { ...snapshot, lastAppend };
-      const renewed = await log.renewEpochIfEarlier(known, later);
+    for (const [name, lostAppend] of Object.entries(lost)) {
+      const renewed = await log.renewEpochIfLost(known, [append, lostAppend]);
       expect(renewed, name).not.toBe(known);
       // Another node, which knows the former epoch, too.
-      expect(await log.renewEpochIfEarlier(known, later), name).toBe(renewed);
+      expect(await log.renewEpochIfLost(known, [lostAppend]), name).toBe(renewed);
       known = renewed;
     }
-    const ofDeletedTopic = { ...snapshot, lastAppend: { ...append, topic: 'a deleted one' } };
-    expect(await log.renewEpochIfEarlier(known, ofDeletedTopic)).toBe(known);
+    expect(await log.renewEpochIfLost(known, [{ ...append, topic: 'a deleted one' }])).toBe(known);
   });
 
   test('keeps its epoch over a crash, which assigns the ids of transactions that were not committed again', async () => {
@@ -132,7 +130,8 @@ describe.runIf(inject('database') === 'postgres')('a PostgreSQL server', () => {
     const { snapshot, epoch } = await log.readChanges(undefined);
     await server.restart('immediate');
     await expect.poll(isUp).toBe(true);
-    expect(await log.renewEpochIfEarlier(epoch, snapshot)).toBe(epoch);
+    const append = snapshot.lastAppend ?? expect.unreachable();
+    expect(await log.renewEpochIfLost(epoch, [append])).toBe(epoch);
   });
 
   test('that does not tell its identity is used, with a warning', async () => {
@@ -156,8 +155,7 @@ describe.runIf(inject('database') === 'postgres')('a PostgreSQL server', () => {
     expect(warn.mock.calls.map(([, text]) => text)).toEqual([
       expect.stringContaining('does not tell its identity'),
     ]);
-    const { snapshot, epoch } = await createEventLog(database.db).readChanges(undefined);
-    expect(await createEventLog(database.db).renewEpochIfEarlier(epoch, snapshot)).toBe(epoch);
+    expect(await createEventLog(database.db).renewEpochIfLost(database.epoch, [])).toBe(database.epoch);
   });
 
   test('has another epoch in a copy of a database', async () => {

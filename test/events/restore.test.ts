@@ -1,7 +1,13 @@
+import { spawnSync } from 'node:child_process';
+import { rename, rm } from 'node:fs/promises';
 import { sql } from 'kysely';
-import { expect, test } from 'vitest';
+import { expect, inject, test } from 'vitest';
+import { openDatabase } from '../../src/db/database.ts';
 import { renewEpoch } from '../../src/db/epoch.ts';
+import { createTopics } from '../../src/db/event-log.ts';
+import { createLogger } from '../../src/log.ts';
 import {
+  createNode,
   createTestCore,
   cursorAt,
   emitEvents,
@@ -12,6 +18,7 @@ import {
 import type { Core } from '../harness/event-core.ts';
 import { errorWithCode } from '../harness/matchers.ts';
 import { range } from '../harness/numbers.ts';
+import { startPostgres } from '../harness/postgres.ts';
 
 /** Takes the database back to the topic's first events, as a restore from a backup does. */
 async function restore({ db }: Core, head: number): Promise<void> {
@@ -68,3 +75,43 @@ test('an epoch that is renewed while a node reads missed events leaves no former
   expect(core.tails.lag()).toBe(0);
   tail?.close();
 });
+
+test.runIf(inject('database') === 'postgres')(
+  'a node notices a restore to a state that is newer than its last comparison, from what it appended itself',
+  async () => {
+    await using server = await startPostgres();
+    await using database = await openDatabase({ kind: 'postgres', url: server.url }, createLogger('silent'));
+    const { db } = database;
+    await db.transaction().execute((tx) => createTopics(tx, [TOPIC]));
+    const openNode = () => createNode({ db, epoch: { current: database.epoch } });
+    const [node, other] = [openNode(), openNode()];
+    const whileStopped = async (work: () => Promise<void>) => {
+      await server.stop();
+      await work();
+      await server.start();
+      await expect.poll(() => sql`select 1`.execute(db).then(() => 'up', String)).toBe('up');
+    };
+    await emitEvents(node, 1);
+    await node.tails.compare();
+    await other.tails.compare();
+    await emitEvents(node, 2);
+    const backup = `${server.dataFolder}-backup`;
+    await whileStopped(async () => void spawnSync('cp', ['-a', server.dataFolder, backup]));
+    await node.tails.compare();
+    expect(node.epoch.current).toBe(database.epoch);
+
+    await emitEvents(node, 3);
+    await whileStopped(async () => {
+      await rm(server.dataFolder, { recursive: true });
+      await rename(backup, server.dataFolder);
+    });
+    // The log reaches the position of the lost event again.
+    await emitEvents(other, 4, 5);
+    await other.tails.compare();
+    expect(other.epoch.current).toBe(database.epoch);
+    await node.tails.compare();
+    expect(node.epoch.current).not.toBe(database.epoch);
+    await other.tails.compare();
+    expect(other.epoch.current).toBe(node.epoch.current);
+  },
+);

@@ -150,7 +150,7 @@ class DatabaseModel {
             heads: new Map(heads),
           };
         }),
-      renewEpochIfEarlier: () => query(() => EPOCH),
+      renewEpochIfLost: () => query(() => EPOCH),
     };
   }
 }
@@ -185,7 +185,13 @@ async function runHistory(
   const database = new DatabaseModel();
   const buses = Array.from({ length: NODES }, () => createBus(log));
   const nodes = buses.map((bus) =>
-    createTails({ eventLog: database.eventLog(scheduler), epoch: { current: EPOCH }, bus, log }),
+    createTails({
+      eventLog: database.eventLog(scheduler),
+      epoch: { current: EPOCH },
+      ownAppends: { newest: undefined },
+      bus,
+      log,
+    }),
   );
   const readers: Reader[] = [];
   // Half of the members read over a connection with a tiny buffer budget.

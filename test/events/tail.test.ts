@@ -276,7 +276,7 @@ test('a failed read of the log is retried', async () => {
   const { db, fail } = createFlakyDatabase(core.db);
   const bus = createBus(silent);
   const { numbers, waitForSeq } = await followTopic({
-    tails: createTails({ eventLog: createEventLog(db), epoch: { current: '' }, bus, log: silent }),
+    tails: createTails({ ...core, eventLog: createEventLog(db), bus, log: silent }),
   });
   await emitEvents(core, 1, 2);
   fail(2);
@@ -289,7 +289,7 @@ test('a topic whose head cannot be read leaves nothing open', async () => {
   const core = await createTestCore();
   const { db, fail } = createFlakyDatabase(core.db);
   const bus = createBus(silent);
-  const tails = createTails({ eventLog: createEventLog(db), epoch: { current: '' }, bus, log: silent });
+  const tails = createTails({ ...core, eventLog: createEventLog(db), bus, log: silent });
   fail(2);
   await expect(Promise.all([tails.open(TOPIC), tails.open(TOPIC)])).rejects.toThrow('unavailable');
   await expect(tails.open(TOPIC)).rejects.toThrow('unavailable');
@@ -341,10 +341,10 @@ test('events that wait for a comparison are delivered in order, without reading 
   const readAfter = vi.fn(eventLog.readAfter);
   const bus = createBus(silent);
   const tails = createTails({
+    ...core,
     eventLog: { ...eventLog, readAfter },
     bus,
     log: silent,
-    epoch: core.epoch,
     leaseMs: 0,
   });
   const { numbers, waitForSeq } = await followTopic({ tails });

@@ -352,7 +352,13 @@ test('log lag is the number of committed events that the tail has not delivered'
     readAfter: () => new Promise(() => undefined),
   } as unknown as EventLog;
   const log = createLogger('silent');
-  const tails = createTails({ eventLog, epoch: { current: '' }, bus: createBus(log), log });
+  const tails = createTails({
+    eventLog,
+    epoch: { current: '' },
+    ownAppends: { newest: undefined },
+    bus: createBus(log),
+    log,
+  });
   const tail = await tails.open('conversation:1');
   expect(tails.lag()).toBe(0);
   await tails.compare();

@@ -30,6 +30,7 @@ import { createBus } from '../../src/events/bus.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
 import { TopicLocks } from '../../src/events/topic-locks.ts';
+import type { TransactDeps } from '../../src/events/unit-of-work.ts';
 import { SingleFlight } from '../../src/lib/single-flight.ts';
 import { createLogger } from '../../src/log.ts';
 import { openTestDatabase } from './database.ts';
@@ -71,18 +72,23 @@ export async function createTestDeps({
       isOnlyProcess: kind === 'pglite',
     }),
   );
-  const topicLocks = new TopicLocks({ maxWaits: 5 });
+  const transactDeps: TransactDeps = {
+    db: plainDb,
+    bus,
+    topicLocks: new TopicLocks({ maxWaits: 5 }),
+    ownAppends: { newest: undefined },
+  };
   const callLeases = stack.use(
     new CallLeases({
       db: plainDb,
       control,
       log,
       nodeId,
-      removeExpired: (id) => removeExpired({ db: plainDb, bus, topicLocks }, id),
+      removeExpired: (id) => removeExpired(transactDeps, id),
     }),
   );
   const securityLog = stack.use(createSecurityLog({ log }));
-  const tails = createTails({ eventLog: createEventLog(plainDb), epoch, bus, log });
+  const tails = createTails({ ...transactDeps, eventLog: createEventLog(plainDb), epoch, log });
   const operationLimits = createOperationLimits({ enabled: rateLimits, maxPauseMs: 0 });
   const { operators } = openOperators({
     config,
@@ -96,10 +102,9 @@ export async function createTestDeps({
     stack,
   });
   const deps: Deps = {
+    ...transactDeps,
     db,
-    topicLocks,
     databaseShares: shares,
-    bus,
     tails,
     epoch,
     config,
@@ -134,8 +139,8 @@ export async function createTestDeps({
     securityLog,
     reportRefusal: () => undefined,
     lockedUsers: new Set(),
-    sendBatcher: createSendBatcher({ db, bus, topicLocks }),
-    readMarker: createReadMarker({ db, bus, topicLocks }),
+    sendBatcher: createSendBatcher({ ...transactDeps, db }),
+    readMarker: createReadMarker({ ...transactDeps, db }),
     typing: createTypingPublisher({ db, bus }),
     operators,
   };

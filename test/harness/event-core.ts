@@ -49,12 +49,14 @@ export async function createTestCore(): Promise<Core> {
 export function createNode({ db, ...core }: Pick<Core, 'db' | 'epoch'>): Node {
   const bus = createBus(silent);
   const epoch = { ...core.epoch };
+  const ownAppends = { newest: undefined };
   return {
     db,
     bus,
     epoch,
     topicLocks: new TopicLocks({ maxWaits: 5 }),
-    tails: createTails({ eventLog: createEventLog(db), epoch, bus, log: silent }),
+    ownAppends,
+    tails: createTails({ eventLog: createEventLog(db), epoch, ownAppends, bus, log: silent }),
   };
 }
 
