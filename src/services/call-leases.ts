@@ -5,7 +5,9 @@ import type { ActorRef } from '../actor.ts';
 import type { ConnectionEnd } from '../errors.ts';
 import { endReasonOf } from '../events/pull-iterator.ts';
 import type { CallParticipantId, ConversationId } from '../ids.ts';
+import { createBatcher } from '../lib/batcher.ts';
 import { PendingWork } from '../lib/pending-work.ts';
+import { Semaphore } from '../lib/semaphore.ts';
 import type { WatchableConnection } from '../lib/silence-watch.ts';
 import { startTimer as startSystemTimer } from '../lib/timeout.ts';
 import type { StartTimer } from '../lib/timeout.ts';
@@ -20,6 +22,10 @@ const INTERVAL_MS = 2_000;
 const MIN_TIMELY_ROUNDS = 3;
 /** Conversations in which one round removes participants. */
 const MAX_CONVERSATIONS = 200;
+/** Leases that one statement ends. */
+const MAX_BATCH_SIZE = 1_000;
+/** Transactions at the same time that remove participants whose session has ended, however many calls they are in. */
+const CONCURRENT_REMOVALS = 2;
 
 /** Keeps a participant in a call while its connection, or its stream of call events, is open. */
 export interface CallHold {
@@ -37,6 +43,11 @@ export interface CallCarrier {
   readonly signal?: AbortSignal | undefined;
   /** Ends the participation when its client no longer replies. */
   readonly connection?: WatchableConnection | undefined;
+}
+
+/** A lease whose connection has closed. */
+interface Expiry extends ClaimedParticipant {
+  readonly isImmediate: boolean;
 }
 
 interface Hold extends CallHold {
@@ -72,6 +83,12 @@ export class CallLeases implements AsyncDisposable {
   readonly #startTimer: StartTimer;
   readonly #holds = new Map<CallParticipantId, Hold>();
   readonly #pending = new PendingWork();
+  /** In order within a conversation: removals of its participants would wait for each other. */
+  readonly #expiries = createBatcher<Expiry, void>((expiries) => this.#expire(expiries), {
+    maxBatchSize: MAX_BATCH_SIZE,
+    partitionBy: ({ conversationId }) => conversationId,
+  });
+  readonly #removals = new Semaphore(CONCURRENT_REMOVALS);
   #timelyRounds = 0;
   #lastRound: { readonly at: number; readonly nowMs: number } | undefined;
   #cancelTimer = (): void => undefined;
@@ -94,11 +111,11 @@ export class CallLeases implements AsyncDisposable {
     { signal, connection }: CallCarrier = {},
   ): Promise<CallHold | undefined> {
     if (!(await rows.claimLease(this.#options.db, this.nodeId, actor, participant))) return undefined;
-    const { participantId, conversationId } = participant;
+    const { participantId } = participant;
     const release = (reason: ConnectionEnd | undefined): void => {
       if (this.#holds.get(participantId) !== hold) return;
       this.#drop(participantId);
-      this.#expire(participantId, conversationId, IMMEDIATE.has(reason));
+      this.#end({ ...participant, isImmediate: IMMEDIATE.has(reason) });
     };
     const onAbort = () => release(endReasonOf(signal));
     this.#drop(participantId);
@@ -130,13 +147,27 @@ export class CallLeases implements AsyncDisposable {
   }
 
   /** Ends a lease. Not repeated if it fails: the lease expires in any case. */
-  #expire(participantId: CallParticipantId, conversationId: ConversationId, isImmediate: boolean): void {
-    const { db, log, removeExpired } = this.#options;
-    const work = this.#pending.run(async () => {
-      await rows.expireLeases(db, this.nodeId, [participantId], isImmediate);
-      if (isImmediate) await removeExpired(conversationId);
-    });
-    work.catch((error: unknown) => log.warn({ err: error }, 'ending a call lease failed'));
+  #end(expiry: Expiry): void {
+    const work = this.#pending.run(() => this.#expiries.submit(expiry));
+    work.catch((error: unknown) => this.#options.log.warn({ err: error }, 'ending a call lease failed'));
+  }
+
+  async #expire(expiries: readonly Expiry[]): Promise<readonly (Promise<void> | undefined)[]> {
+    const { db, removeExpired } = this.#options;
+    const immediate = expiries.filter(({ isImmediate }) => isImmediate);
+    const later = expiries.filter(({ isImmediate }) => !isImmediate);
+    await Promise.all(
+      [immediate, later]
+        .filter(({ length }) => length > 0)
+        .map((batch) => rows.expireLeases(db, this.nodeId, idsOf(batch), batch === immediate)),
+    );
+    const conversations = new Set(immediate.map(({ conversationId }) => conversationId));
+    const removals = new Map(
+      Array.from(conversations, (id) => [id, this.#removals.run(() => removeExpired(id))] as const),
+    );
+    return expiries.map(({ conversationId, isImmediate }) =>
+      isImmediate ? removals.get(conversationId) : undefined,
+    );
   }
 
   #schedule(): void {
@@ -182,3 +213,6 @@ export class CallLeases implements AsyncDisposable {
     return this.#timelyRounds >= MIN_TIMELY_ROUNDS;
   }
 }
+
+const idsOf = (expiries: readonly Expiry[]): CallParticipantId[] =>
+  expiries.map(({ participantId }) => participantId);
