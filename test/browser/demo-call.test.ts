@@ -113,6 +113,25 @@ describeDemo('calls on the page', FAKE_CAMERA, (demo) => {
     },
   );
 
+  test.for(['LeaveCall', 'Quit'])(
+    'a call ends although the first request of %s is lost',
+    async (operation) => {
+      await using tab = await demo.open();
+      const { page } = tab;
+      let requestCount = 0;
+      await page.route('**/graphql', async (route) => {
+        if (route.request().postData()?.includes(`mutation ${operation}(`) !== true) return route.continue();
+        requestCount += 1;
+        await (requestCount === 1 ? route.abort('connectionreset') : route.continue());
+      });
+      await page.locator('#start-call').click();
+      for (const each of SIDES) await waitForVideo(page, each);
+      await page.locator('#graphql .hang-up').click();
+      await waitForNoCall(page);
+      await expect.poll(() => requestCount).toBe(2);
+    },
+  );
+
   test.for(SIDES)('%s hangs up while it reconnects, and both are online without a call', async (side) => {
     await using proxy = await openTcpProxy(Number(new URL(demo.gateway.url).port));
     await using tab = await openDemo(demo.browser, `http://127.0.0.1:${proxy.port}`);

@@ -23,9 +23,9 @@ const SIGNALS = 'subscription Signals { signals { sender { ... on User { id } } 
  * Runs the calls of a new app, by `connectCall` of parley/client. Answers every call. `run` executes a mutation, and
  * `subscribe(document, variables, next)` returns a function that ends the subscription.
  */
-export function createGraphqlCall({ conversationId, otherId, run, view, onEvent, onError }) {
+export function createGraphqlCall({ conversationId, otherId, run, isOnline, view, onEvent, onError }) {
   let current;
-  const ends = createCallEnds();
+  const ends = createCallEnds(isOnline);
 
   const open = (client, subscribe, calls) => {
     if (current !== undefined) return;

@@ -69,14 +69,15 @@ export function createGraphqlSide({
       call.hangUp();
     },
   });
-  const call = createGraphqlCall({ conversationId: id, otherId: other.id, run, view, onEvent, onError });
+  const isOnline = () => panel.isOnline;
+  const calls = { conversationId: id, otherId: other.id, run, isOnline };
+  const call = createGraphqlCall({ ...calls, view, onEvent, onError });
   const outbox = createOutbox({
     send: ({ text, key }) => run(SEND, { id, text, key }),
-    isOnline: () => panel.isOnline,
+    isOnline,
     onChange: panel.showWaiting,
     onRefused: onError,
   });
-  const isOnline = () => panel.isOnline;
   const readState = createReadState({ id, run, isOnline, show: panel.setUnread, onError });
   const side = {
     account,

@@ -5,12 +5,12 @@ import { openPeer } from './call-peer.js';
  * Runs the calls of an app from 2015, by the messages that the mobile apps forward to each other: `CALLING`, `READY`,
  * session descriptions, candidates, `QUITTING`. Answers every call. `forward` sends a payload of `webrtc_forward`.
  */
-export function createLegacyCall({ otherId, forward, view, onError }) {
+export function createLegacyCall({ otherId, forward, isOnline, view, onError }) {
   let current;
   /** Messages that were received before the end of a call do not open another one. */
   let endCount = 0;
   let handled = Promise.resolve();
-  const ends = createCallEnds();
+  const ends = createCallEnds(isOnline);
   const send = (message) => forward({ user_id: otherId, message });
   // Without a connection a signal is lost. The call continues, or was not set up.
   const sendNow = (message) => void send(message).catch((error) => error.isRetryable || onError(error));

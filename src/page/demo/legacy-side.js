@@ -91,6 +91,7 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
   const call = createLegacyCall({
     otherId: Number(other.id.replace('User:', '')),
     forward: (payload) => request('webrtc_forward', payload),
+    isOnline: () => panel.isOnline,
     view,
     onError: ({ message }) => panel.addNote(`Failed: ${message}`),
   });
