@@ -1,7 +1,8 @@
 // Measures what an honest client notices, and what the process holds, while strangers and accounts attack the server.
-// `node bench/attacks.ts [NAME...]`; ATTACK_SECONDS (10) is the duration of each, DATABASE_URL the database, ATTACK_NODES (1)
-// the number of nodes, each with an attacker. The honest client uses the last one. `beside` is what it notices while bare servers
-// are attacked instead of the nodes: what the attack costs the machine.
+// `node bench/attacks.ts [NAME...]`; ATTACK_SECONDS (30) is the duration of each, and ATTACK_NODES (1) the number of nodes, each with an
+// attacker. The honest client uses the last one. All of it runs once per attack, on a PostgreSQL of its own (ATTACK_DATABASE=embedded: on the
+// embedded database). `first` is what the client notices while the attacker connects, `attacked` afterwards; with ATTACK_BESIDE=1,
+// `beside` is what it notices while bare servers are attacked instead of the nodes: what the attack costs the machine.
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -12,6 +13,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { startPostgres } from '../test/harness/postgres.ts';
 import { percentile, startPeer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
@@ -19,9 +21,13 @@ import { print, startServer } from './server.ts';
 import type { Server } from './server.ts';
 
 const ATTACKER = new URL('attacker.ts', import.meta.url).pathname;
-const SECONDS = Number(process.env['ATTACK_SECONDS'] ?? 10);
+const SECONDS = Number(process.env['ATTACK_SECONDS'] ?? 30);
 const NODES = Number(process.env['ATTACK_NODES'] ?? 1);
-const QUIET_SECONDS = 4;
+const IS_EMBEDDED = process.env['ATTACK_DATABASE'] === 'embedded';
+const COMPARES_MACHINE = process.env['ATTACK_BESIDE'] === '1';
+const QUIET_SECONDS = 5;
+/** The attacker connects within this time. */
+const FIRST_SECONDS = 5;
 const PASSWORD = 'an honest password';
 const PROBE_INTERVAL_MS = 50;
 const LOGIN_INTERVAL_MS = 1_000;
@@ -139,11 +145,15 @@ async function measureAttack(nodes: readonly Server[], name: string): Promise<Ro
   for (let index = 0; index < ATTACKING_ACCOUNTS; index += 1)
     tokens.push(await signUp(url, `attacker${index}@example.com`));
   const quiet = await runHonest(url, honestToken, QUIET_SECONDS);
-  const beside = await measureBeside(nodes, name, tokens, () => runHonest(url, honestToken, SECONDS));
+  const run = (seconds: number): Promise<Honest> => runHonest(url, honestToken, seconds);
+  const beside = COMPARES_MACHINE
+    ? await measureBeside(nodes, name, tokens, () => run(SECONDS - FIRST_SECONDS))
+    : undefined;
   const rest = await readMemory(nodes);
   const urls = nodes.map((node) => node.url);
-  const { attacked, held } = await underAttack(urls, name, tokens, async () => ({
-    attacked: await runHonest(url, honestToken, SECONDS),
+  const { first, attacked, held } = await underAttack(urls, name, tokens, async () => ({
+    first: await run(FIRST_SECONDS),
+    attacked: await run(SECONDS - FIRST_SECONDS),
     held: await readMemory(nodes),
   }));
   await sleep(2_000);
@@ -153,11 +163,13 @@ async function measureAttack(nodes: readonly Server[], name: string): Promise<Ro
   return {
     attack: name,
     quietP99Ms: p99(quiet),
-    besideP99Ms: p99(beside),
+    ...(beside !== undefined && { besideP99Ms: p99(beside) }),
+    firstP99Ms: p99(first),
     attackedP99Ms: p99(attacked),
-    failedRequests: attacked.failedRequests,
-    slowestLoginMs: Math.max(...attacked.logins),
-    failedLogins: attacked.failedLogins,
+    toQuiet: p99(attacked) / p99(quiet),
+    failedRequests: first.failedRequests + attacked.failedRequests,
+    slowestLoginMs: Math.max(...first.logins, ...attacked.logins),
+    failedLogins: first.failedLogins + attacked.failedLogins,
     heldMb: mostMb(held.used, rest.used),
     residentMb: mostMb(held.resident, rest.resident),
     heldAfterMb: mostMb(after.used, rest.used),
@@ -179,31 +191,48 @@ const names = stdout
   .split('\n')
   .filter((name) => wanted.length === 0 || wanted.includes(name));
 print(`Each attack for ${SECONDS} s, with one honest client of 20 requests a second and a login a second\n`);
-print(
-  'attack                   p99 quiet    beside  attacked  failed  login max  failed   held MB  resident  after',
-);
+const COLUMNS = {
+  quietP99Ms: 'p99 quiet',
+  ...(COMPARES_MACHINE && { besideP99Ms: 'beside' }),
+  firstP99Ms: 'first',
+  attackedP99Ms: 'attacked',
+  toQuiet: 'to quiet',
+  failedRequests: 'failed',
+  slowestLoginMs: 'login max',
+  failedLogins: 'failed',
+  heldMb: 'held MB',
+  residentMb: 'resident',
+  heldAfterMb: 'after',
+};
+const printLine = (name: string, cells: readonly string[]): void =>
+  print(`${name.padEnd(28)}${cells.map((cell) => cell.padStart(11)).join('')}`);
+printLine('attack', Object.values(COLUMNS));
 const rows: Row[] = [];
 for (const name of names) {
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-attacks-'));
   try {
     await using stack = new AsyncDisposableStack();
     const secret = randomBytes(32).toString('hex');
+    const database = IS_EMBEDDED ? undefined : stack.use(await startPostgres({ durable: true }));
+    const settings = {
+      RATE_LIMITS: 'on',
+      LOG_LEVEL: 'error',
+      AUTH_SECRET: secret,
+      ...(database !== undefined && { DATABASE_URL: database.url }),
+    };
     const nodes: Server[] = [];
-    while (nodes.length < NODES) {
-      const settings = { RATE_LIMITS: 'on', LOG_LEVEL: 'error', AUTH_SECRET: secret };
-      nodes.push(stack.use(await startServer(dataDir, settings)));
-    }
+    while (nodes.length < NODES) nodes.push(stack.use(await startServer(dataDir, settings)));
     const row = await measureAttack(nodes, name);
     rows.push(row);
-    const cells = Object.values(row)
-      .slice(1)
-      .map((value) => Number(value).toFixed(0).padStart(9));
-    print(`${name.padEnd(24)} ${cells.join(' ')}`);
+    printLine(
+      name,
+      Object.keys(COLUMNS).map((column) => Number(row[column]).toFixed(column === 'toQuiet' ? 1 : 0)),
+    );
   } catch (error) {
     process.exitCode = 1;
-    print(`${name.padEnd(24)} the server failed: ${String(error)}`);
+    print(`${name.padEnd(28)} the server failed: ${String(error)}`);
   } finally {
     await rm(dataDir, { recursive: true, force: true });
   }
 }
-await record('attacks', rows);
+if (wanted.length === 0) await record('attacks', rows);

@@ -152,4 +152,12 @@ export const FIGURES: readonly Figure[] = [
     parley: 'parleyP99Ms',
     peers: [{ peer: 'bare ws', column: 'bareWsP99Ms', ratio: 'p99Ratio', goal: 'at most 10' }],
   },
+  {
+    name: 'attacks',
+    title: 'An honest client under attack, p99',
+    unit: 'milliseconds',
+    caseOf: (row) => String(row['attack']),
+    parley: 'attackedP99Ms',
+    peers: [{ peer: 'not attacked', column: 'quietP99Ms', ratio: 'toQuiet', goal: 'at most 5' }],
+  },
 ];
