@@ -9,8 +9,8 @@ const BATCH_SIZE = 5_000;
 const MAX_SNAPSHOT_AGE_MS = 30_000;
 
 /**
- * The newest append of this node. Comparisons know those of all nodes, but not what was appended after the last one: a
- * backup may be as recent.
+ * The newest append of this node to the log of the present epoch. Comparisons know those of all nodes, but not what was
+ * appended after the last one, and a backup may be as recent.
  */
 export interface OwnAppends {
   newest: Append | undefined;
@@ -31,7 +31,7 @@ export interface ComparedTopics {
  */
 export function createComparison(
   eventLog: EventLog,
-  { epoch, ownAppends }: { readonly epoch: Epoch; readonly ownAppends: Readonly<OwnAppends> },
+  { epoch, ownAppends }: { readonly epoch: Epoch; readonly ownAppends: OwnAppends },
   { topics, advance, restart }: ComparedTopics,
 ): () => Promise<void> {
   let last: { readonly snapshot: LogSnapshot; readonly at: number } | undefined;
@@ -52,6 +52,8 @@ export function createComparison(
           );
     if (presentEpoch !== epoch.current) {
       epoch.current = presentEpoch;
+      // It is of the former log, and would be missing again after the next restart of the server.
+      ownAppends.newest = undefined;
       await restart();
     } else if (snapshot.server === former?.server) {
       advanceAll(heads);

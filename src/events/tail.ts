@@ -56,7 +56,7 @@ export interface TailDeps {
   /** For the reads that deliveries wait for: on connections that do not wait for requests. Default: `eventLog`. */
   readonly controlLog?: EventLog | undefined;
   readonly epoch: Epoch;
-  readonly ownAppends: Readonly<OwnAppends>;
+  readonly ownAppends: OwnAppends;
   readonly bus: Bus;
   readonly log: Logger;
   /** Called with each event before the followers of this node. */

@@ -113,5 +113,10 @@ test.runIf(inject('database') === 'postgres')(
     expect(node.epoch.current).not.toBe(database.epoch);
     await other.tails.compare();
     expect(other.epoch.current).toBe(node.epoch.current);
+
+    const renewed = node.epoch.current;
+    await whileStopped(async () => undefined);
+    await node.tails.compare();
+    expect(node.epoch.current).toBe(renewed);
   },
 );
