@@ -1,5 +1,5 @@
 // Measures what an honest client notices, and what the process holds, while strangers and accounts attack the server.
-// `node bench/attacks.ts [NAME...]`; ATTACK_SECONDS (30) is the duration of each, and ATTACK_NODES (1) the number of nodes, each with an
+// `node bench/attacks.ts [NAME...]`; ATTACK_SECONDS (25) is the duration of each, and ATTACK_NODES (1) the number of nodes, each with an
 // attacker. The honest client uses the last one. All of it runs once per attack, on a PostgreSQL of its own (ATTACK_DATABASE=embedded: on the
 // embedded database). `first` is what the client notices while the attacker connects, `attacked` afterwards; with ATTACK_BESIDE=1,
 // `beside` is what it notices while bare servers are attacked instead of the nodes: what the attack costs the machine.
@@ -21,10 +21,11 @@ import { print, startServer } from './server.ts';
 import type { Server } from './server.ts';
 
 const ATTACKER = new URL('attacker.ts', import.meta.url).pathname;
-const SECONDS = Number(process.env['ATTACK_SECONDS'] ?? 30);
+const SECONDS = Number(process.env['ATTACK_SECONDS'] ?? 25);
 const NODES = Number(process.env['ATTACK_NODES'] ?? 1);
 const IS_EMBEDDED = process.env['ATTACK_DATABASE'] === 'embedded';
 const COMPARES_MACHINE = process.env['ATTACK_BESIDE'] === '1';
+const WARM_UP_SECONDS = 3;
 const QUIET_SECONDS = 5;
 /** The attacker connects within this time. */
 const FIRST_SECONDS = 5;
@@ -144,8 +145,9 @@ async function measureAttack(nodes: readonly Server[], name: string): Promise<Ro
   const tokens: string[] = [];
   for (let index = 0; index < ATTACKING_ACCOUNTS; index += 1)
     tokens.push(await signUp(url, `attacker${index}@example.com`));
-  const quiet = await runHonest(url, honestToken, QUIET_SECONDS);
   const run = (seconds: number): Promise<Honest> => runHonest(url, honestToken, seconds);
+  await run(WARM_UP_SECONDS);
+  const quiet = await run(QUIET_SECONDS);
   const beside = COMPARES_MACHINE
     ? await measureBeside(nodes, name, tokens, () => run(SECONDS - FIRST_SECONDS))
     : undefined;

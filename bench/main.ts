@@ -34,7 +34,7 @@ const BENCHES = [
   'slow-readers',
   'idle-connections',
 ];
-/** Run by name only: they take long, and have no peer. */
+/** Run by name only: they take long. */
 const OTHER_BENCHES = ['attacks', 'capacity', 'cluster'];
 const PAGE = new URL('../docs/performance.md', import.meta.url);
 const PLOTS = new URL('../docs/performance/', import.meta.url);
