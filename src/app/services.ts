@@ -1,8 +1,6 @@
 import type { Config } from '../config.ts';
 import { createBatchedReads } from '../db/batched-reads.ts';
-import { openDatabase } from '../db/database.ts';
 import type { Database } from '../db/database.ts';
-import { openPostgresNotifier } from '../db/notify.ts';
 import { fillEmailKeys } from '../db/email-keys.ts';
 import { hasScryptHashes } from '../db/passwords.ts';
 import { createEventLog } from '../db/event-log.ts';
@@ -13,10 +11,6 @@ import { removeExpired } from '../domain/call-participation.ts';
 import { createReadMarker } from '../domain/read-marker.ts';
 import { createSendBatcher } from '../domain/send-batch.ts';
 import { createBus } from '../events/bus.ts';
-import type { Bus, Listener } from '../events/bus.ts';
-import { connectCluster } from '../events/cluster/cluster.ts';
-import type { Cluster, ClusterOptions } from '../events/cluster/cluster.ts';
-import { openRedisNotifier } from '../events/cluster/redis.ts';
 import { LEASE_MS } from '../events/delivery-gate.ts';
 import { createTails } from '../events/tail.ts';
 import { TopicLocks } from '../events/topic-locks.ts';
@@ -24,7 +18,6 @@ import type { TransactDeps } from '../events/unit-of-work.ts';
 import type { HealthOptions } from '../gateway/http/health.ts';
 import type { Metrics } from '../gateway/metrics.ts';
 import { SingleFlight } from '../lib/single-flight.ts';
-import { requireForStartup } from '../lib/startup-error.ts';
 import type { Logger } from '../log.ts';
 import { createAccountConnections } from '../services/account-connections.ts';
 import { boundLog } from '../services/bounded-log.ts';
@@ -47,8 +40,9 @@ import { createSecurityLog } from '../services/security-log.ts';
 import { createUploadLimits } from '../services/upload-limits.ts';
 import { createUploadTickets } from '../services/upload-tickets.ts';
 import { createTracing } from '../tracing.ts';
-import type { Tracing } from '../tracing.ts';
 import { DatabaseClock, nodeClock } from '../services/wall-clock.ts';
+import { joinCluster, withReceiveListener } from './cluster.ts';
+import { openConfiguredDatabase } from './database.ts';
 import { openMediaStorage } from './media-storage.ts';
 import { openOperators } from './operators.ts';
 import type { OwnNode } from './operators.ts';
@@ -274,56 +268,4 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
 function describeOffset(offsetMs: number): string {
   const seconds = Math.round(Math.abs(offsetMs) / 1000);
   return `clock ${seconds} s ${offsetMs > 0 ? 'ahead of' : 'behind'} the database`;
-}
-
-function openConfiguredDatabase(
-  { DATABASE_URL: url, DATABASE_LISTEN_URL: listenUrl, DATABASE_POOL_SIZE: poolSize }: Config,
-  dir: string | undefined,
-  log: Logger,
-  tracing: Tracing | undefined,
-): Promise<Database> {
-  if (url === undefined)
-    return requireForStartup(
-      `Cannot open the embedded database in ${dir ?? 'memory'} (DATA_DIR)`,
-      openDatabase({ kind: 'pglite', dir }, log, tracing),
-    );
-  return requireForStartup(
-    `Cannot open the database${describeUrl(url)} (DATABASE_URL)`,
-    openDatabase({ kind: 'postgres', url, listenUrl, poolSize }, log, tracing),
-  );
-}
-
-/** Connects the buses of nodes that share a database, through it or through Redis. */
-async function joinCluster(
-  { REDIS_URL, DATABASE_LISTEN_URL }: Config,
-  { url, canListen }: Database,
-  parts: Pick<ClusterOptions, 'bus' | 'tails' | 'log' | 'nodeId'>,
-): Promise<Cluster | undefined> {
-  if (url === undefined) return undefined;
-  if (REDIS_URL === undefined && !canListen)
-    parts.log.warn(
-      'LISTEN may not work through a pooler: set DATABASE_LISTEN_URL to the database without the pooler, or REDIS_URL',
-    );
-  if (REDIS_URL === undefined)
-    return connectCluster({ ...parts, url: DATABASE_LISTEN_URL ?? url, open: openPostgresNotifier });
-  return requireForStartup(
-    `Cannot connect to Redis${describeUrl(REDIS_URL)} (REDIS_URL)`,
-    connectCluster({ ...parts, url: REDIS_URL, open: openRedisNotifier }),
-  );
-}
-
-/** Returns a bus that passes notices of other nodes to the listener before its subscribers. */
-const withReceiveListener = (bus: Bus, listener: Listener): Bus => ({
-  ...bus,
-  receive(notice) {
-    listener(notice);
-    return bus.receive(notice);
-  },
-});
-
-/** Returns the database and host of a URL, with a leading space and without credentials. */
-export function describeUrl(url: string): string {
-  if (!URL.canParse(url)) return '';
-  const { host, pathname } = new URL(url);
-  return host === '' ? '' : ` ${pathname.slice(1)} at ${host}`.replace(/ +/g, ' ');
 }
