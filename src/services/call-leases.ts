@@ -154,14 +154,13 @@ export class CallLeases implements AsyncDisposable {
 
   async #expire(expiries: readonly Expiry[]): Promise<readonly (Promise<void> | undefined)[]> {
     const { db, removeExpired } = this.#options;
-    const immediate = expiries.filter(({ isImmediate }) => isImmediate);
-    const later = expiries.filter(({ isImmediate }) => !isImmediate);
+    const groups = Map.groupBy(expiries, ({ isImmediate }) => isImmediate);
     await Promise.all(
-      [immediate, later]
-        .filter(({ length }) => length > 0)
-        .map((batch) => rows.expireLeases(db, this.nodeId, idsOf(batch), batch === immediate)),
+      Array.from(groups, ([isImmediate, group]) =>
+        rows.expireLeases(db, this.nodeId, idsOf(group), isImmediate),
+      ),
     );
-    const conversations = new Set(immediate.map(({ conversationId }) => conversationId));
+    const conversations = new Set((groups.get(true) ?? []).map(({ conversationId }) => conversationId));
     const removals = new Map(
       Array.from(conversations, (id) => [id, this.#removals.run(() => removeExpired(id))] as const),
     );
