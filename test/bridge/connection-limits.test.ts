@@ -39,8 +39,8 @@ async function joinByPolling(fake: FakeBridge): Promise<PollingSession> {
  * server had this port before, may try to reconnect.
  */
 function watchNewest({ bridge }: FakeBridge): () => boolean {
-  const newest = [...bridge.connections()].at(-1);
-  return () => ![...bridge.connections()].some((connection) => connection === newest);
+  const newest = [...bridge.connections()].at(-1) ?? expect.unreachable();
+  return () => ![...bridge.connections()].includes(newest);
 }
 
 const neverComplete = () => new Promise<never>(() => {});

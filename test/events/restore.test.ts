@@ -1,5 +1,3 @@
-import { spawnSync } from 'node:child_process';
-import { rename, rm } from 'node:fs/promises';
 import { sql } from 'kysely';
 import { expect, inject, test } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
@@ -85,9 +83,9 @@ test.runIf(inject('database') === 'postgres')(
     await db.transaction().execute((tx) => createTopics(tx, [TOPIC]));
     const openNode = () => createNode({ db, epoch: { current: database.epoch } });
     const [node, other] = [openNode(), openNode()];
-    const whileStopped = async (work: () => Promise<void>) => {
+    const restart = async (whileStopped?: () => void) => {
       await server.stop();
-      await work();
+      whileStopped?.();
       await server.start();
       await expect.poll(() => sql`select 1`.execute(db).then(() => 'up', String)).toBe('up');
     };
@@ -95,16 +93,12 @@ test.runIf(inject('database') === 'postgres')(
     await node.tails.compare();
     await other.tails.compare();
     await emitEvents(node, 2);
-    const backup = `${server.dataFolder}-backup`;
-    await whileStopped(async () => void spawnSync('cp', ['-a', server.dataFolder, backup]));
+    await restart(() => server.backUp());
     await node.tails.compare();
     expect(node.epoch.current).toBe(database.epoch);
 
     await emitEvents(node, 3);
-    await whileStopped(async () => {
-      await rm(server.dataFolder, { recursive: true });
-      await rename(backup, server.dataFolder);
-    });
+    await restart(() => server.restore());
     // The log reaches the position of the lost event again.
     await emitEvents(other, 4, 5);
     await other.tails.compare();
@@ -115,7 +109,7 @@ test.runIf(inject('database') === 'postgres')(
     expect(other.epoch.current).toBe(node.epoch.current);
 
     const renewed = node.epoch.current;
-    await whileStopped(async () => undefined);
+    await restart();
     await node.tails.compare();
     expect(node.epoch.current).toBe(renewed);
   },

@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { rm } from 'node:fs/promises';
 import { describe, expect, inject, test } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { createLogger } from '../../src/log.ts';
@@ -51,8 +50,7 @@ describe.runIf(inject('database') === 'postgres')('running nodes', () => {
     };
     await send('before the backup');
     await server.stop();
-    const backup = `${server.dataFolder}-backup`;
-    spawnSync('cp', ['-a', server.dataFolder, backup]);
+    server.backUp();
     await server.start();
 
     for (const index of indexes(10)) await send(`lost ${index}`);
@@ -61,8 +59,7 @@ describe.runIf(inject('database') === 'postgres')('running nodes', () => {
     await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
     const formerCursor = await readCursor(bob, conversation.id);
     await server.stop();
-    await rm(server.dataFolder, { recursive: true });
-    spawnSync('mv', [backup, server.dataFolder]);
+    server.restore();
     await server.start();
 
     expect(codesOf(await events.waitForEnd())).toEqual(['CURSOR_INVALID']);

@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -28,7 +28,7 @@ export interface PostgresServer extends AsyncDisposable {
   /** A superuser's URL of the database `postgres`. It stays the same over restarts. */
   readonly url: string;
   readonly port: number;
-  /** The folder with its data, to be copied and replaced while it is stopped. */
+  /** The folder with its data. */
   readonly dataFolder: string;
   /** Returns the newest part of the server's log. */
   log(): string;
@@ -36,6 +36,10 @@ export interface PostgresServer extends AsyncDisposable {
   /** Stops the server and keeps its data. */
   stop(mode?: StopMode): Promise<void>;
   restart(mode?: StopMode): Promise<void>;
+  /** Copies its data while it is stopped. */
+  backUp(): void;
+  /** Replaces its data with the copy while it is stopped. */
+  restore(): void;
   /** Stops the execution of all its processes, until `resume`: connections stay open, and nothing replies. */
   suspend(): Promise<void>;
   resume(): Promise<void>;
@@ -138,6 +142,20 @@ class Server implements PostgresServer {
   async restart(mode: StopMode = 'fast'): Promise<void> {
     await this.stop(mode);
     await this.start();
+  }
+
+  backUp(): void {
+    // With the owner of the files.
+    execFileSync('cp', ['-a', this.#data, this.#backup]);
+  }
+
+  restore(): void {
+    rmSync(this.#data, { recursive: true });
+    renameSync(this.#backup, this.#data);
+  }
+
+  get #backup(): string {
+    return `${this.#data}-backup`;
   }
 
   suspend(): Promise<void> {
