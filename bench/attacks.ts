@@ -1,8 +1,9 @@
 // Measures what an honest client notices, and what the process holds, while strangers and accounts attack the server.
-// `node bench/attacks.ts [NAME...]`; ATTACK_SECONDS (25) is the duration of each, and ATTACK_NODES (1) the number of nodes, each with an
-// attacker. The honest client uses the last one. All of it runs once per attack, on a PostgreSQL of its own (ATTACK_DATABASE=embedded: on the
-// embedded database). `first` is what the client notices while the attacker connects, `attacked` afterwards; with ATTACK_BESIDE=1,
-// `beside` is what it notices while bare servers are attacked instead of the nodes: what the attack costs the machine.
+// `node bench/attacks.ts [NAME...]`; ATTACK_SECONDS (25) is the duration of each, and ATTACK_NODES (1) the number of nodes,
+// each with an attacker. The honest client uses the last one. Each attack has a PostgreSQL of its own, or with
+// ATTACK_DATABASE=embedded the embedded database. `first` is what the client notices while the attacker connects, `attacked`
+// afterwards; with ATTACK_BESIDE=1, `beside` is what it notices while bare servers are attacked instead of the nodes: what the
+// attack costs the machine.
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
